@@ -1,0 +1,41 @@
+# Every program of the course behind one word. The workflows and .ci/run call these and nothing else.
+PYTHON ?= python3
+LESSON ?=
+RUN := .venv/bin/python
+
+.PHONY: help learn install run notebooks test badges pretrain clean
+
+help:
+	@echo "make learn                     make .venv, install, open JupyterLab on the first lesson"
+	@echo "make run [LESSON=05]           execute lessons headless; table, notebooks and HTML in build/run/"
+	@echo "make test                      everything that CI proves"
+	@echo "make notebooks [LESSON=05]     write and execute the learner notebooks from notebooks/sources/"
+	@echo "make badges REPO=owner/name    point badges and setup cells at a fork"
+	@echo "make pretrain [PLAN=cpu]       train the embedded model pair again (hours)"
+	@echo "make clean                     remove build/"
+
+install:
+	@$(PYTHON) tools/launch.py install
+
+learn:
+	@$(PYTHON) tools/launch.py learn
+
+run: install
+	@$(RUN) -m tools.run_lessons $(LESSON)
+
+notebooks: install
+	@$(RUN) -m tools.run_lessons $(LESSON) --record mini
+	@$(RUN) -m tools.build $(LESSON)
+
+test: install
+	@$(RUN) -m pytest $(ARGS)
+
+badges: install
+	@$(RUN) -m tools.badges "$(REPO)" $(BRANCH)
+
+PLAN ?= cpu
+pretrain: install
+	@for step in corpus vocab teacher student; do $(RUN) -m tools.pretrain $$step --plan $(PLAN) || exit; done
+
+clean:
+	rm -rf build

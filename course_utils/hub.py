@@ -1,0 +1,81 @@
+"""Every source on the Hugging Face Hub, each pinned to one full revision.
+
+A pin names exact bytes: the course measures the same model and data next year as today. Change them here only.
+"""
+
+from __future__ import annotations
+
+import os
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class HubModel:
+    repo: str
+    revision: str
+
+
+@dataclass(frozen=True)
+class HubDataset:
+    """``files`` maps a split to the parquet file that holds it, below the repository's root."""
+
+    repo: str
+    revision: str
+    files: dict[str, str] = field(hash=False)
+    config: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where a mirror keeps this data set."""
+        return Path("datasets", *self.repo.split("/"), *([self.config] if self.config else []))
+
+
+MODELS = {
+    "distilbert": HubModel("distilbert/distilbert-base-uncased", "12040accade4e8a0f71eabdb258fecc2e7e948be"),
+    "bert": HubModel("google-bert/bert-base-uncased", "86b5e0934494bd15c9632b12f734a8a67f723594"),
+}
+
+DATASETS = {
+    "reviews": HubDataset(
+        "stanfordnlp/imdb", "e6281661ce1c48d982bc483cf8a173c1bbeb5d31",
+        {s: f"plain_text/{s}-00000-of-00001.parquet" for s in ("train", "test")}),
+    "messages": HubDataset(
+        "ucirvine/sms_spam", "cae486f927c250fe1d4a5b55f11357964ed1646c",
+        {"train": "plain_text/train-00000-of-00001.parquet"}),
+}
+
+
+def mirror() -> Path | None:
+    """The folder that ``COURSE_MIRROR`` names, or None. Raises FileNotFoundError if it names a folder that isn't there."""
+    if not (value := os.environ.get("COURSE_MIRROR", "").strip()):
+        return None
+    folder = Path(value).expanduser().resolve()
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"COURSE_MIRROR={value}: there is no such folder. Expected a folder with datasets/ and models/ inside; "
+            "correct the path, or unset COURSE_MIRROR to use the profile's own data.")
+    return folder
+
+
+def mirrored_model(name: str) -> Path | None:
+    """The mirror's copy of a model of ``MODELS``, or None where there is no mirror or it holds no such model."""
+    folder = mirror()
+    path = folder and folder / "models" / MODELS[name].repo
+    return path if path and path.is_dir() else None
+
+
+def hub_answers(seconds: float = 3.0) -> bool:
+    """Whether the Hub can be reached within ``seconds``. False at once where ``HF_HUB_OFFLINE`` is set."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        return False
+    url = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=seconds).close()
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except (OSError, ValueError):
+        return False
+    return True

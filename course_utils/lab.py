@@ -1,0 +1,142 @@
+"""``start_lab``: look at the machine, choose a profile, and say so in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from course_utils import hub
+from course_utils.precision import choose_precision, product_gflops
+from course_utils.timing import Stopwatch, duration
+
+ROOT = Path(__file__).resolve().parents[1]
+EMBEDDED_MODELS = {"distilbert": ROOT / "data/models/mini-distilbert", "bert": ROOT / "data/models/mini-bert"}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The size of a lesson: which model, which data, how many rows, how long.
+
+    ``learning_rate`` belongs here because it goes with the model: a smaller model wants a larger rate.
+    """
+
+    name: str
+    source: str  # "embedded" or "hub"
+    train_rows: int | None
+    validation_rows: int
+    test_rows: int | None
+    max_length: int
+    batch_size: int
+    epochs: int
+    learning_rate: float
+
+
+PROFILES = {
+    "mini": Profile("mini", "embedded", 2000, 500, 2000, max_length=256, batch_size=16, epochs=4, learning_rate=1e-4),
+    "cpu": Profile("cpu", "hub", 2000, 500, 2000, max_length=256, batch_size=16, epochs=2, learning_rate=5e-5),
+    "gpu": Profile("gpu", "hub", None, 2500, None, max_length=512, batch_size=32, epochs=2, learning_rate=3e-5),
+}
+
+
+def choose_profile(wanted: str = "auto") -> tuple[Profile, str]:
+    """The profile and the reason for it. ``COURSE_PROFILE`` decides where ``wanted`` is "auto"."""
+    if wanted == "auto":
+        wanted = os.environ.get("COURSE_PROFILE", "").strip() or "auto"
+        asked = "COURSE_PROFILE asks for it"
+    else:
+        asked = "the notebook asks for it"
+    if wanted in PROFILES:
+        return PROFILES[wanted], asked
+    if wanted != "auto":
+        raise ValueError(f"There is no profile {wanted!r}. Choose one of: auto, {', '.join(PROFILES)}.")
+    model_at_hand = hub.mirrored_model("distilbert") is not None
+    if torch.cuda.is_available() and (model_at_hand or hub.hub_answers()):
+        return PROFILES["gpu"], "there is a CUDA device"
+    if model_at_hand:
+        return PROFILES["cpu"], "the mirror holds the model"
+    if not torch.cuda.is_available() and hub.hub_answers():
+        return PROFILES["cpu"], "the Hub answers and there is no CUDA device"
+    return PROFILES["mini"], "the Hub does not answer"
+
+
+@dataclass(frozen=True)
+class Lab:
+    """What ``start_lab`` found out. ``checkpoint`` and ``revision`` are what ``from_pretrained`` wants."""
+
+    lesson: str
+    profile: Profile
+    device: str
+    precision: str
+    checkpoint: str
+    revision: str
+    workdir: Path
+    seed: int
+    watch: Stopwatch
+
+    @property
+    def precision_arguments(self) -> dict[str, bool]:
+        """Keywords for ``TrainingArguments``: ``{"use_cpu": True, "bf16": True}`` and the like.
+
+        ``use_cpu`` must be said on a CPU: without it ``bf16=True`` is refused there.
+        """
+        keywords = {"use_cpu": True} if self.device == "cpu" else {}
+        return keywords | ({} if self.precision == "fp32" else {self.precision: True})
+
+    def finish(self, headline: str) -> None:
+        """Print the lesson's main result, its minutes and its peak memory; ``make run`` reads these three lines."""
+        print(f"Headline: {headline}")
+        print(f"Minutes: {self.watch.seconds / 60:.1f}")
+        print(f"Peak memory: {self.watch.peak_gib:.1f} GiB")
+
+
+def checkpoint_of(model: str, profile: Profile) -> tuple[str, str]:
+    """Where ``from_pretrained`` finds ``model`` ("distilbert" or "bert"), and the revision to ask for."""
+    if profile.source == "embedded":
+        return str(EMBEDDED_MODELS[model]), "main"
+    if path := hub.mirrored_model(model):
+        return str(path), "main"
+    return hub.MODELS[model].repo, hub.MODELS[model].revision
+
+
+def expected_minutes(lesson: str, profile: str, gflops: float) -> float | None:
+    """Minutes to expect: those measured for the course, scaled by this machine's matrix-product speed."""
+    try:
+        measured = json.loads((ROOT / "notebooks/measured.json").read_text(encoding="utf-8"))[lesson][profile]
+    except (OSError, KeyError):
+        return None
+    return measured["minutes"] * measured["gflops"] / gflops
+
+
+def start_lab(lesson: str, profile: str = "auto", seed: int = 0) -> Lab:
+    """Choose profile, device, precision and checkpoint; seed Python, NumPy and PyTorch; print the situation in one line.
+
+    Parameters
+    ----------
+    lesson : two digits, as in the notebook's name: ``"05"``.
+    profile : ``"auto"``, ``"mini"``, ``"cpu"`` or ``"gpu"``.
+
+    Raises
+    ------
+    ValueError : for a profile that doesn't exist.
+    FileNotFoundError : where ``COURSE_MIRROR`` names a folder that isn't there.
+    """
+    import transformers  # here, not above: importing it takes seconds
+
+    transformers.set_seed(seed)
+    transformers.utils.logging.disable_progress_bar()
+    chosen, reason = choose_profile(profile)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    precision = choose_precision(device)
+    checkpoint, revision = checkpoint_of("distilbert", chosen)
+    workdir = Path(os.environ.get("COURSE_WORK", ROOT / "build/work")) / f"lesson-{lesson}"
+    workdir.mkdir(parents=True, exist_ok=True)
+    name = torch.cuda.get_device_name() if device == "cuda" else f"CPU with {torch.get_num_threads()} threads"
+    minutes = expected_minutes(lesson, chosen.name, product_gflops(precision, device)) if device == "cpu" else None
+    estimate = f"about {duration(60 * minutes)} here" if minutes else "not measured here yet; each training gives an estimate first"
+    print(f"Lesson {lesson} · profile {chosen.name} ({reason}) · {name}, {precision} · time: {estimate}")
+    return Lab(lesson, chosen, device, precision, checkpoint, revision, workdir, seed, Stopwatch())

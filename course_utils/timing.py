@@ -1,0 +1,89 @@
+"""Say how long something will take before it starts, and how long it took and how much memory it used after."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field
+
+import psutil
+import torch
+
+
+def duration(seconds: float) -> str:
+    """A length of time as a person says it: ``"40 s"``, ``"3 min"``, ``"2.5 h"``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def peak_memory_gib() -> float:
+    """Highest memory of this process so far in GiB; on a CUDA machine that of the GPU, which is what runs out first."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset / 2**30
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+@dataclass
+class Stopwatch:
+    """Runs from its creation. ``with Stopwatch() as watch:`` stops it at the end of the block."""
+
+    started: float = field(default_factory=time.perf_counter)
+    stopped: float | None = None
+
+    def __enter__(self) -> Stopwatch:
+        self.started = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        return (self.stopped or time.perf_counter()) - self.started
+
+    @property
+    def peak_gib(self) -> float:
+        return peak_memory_gib()
+
+
+def estimate_training(trainer, steps: int = 6) -> float:
+    """Seconds that ``trainer.train()`` will take, from ``steps`` timed training steps; prints them as "about 3 min".
+
+    The steps run on a copy of the model with an optimiser of its own, on random batches of the trainer's own data, and
+    the random state is put back afterwards: training gives the same numbers with and without an estimate. Evaluations
+    are counted at a third of a training step's time per row, because they have no backward pass.
+    """
+    args = trainer.args
+    model = copy.deepcopy(trainer.model).to(args.device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
+    times: list[float] = []
+    with torch.random.fork_rng():
+        for batch in trainer.get_train_dataloader():
+            start = time.perf_counter()
+            with trainer.accelerator.autocast():
+                loss = model(**{k: v.to(args.device) for k, v in batch.items()}).loss
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            loss.item()
+            times.append(time.perf_counter() - start)
+            if len(times) == steps + 1:
+                break
+    step = statistics.mean(times[1:] or times)  # the first one also pays for warming up
+    rows = len(trainer.train_dataset)
+    per_step = args.train_batch_size * args.gradient_accumulation_steps
+    total = args.max_steps if args.max_steps > 0 else -(-rows // per_step) * args.num_train_epochs
+    seconds = total * args.gradient_accumulation_steps * step
+    if trainer.eval_dataset is not None and args.eval_strategy != "no":
+        every = args.eval_steps if args.eval_strategy == "steps" else -(-rows // per_step)
+        seconds += (total // every) * len(trainer.eval_dataset) / args.train_batch_size * step / 3
+    print(f"Estimate: about {duration(seconds)} ({total:.0f} steps of {step:.2f} s, and the evaluations)")
+    return seconds

@@ -1,0 +1,53 @@
+"""Point every badge and the setup cells at a repository: ``python -m tools.badges owner/name [branch]``."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import nbformat
+
+from tools.build import build_learner, write
+from tools.lessons import ROOT, lessons, repository
+
+README = ROOT / "README.md"
+
+
+def set_repository(name: str, branch: str) -> None:
+    """Rewrite the one setting in pyproject.toml. Raises ValueError for a name that isn't ``owner/name``."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+", name):
+        raise ValueError(f"{name!r} is not a repository. Expected owner/name, as in REPO=ada/distilbert-course.")
+    if not re.fullmatch(r"[A-Za-z0-9._/-]+", branch):
+        raise ValueError(f"{branch!r} is not a branch name.")
+    file = ROOT / "pyproject.toml"
+    text = file.read_text(encoding="utf-8")
+    text = re.sub(r'^repository = ".*"$', f'repository = "{name}"', text, flags=re.M)
+    file.write_text(re.sub(r'^branch = ".*"$', f'branch = "{branch}"', text, flags=re.M), encoding="utf-8")
+
+
+def main() -> None:
+    if len(sys.argv) not in (2, 3):
+        raise SystemExit("usage: make badges REPO=owner/name [BRANCH=main]")
+    before = repository()
+    try:
+        set_repository(sys.argv[1], sys.argv[2] if len(sys.argv) == 3 else before.branch)
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+    after = repository()
+    old, new = f"{before.name}/blob/{before.branch}/", f"{after.name}/blob/{after.branch}/"
+    for file in (README, ROOT / "CITATION.cff"):
+        text = file.read_text(encoding="utf-8").replace(old, new)
+        file.write_text(text.replace(f"github.com/{before.name}", f"github.com/{after.name}"), encoding="utf-8")
+    for lesson in lessons():
+        outputs = [c for c in nbformat.read(lesson.notebook, as_version=4).cells if c.cell_type == "code"]
+        build_learner(lesson, run=False)
+        notebook = nbformat.read(lesson.notebook, as_version=4)
+        # The setup cell names the repository, so its id changed and its (empty) output must be carried over by place.
+        for cell, previous in zip([c for c in notebook.cells if c.cell_type == "code"], outputs, strict=True):
+            cell.outputs, cell.execution_count = previous.outputs, previous.execution_count
+        write(notebook, lesson.notebook)
+    print(f"badges point to {after.name}, branch {after.branch}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Make the notebooks from their sources: learner (committed, executed), solution and assignment (in build/).
+
+One py:percent source per lesson holds prose, code, exercises, hints, solutions and hidden tests, with nbgrader's own
+markers and metadata. The same source always gives the same bytes, apart from what executing it prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import textwrap
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from tools.lessons import ROOT, Lesson, lessons, measured, repository
+
+SOLUTION = re.compile(r"^(?P<indent>[ \t]*)### BEGIN SOLUTION\n(?P<body>.*?)^[ \t]*### END SOLUTION[ \t]*\n?", re.S | re.M)
+HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n.*?^[ \t]*### END HIDDEN TESTS[ \t]*\n?", re.S | re.M)
+BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({url})"
+SETUP = (Path(__file__).parent / "setup_cell.py").read_text(encoding="utf-8").strip()
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def cost_table(lesson: Lesson) -> str:
+    """Minutes and memory per profile, from measurement; a profile nobody has measured yet says so."""
+    rows = ["| profile | minutes | peak memory | measured on |", "|---|---|---|---|"]
+    known = measured().get(lesson.number, {})
+    for profile in ("mini", "cpu", "gpu"):
+        if profile in known:
+            m = known[profile]
+            rows.append(f"| `{profile}` | {m['minutes']:.1f} | {m['memory_gib']:.1f} GiB | {m['machine']}, {m['date']} |")
+        else:
+            rows.append(f"| `{profile}` | not measured yet | – | each training prints its own estimate first |")
+    return "\n".join(rows)
+
+
+def fill(text: str, lesson: Lesson) -> str:
+    """Replace the placeholders that every lesson shares."""
+    home = repository()
+    return (text.replace("{{badge}}", BADGE.format(url=home.colab(lesson.notebook)))
+            .replace("{{setup}}", SETUP).replace("{{repository}}", home.name).replace("{{branch}}", home.branch)
+            .replace("{{lesson}}", lesson.number).replace("{{cost}}", cost_table(lesson)))
+
+
+def read_source(lesson: Lesson) -> nbformat.NotebookNode:
+    """The source as a notebook with everything in it, placeholders filled, with stable cell ids."""
+    notebook = jupytext.read(lesson.source)
+    for cell in notebook.cells:
+        cell.source = fill(cell.source.replace("# {{setup}}", "{{setup}}"), lesson)
+    return notebook
+
+
+def finished(notebook: nbformat.NotebookNode, lesson: Lesson, kind: str) -> nbformat.NotebookNode:
+    """Stable ids (nbgrader's where there is one), a fixed header, no outputs; valid or an error."""
+    seen: dict[str, int] = {}
+    for cell in notebook.cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id") or cell.source
+        seen[name] = seen.get(name, 0) + 1
+        cell["id"] = hashlib.sha256(f"{lesson.number}:{kind}:{name}:{seen[name]}".encode()).hexdigest()[:12]
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    notebook.metadata = nbformat.from_dict({
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"}, "accelerator": "GPU", "colab": {"gpuType": "T4", "provenance": []}})
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    nbformat.validate(notebook)
+    return notebook
+
+
+def details(summary: str, body: str) -> nbformat.NotebookNode:
+    return nbformat.v4.new_markdown_cell(f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>")
+
+
+def stub(source: str) -> str:
+    """The code with each solution replaced by a line that says where to write."""
+    return SOLUTION.sub(lambda m: f"{m['indent']}# YOUR CODE HERE\n{m['indent']}raise NotImplementedError()\n", source).rstrip("\n")
+
+
+def learner_notebook(lesson: Lesson) -> nbformat.NotebookNode:
+    """Solutions become stubs; behind each exercise's check stands the solution, folded away."""
+    notebook, cells, waiting = read_source(lesson), [], []
+    for cell in notebook.cells:
+        if "instructor-only" in cell.metadata.get("tags", []):
+            continue
+        if "solution" in cell.metadata.get("tags", []) and cell.cell_type == "markdown":
+            cells.append(details("Solution", cell.source))
+            continue
+        if SOLUTION.search(cell.source):
+            solved = SOLUTION.sub(lambda m: m["body"], cell.source).rstrip("\n")
+            waiting.append(details("Solution", f"```python\n{solved}\n```"))
+            cell.source = stub(cell.source)
+        cell.source = HIDDEN.sub("", cell.source).rstrip("\n")
+        cells.append(cell)
+        if "check" in cell.metadata.get("tags", []):
+            cells, waiting = cells + waiting, []
+    notebook.cells = cells + waiting
+    for cell in notebook.cells:  # nbgrader's metadata means nothing to a learner
+        cell.metadata.pop("nbgrader", None)
+    return finished(notebook, lesson, "learner")
+
+
+def solution_notebook(lesson: Lesson) -> nbformat.NotebookNode:
+    """Everything in it; what CI runs."""
+    return finished(read_source(lesson), lesson, "solution")
+
+
+def execute(notebook: nbformat.NotebookNode, workdir: Path, environment: dict[str, str], timeout: int = 1800) -> None:
+    """Run all cells in place, in a kernel of its own started in ``workdir``. Raises CellExecutionError."""
+    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", store_widget_state=False,
+                            record_timing=False, resources={"metadata": {"path": str(workdir)}})
+    client.execute(env=os.environ | environment)
+
+
+def strip(notebook: nbformat.NotebookNode) -> None:
+    """Drop what makes diffs noisy or breaks viewers: widget state and views, stderr, transient ids."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        for key in ("execution", "collapsed", "scrolled"):
+            cell.metadata.pop(key, None)
+        if cell.cell_type == "code":
+            for output in cell.outputs:
+                output.pop("transient", None)
+                if WIDGET_VIEW in output.get("data", {}):
+                    output.data.pop(WIDGET_VIEW)
+            cell.outputs = [o for o in cell.outputs if not (o.output_type == "stream" and o.name == "stderr")
+                            and o.get("data", True)]
+
+
+def write(notebook: nbformat.NotebookNode, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def build_learner(lesson: Lesson, run: bool) -> None:
+    """Write the learner notebook; with ``run`` execute it on ``mini``, else keep the outputs of cells that stayed."""
+    notebook = learner_notebook(lesson)
+    if run:
+        execute(notebook, lesson.notebook.parent, {"COURSE_PROFILE": "mini", "HF_HUB_OFFLINE": "1", "COURSE_MIRROR": ""})
+        strip(notebook)
+    elif lesson.notebook.exists():
+        old = {c["id"]: c for c in nbformat.read(lesson.notebook, as_version=4).cells if c.cell_type == "code"}
+        for cell in notebook.cells:
+            if cell.cell_type == "code" and cell["id"] in old:
+                cell.outputs = old[cell["id"]].outputs
+                cell.execution_count = old[cell["id"]].execution_count
+    write(notebook, lesson.notebook)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.build", description=__doc__)
+    parser.add_argument("lesson", nargs="*", help="two digits; all lessons by default")
+    parser.add_argument("--no-run", action="store_true", help="write without executing, keeping outputs of unchanged cells")
+    parser.add_argument("--solutions", action="store_true", help="write build/solutions/ instead of the learner notebooks")
+    args = parser.parse_args()
+    for lesson in lessons(args.lesson):
+        if args.solutions:
+            write(solution_notebook(lesson), ROOT / "build/solutions" / lesson.notebook.name)
+            continue
+        try:
+            build_learner(lesson, run=not args.no_run)
+        except CellExecutionError as error:
+            raise SystemExit(f"lesson {lesson.number} stopped:\n{textwrap.shorten(str(error)[-3000:], 3000)}") from None
+        print(f"wrote {lesson.notebook.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

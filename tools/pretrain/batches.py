@@ -1,0 +1,70 @@
+"""Batches for masked language modelling. Each is a function of (seed, step) alone, so a resumed run repeats them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class MaskedBatch:
+    """``input_ids`` (batch, length) with masks in; ``positions`` (n,) index the flattened batch; ``labels`` (n,)."""
+
+    input_ids: torch.Tensor
+    positions: torch.Tensor
+    labels: torch.Tensor
+
+    def to(self, device: str) -> MaskedBatch:
+        return MaskedBatch(*(t.to(device, non_blocking=True) for t in (self.input_ids, self.positions, self.labels)))
+
+
+class TokenStream:
+    """Windows of a long stream of ids, each wrapped in ``[CLS]`` … ``[SEP]``, visited in a new order every epoch."""
+
+    def __init__(self, file: Path, special: dict[str, int], seed: int = 0):
+        if not file.exists():
+            raise FileNotFoundError(f"{file}: no token ids here. Run `python -m tools.pretrain vocab` first.")
+        self.ids = np.memmap(file, dtype=np.uint16, mode="r")
+        self.special, self.seed = special, seed
+        self._order: tuple[tuple[int, int], np.ndarray] | None = None
+
+    def windows(self, step: int, batch_size: int, length: int) -> np.ndarray:
+        """Ids (batch_size, length) of batch number ``step``."""
+        body = length - 2
+        per_epoch = (len(self.ids) - body) // body
+        batches = per_epoch // batch_size
+        if batches == 0:
+            raise ValueError(f"{len(self.ids)} tokens are too few for one batch of {batch_size} x {length}.")
+        epoch, index = divmod(step, batches)
+        if self._order is None or self._order[0] != (epoch, length):
+            rng = np.random.default_rng([self.seed, epoch, length])
+            self._order = ((epoch, length), rng.permutation(per_epoch))
+        chosen = self._order[1][index * batch_size : (index + 1) * batch_size]
+        shift = np.random.default_rng([self.seed, epoch]).integers(body)
+        out = np.empty((batch_size, length), dtype=np.int64)
+        out[:, 0], out[:, -1] = self.special["[CLS]"], self.special["[SEP]"]
+        for row, window in enumerate(chosen):
+            start = min(window * body + shift, len(self.ids) - body)
+            out[row, 1:-1] = self.ids[start : start + body]
+        return out
+
+    def masked(self, step: int, batch_size: int, length: int, share: float, vocab_size: int) -> MaskedBatch:
+        """A batch with ``share`` of its ordinary tokens chosen: 80 % masked, 10 % replaced at random, 10 % kept.
+
+        The choice is drawn afresh for every batch (dynamic masking), and always has the same number of tokens, so
+        that shapes never change.
+        """
+        ids = self.windows(step, batch_size, length)
+        rng = np.random.default_rng([self.seed, 1, step])
+        score = rng.random(ids.shape)
+        score[(ids == self.special["[CLS]"]) | (ids == self.special["[SEP]"])] = 2.0
+        count = round(share * batch_size * (length - 2))
+        positions = np.sort(np.argpartition(score.ravel(), count)[:count])
+        labels = ids.ravel()[positions].copy()
+        fate = rng.random(count)
+        replaced = np.where(fate < 0.8, self.special["[MASK]"], rng.integers(5, vocab_size, count))
+        ids.ravel()[positions] = np.where(fate < 0.9, replaced, labels)
+        return MaskedBatch(torch.from_numpy(ids), torch.from_numpy(positions), torch.from_numpy(labels))

@@ -1,0 +1,102 @@
+"""Collect plain text, hold some of it out, and turn it into one stream of token ids per split.
+
+Layout of the work folder: ``texts.parquet`` (text, split), ``train.bin`` and ``validation.bin`` (uint16 token ids,
+documents separated by ``[SEP]``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tokenizers import BertWordPieceTokenizer
+from tqdm.auto import tqdm
+
+VOCAB_SIZE = 8192
+MIN_CHARACTERS = 200
+VALIDATION_SHARE = 0.005
+SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+
+
+def text_digest(text: str) -> str:
+    """Hash of a text that ignores case and white space, so that two copies of one review meet."""
+    return hashlib.sha256(" ".join(text.lower().split()).encode()).hexdigest()
+
+
+def in_validation(text: str, share: float = VALIDATION_SHARE) -> bool:
+    """Whether a text is held out. Decided by its hash alone: the same in every run and in every order."""
+    return int(text_digest(text)[:8], 16) / 0x1_0000_0000 < share
+
+
+def read_texts(folder: Path) -> Iterator[str]:
+    """Texts of every .parquet (column ``text``) and .txt file (blank line between documents) below ``folder``."""
+    files = [folder] if folder.is_file() else sorted(p for p in folder.rglob("*") if p.suffix in {".parquet", ".txt"})
+    if not files:
+        raise FileNotFoundError(f"{folder}: no .parquet or .txt file here. Name a folder of text with --text.")
+    for file in files:
+        if file.suffix == ".txt":
+            yield from file.read_text(encoding="utf-8").split("\n\n")
+        else:
+            for batch in pq.ParquetFile(file).iter_batches(batch_size=2000, columns=["text"]):
+                yield from batch.column("text").to_pylist()
+
+
+def imdb_texts(mirror: Path) -> Iterator[str]:
+    """IMDb's unlabelled reviews without those that also stand in the labelled train or test split."""
+    folder = mirror / "datasets/stanfordnlp/imdb"
+    labelled = {text_digest(t) for name in ("train", "test") for t in read_texts(folder / f"{name}.parquet")}
+    for text in read_texts(folder / "unsupervised.parquet"):
+        if text_digest(text) not in labelled:
+            yield text.replace("<br />", " ")
+
+
+def collect(sources: list[Iterator[str]], out: Path) -> dict[str, int]:
+    """Write every text of at least ``MIN_CHARACTERS`` once, in an order given by its hash (sources are mixed)."""
+    seen: dict[str, str] = {}
+    for source in sources:
+        for text in tqdm(source, desc="reading", unit=" texts", mininterval=5):
+            if len(text) >= MIN_CHARACTERS:
+                seen.setdefault(text_digest(text), text)
+    order = sorted(seen)
+    splits = ["validation" if in_validation(seen[d]) else "train" for d in order]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"text": [seen[d] for d in order], "split": splits}), out, compression="zstd")
+    return {name: splits.count(name) for name in ("train", "validation")}
+
+
+def train_vocabulary(texts: Path, vocab_file: Path, limit: int = 40_000) -> None:
+    """Train the uncased WordPiece vocabulary on the first ``limit`` training texts and write ``vocab.txt``.
+
+    The order of equally frequent pieces differs from run to run, so the file is shipped, not rebuilt.
+    """
+    table = pq.read_table(texts, filters=[("split", "=", "train")]).slice(0, limit)
+    tokenizer = BertWordPieceTokenizer(lowercase=True, strip_accents=True)
+    tokenizer.train_from_iterator(table.column("text").to_pylist(), vocab_size=VOCAB_SIZE, min_frequency=2,
+                                  limit_alphabet=300, show_progress=False)
+    vocab_file.parent.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_model(str(vocab_file.parent))
+
+
+def encode(texts: Path, vocab_file: Path, work: Path) -> dict[str, int]:
+    """Write ``train.bin`` and ``validation.bin``; returns the number of tokens in each."""
+    tokenizer = BertWordPieceTokenizer(str(vocab_file), lowercase=True, strip_accents=True)
+    separator = tokenizer.token_to_id("[SEP]")
+    counts = {"train": 0, "validation": 0}
+    files = {name: open(work / f"{name}.bin.part", "wb") for name in counts}
+    source = pq.ParquetFile(texts)
+    with tqdm(total=source.metadata.num_rows, desc="encoding", unit=" texts", mininterval=5) as bar:
+        for batch in source.iter_batches(batch_size=2000):
+            encoded = tokenizer.encode_batch(batch.column("text").to_pylist(), add_special_tokens=False)
+            for split, e in zip(batch.column("split").to_pylist(), encoded, strict=True):
+                ids = np.asarray([*e.ids, separator], dtype=np.uint16)
+                files[split].write(ids.tobytes())
+                counts[split] += len(ids)
+            bar.update(len(encoded))
+    for name, file in files.items():
+        file.close()
+        (work / f"{name}.bin.part").replace(work / f"{name}.bin")
+    return counts

@@ -1,0 +1,100 @@
+"""The two architectures, how a teacher grows, and how a student is cut out of it."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from transformers import BertConfig, BertForMaskedLM, DistilBertConfig, DistilBertForMaskedLM
+
+WIDTH, HEADS, POSITIONS = 256, 4, 512
+# 0-based teacher layers that the released extraction script copies (huggingface/transformers, extract_distilbert.py).
+TEACHER_LAYERS = (0, 2, 4, 7, 9, 11)
+
+
+def bert(vocab_size: int, layers: int, dropout: float = 0.0) -> BertForMaskedLM:
+    """An untrained BERT; dropout 0 while pretraining: one pass over the text cannot overfit, and it saves time."""
+    return BertForMaskedLM(BertConfig(
+        vocab_size=vocab_size, hidden_size=WIDTH, num_hidden_layers=layers, num_attention_heads=HEADS,
+        intermediate_size=4 * WIDTH, max_position_embeddings=POSITIONS, hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout))
+
+
+def distilbert(vocab_size: int, layers: int = 6, dropout: float = 0.0) -> DistilBertForMaskedLM:
+    return DistilBertForMaskedLM(DistilBertConfig(
+        vocab_size=vocab_size, dim=WIDTH, n_layers=layers, n_heads=HEADS, hidden_dim=4 * WIDTH,
+        max_position_embeddings=POSITIONS, dropout=dropout, attention_dropout=dropout))
+
+
+def set_embeddings(model: BertForMaskedLM, vectors: torch.Tensor, log_frequency: torch.Tensor) -> None:
+    """Start the tied input/output embedding from word vectors and the output bias from the tokens' log frequency."""
+    with torch.no_grad():
+        model.bert.embeddings.word_embeddings.weight.copy_(vectors)
+        model.cls.predictions.bias.copy_(log_frequency)
+
+
+def stack(model: BertForMaskedLM, layers: int) -> BertForMaskedLM:
+    """A deeper copy: the trained layers repeated from the bottom (progressive stacking, Gong et al. 2019)."""
+    trained = len(model.bert.encoder.layer)
+    config = copy.deepcopy(model.config)
+    config.num_hidden_layers = layers
+    deeper = BertForMaskedLM(config)
+    state = {k: v for k, v in model.state_dict().items() if ".encoder.layer." not in k}
+    for i in range(layers):
+        prefix = f"bert.encoder.layer.{i % trained}."
+        state |= {f"bert.encoder.layer.{i}." + k.removeprefix(prefix): v
+                  for k, v in model.state_dict().items() if k.startswith(prefix)}
+    deeper.load_state_dict(state)
+    return deeper
+
+
+def extend_positions(model: BertForMaskedLM, trained: int, wanted: int) -> None:
+    """Fill position vectors that no step has trained yet by repeating those that were."""
+    weight = model.bert.embeddings.position_embeddings.weight
+    with torch.no_grad():
+        for start in range(trained, wanted, trained):
+            end = min(start + trained, wanted)
+            weight[start:end] = weight[: end - start]
+
+
+def student_from(teacher: BertForMaskedLM, layers: tuple[int, ...]) -> DistilBertForMaskedLM:
+    """A DistilBERT whose layers, embeddings and masked-LM head are copied from ``teacher``.
+
+    DistilBERT has no segment embeddings. Segment 0, the only one that single sentences ever see, is added to the
+    position vectors, so that a student with *all* the teacher's layers computes exactly what the teacher computes.
+    """
+    config = teacher.config
+    student = distilbert(config.vocab_size, len(layers))
+    source, state = teacher.state_dict(), {}
+    embeddings = "bert.embeddings."
+    state["distilbert.embeddings.word_embeddings.weight"] = source[embeddings + "word_embeddings.weight"]
+    state["distilbert.embeddings.position_embeddings.weight"] = (
+        source[embeddings + "position_embeddings.weight"] + source[embeddings + "token_type_embeddings.weight"][0])
+    names = {"attention.self.query": "attention.q_lin", "attention.self.key": "attention.k_lin",
+             "attention.self.value": "attention.v_lin", "attention.output.dense": "attention.out_lin",
+             "attention.output.LayerNorm": "sa_layer_norm", "intermediate.dense": "ffn.lin1",
+             "output.dense": "ffn.lin2", "output.LayerNorm": "output_layer_norm"}
+    for kind in ("weight", "bias"):
+        state[f"distilbert.embeddings.LayerNorm.{kind}"] = source[f"{embeddings}LayerNorm.{kind}"]
+        for new, old in enumerate(layers):
+            for theirs, ours in names.items():
+                state[f"distilbert.transformer.layer.{new}.{ours}.{kind}"] = source[f"bert.encoder.layer.{old}.{theirs}.{kind}"]
+        head = "cls.predictions.transform."
+        state[f"vocab_transform.{kind}"] = source[f"{head}dense.{kind}"]
+        state[f"vocab_layer_norm.{kind}"] = source[f"{head}LayerNorm.{kind}"]
+    state["vocab_projector.weight"] = source[embeddings + "word_embeddings.weight"]
+    state["vocab_projector.bias"] = source["cls.predictions.bias"]
+    student.load_state_dict(state)
+    return student
+
+
+def hidden_and_logits(model, input_ids: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Last hidden states (batch, length, width) and logits (n, vocabulary) at the flattened ``positions`` only.
+
+    Most of a masked-LM head's work is the product with the vocabulary; doing it at the chosen positions saves it.
+    """
+    hidden = model.base_model(input_ids=input_ids)[0]
+    chosen = hidden.reshape(-1, hidden.shape[-1])[positions]
+    if isinstance(model, BertForMaskedLM):
+        return hidden, model.cls(chosen)
+    return hidden, model.vocab_projector(model.vocab_layer_norm(model.activation(model.vocab_transform(chosen))))

@@ -1,0 +1,169 @@
+"""The training loop of teacher and student: one stage after the other, resumable after a kill at any moment."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from tqdm.auto import tqdm
+
+from course_utils.precision import bf16_pays
+from tools.pretrain.batches import MaskedBatch, TokenStream
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training with one depth, sequence length and batch size.
+
+    The rate rises for ``warmup`` steps, stays at ``rate`` and falls linearly over the last ``decay`` share of the steps.
+    """
+
+    layers: int
+    length: int
+    batch_size: int
+    tokens: int
+    rate: float
+    warmup: int = 100
+    decay: float = 1.0
+    mask_share: float = 0.2
+
+    @property
+    def steps(self) -> int:
+        return self.tokens // (self.length * self.batch_size)
+
+    def rate_at(self, step: int) -> float:
+        rising = (step + 1) / self.warmup
+        falling = (self.steps - step) / max(1, self.decay * self.steps)
+        return self.rate * min(1.0, rising, falling)
+
+
+@dataclass
+class Progress:
+    """Where a run stands: everything a checkpoint needs besides weights and optimiser moments."""
+
+    stage: int = 0
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+def save_checkpoint(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    """Write weights, AdamW moments and progress to one safetensors file; the old file stays until the new is whole."""
+    tensors = {f"model/{n}": p.detach().cpu().contiguous() for n, p in model.named_parameters()}
+    for name, parameter in model.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"{key}/{name}"] = value.detach().cpu().contiguous()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    save_file(tensors, part, metadata={"progress": json.dumps(vars(progress))})
+    os.replace(part, path)
+
+
+def read_progress(path: Path) -> Progress:
+    with safe_open(path, "pt") as file:
+        return Progress(**json.loads(file.metadata()["progress"]))
+
+
+def load_checkpoint(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
+    """Put the tensors of ``save_checkpoint`` back in place."""
+    with safe_open(path, "pt") as file:
+        keys = set(file.keys())
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(file.get_tensor(f"model/{name}"))
+                if optimizer is not None and f"exp_avg/{name}" in keys:
+                    optimizer.state[parameter] = {
+                        key: file.get_tensor(f"{key}/{name}").to("cpu" if key == "step" else parameter.device)
+                        for key in ("step", "exp_avg", "exp_avg_sq")}
+
+
+def make_optimizer(model: torch.nn.Module) -> torch.optim.AdamW:
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    plain = [p for p in model.parameters() if p.ndim <= 1]
+    return torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}],
+                             lr=1e-3, betas=(0.9, 0.98), eps=1e-6, fused=True)
+
+
+def autocast(device: str) -> torch.autocast:
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda" or bf16_pays())
+
+
+Loss = Callable[[torch.nn.Module, MaskedBatch], tuple[torch.Tensor, dict[str, float]]]
+
+
+def run_stage(model: torch.nn.Module, loss_of: Loss, stage: Stage, stream: TokenStream, folder: Path, progress: Progress,
+              *, device: str, save_every: float = 120.0, stop_after: float = math.inf, compile_model: bool = False) -> bool:
+    """Train one stage from wherever ``folder/checkpoint.safetensors`` says it stands.
+
+    ``loss_of(model, batch)`` returns the loss and the figures to log. Writes a checkpoint every ``save_every`` seconds
+    and a line of ``log.jsonl`` every 50 steps. Returns False when ``stop_after`` seconds ran out before the stage did.
+    """
+    checkpoint = folder / "checkpoint.safetensors"
+    optimizer = make_optimizer(model)
+    if progress.step:
+        load_checkpoint(checkpoint, model, optimizer)
+    vocab_size = model.config.vocab_size
+    model.train()
+    if compile_model:
+        model.base_model.compile()
+    started = saved = last = time.monotonic()
+    running: dict[str, float] = {}
+    bar = tqdm(total=stage.steps, initial=progress.step, unit=" steps", mininterval=10,
+               desc=f"stage {progress.stage}: {stage.layers} layers x {stage.length}")
+    while progress.step < stage.steps:
+        batch = stream.masked(progress.stage * 10_000_000 + progress.step, stage.batch_size, stage.length,
+                              stage.mask_share, vocab_size).to(device)
+        for group in optimizer.param_groups:
+            group["lr"] = stage.rate_at(progress.step)
+        with autocast(device):
+            loss, figures = loss_of(model, batch)
+        if not math.isfinite(value := loss.item()):
+            raise FloatingPointError(f"loss is {value} at stage {progress.stage}, step {progress.step}: resume from "
+                                     f"{checkpoint} with a lower rate.")
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        now = time.monotonic()
+        progress.step, progress.seconds, last = progress.step + 1, progress.seconds + now - last, now
+        progress.tokens += stage.batch_size * stage.length
+        for key, figure in {"loss": value, **figures}.items():
+            running[key] = running.get(key, 0.0) + figure / 50
+        if progress.step % 50 == 0:
+            line = {**vars(progress), **{k: round(v, 4) for k, v in running.items()}}
+            with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
+            bar.set_postfix(loss=f"{running['loss']:.3f}", refresh=False)
+            running = {}
+        bar.update()
+        out_of_time = now - started > stop_after
+        if now - saved > save_every or out_of_time:
+            save_checkpoint(checkpoint, model, optimizer, progress)
+            saved = now
+        if out_of_time:
+            return False
+    bar.close()
+    save_checkpoint(checkpoint, model, optimizer, progress)
+    return True
+
+
+@torch.no_grad()
+def validation_loss(model: torch.nn.Module, loss_of: Loss, stream: TokenStream, stage: Stage, *, device: str,
+                    batches: int = 50) -> float:
+    """Mean masked-LM loss over a fixed set of ``batches`` held-out batches."""
+    model.eval()
+    total = 0.0
+    for step in range(batches):
+        batch = stream.masked(step, 16, stage.length, 0.15, model.config.vocab_size).to(device)
+        with autocast(device):
+            total += loss_of(model, batch)[1]["mlm"]
+    model.train()
+    return total / batches
