@@ -103,8 +103,8 @@ def separate(splits: dict[str, datasets.Dataset], text: str, seed: int) -> dict[
 
 
 def features_of(task: Task, columns: list[str]) -> datasets.Features:
-    return datasets.Features({c: datasets.ClassLabel(names=list(task.labels)) if c == "label" else datasets.Value("string")
-                              for c in columns})
+    label = datasets.ClassLabel(names=list(task.labels))
+    return datasets.Features({c: label if c == "label" else datasets.Value("string") for c in columns})
 
 
 def from_embedded(name: str, folder: Path) -> dict[str, datasets.Dataset]:
@@ -116,7 +116,7 @@ def read_csv(file: Path, task: Task) -> datasets.Dataset:
     """One split from a CSV file with a header; every row is checked before any is returned."""
     if not file.is_file():
         raise DataError(f"{file}: this file is missing. It belongs to the course: fetch the repository again.")
-    raw = file.read_bytes()
+    raw = file.read_bytes().removeprefix(b"\xef\xbb\xbf")  # Excel's mark of UTF-8
     try:
         content = raw.decode("utf-8")
     except UnicodeDecodeError as error:

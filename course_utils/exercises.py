@@ -18,10 +18,16 @@ def check(name: str, *properties: Property, strict: bool = False) -> bool:
         A property holds only where the function returns a real ``True``: objects that claim to be true don't pass.
     strict : raise AssertionError at the first property that fails, for graders.
 
+    Raises
+    ------
+    ValueError : without any property, which would pass every answer.
+
     Returns
     -------
     Whether all hold. An exercise that isn't solved yet (it raises NotImplementedError) gives one calm line.
     """
+    if not properties:
+        raise ValueError(f"{name}: no property to check. Give at least one (what, function).")
     numpy = sys.modules.get("numpy")  # comparing NumPy numbers gives NumPy's own bool
     truth_types = (bool, numpy.bool_) if numpy else (bool,)
     passed = 0

@@ -5,11 +5,23 @@ A pin names exact bytes: the course measures the same model and data next year a
 
 from __future__ import annotations
 
+import json
 import os
+import threading
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+
+class CheckpointError(ValueError):
+    """A model's folder can't be used. The message names the file, what was expected, and what to do."""
+
+
+CHECKPOINT_FILES = {"config.json": "JSON", "model.safetensors": "safetensors", "tokenizer.json": "JSON"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +61,7 @@ DATASETS = {
 
 
 def mirror() -> Path | None:
-    """The folder that ``COURSE_MIRROR`` names, or None. Raises FileNotFoundError if it names a folder that isn't there."""
+    """The folder that ``COURSE_MIRROR`` names, or None. Raises FileNotFoundError where that isn't there."""
     if not (value := os.environ.get("COURSE_MIRROR", "").strip()):
         return None
     folder = Path(value).expanduser().resolve()
@@ -67,15 +79,41 @@ def mirrored_model(name: str) -> Path | None:
     return path if path and path.is_dir() else None
 
 
+def check_checkpoint(folder: Path) -> None:
+    """Raise CheckpointError unless config, weights and tokenizer in ``folder`` are there and whole."""
+    for name, form in CHECKPOINT_FILES.items():
+        file = folder / name
+        cure = "Fetch the repository again, or copy the mirror again; an interrupted copy leaves a part of a file."
+        if not file.is_file():
+            raise CheckpointError(f"{file}: this file is missing. Expected {', '.join(CHECKPOINT_FILES)}. {cure}")
+        try:
+            if form == "JSON":
+                json.loads(file.read_text(encoding="utf-8"))
+            else:
+                safe_open(file, "pt")  # reads the table of contents and compares it with the file's length
+        except (SafetensorError, OSError, ValueError) as error:
+            raise CheckpointError(f"{file}: not readable as {form} ({error}). Expected a whole {form} file. "
+                                  f"{cure}") from None
+
+
 def hub_answers(seconds: float = 3.0) -> bool:
     """Whether the Hub can be reached within ``seconds``. False at once where ``HF_HUB_OFFLINE`` is set."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         return False
+    answer: list[bool] = []
+    # urlopen's timeout counts each wait by itself and leaves out the name look-up, so a clock of our own decides.
+    thread = threading.Thread(target=lambda: answer.append(ask_hub(seconds)), daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return answer == [True]
+
+
+def ask_hub(seconds: float) -> bool:
     url = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=seconds).close()
     except urllib.error.HTTPError as error:
         return error.code < 500
-    except (OSError, ValueError):
+    except (OSError, ValueError, HTTPException):
         return False
     return True

@@ -6,7 +6,6 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -95,10 +94,13 @@ class Lab:
 
 
 def checkpoint_of(model: str, profile: Profile) -> tuple[str, str]:
-    """Where ``from_pretrained`` finds ``model`` ("distilbert" or "bert"), and the revision to ask for."""
-    if profile.source == "embedded":
-        return str(EMBEDDED_MODELS[model]), "main"
-    if path := hub.mirrored_model(model):
+    """Where ``from_pretrained`` finds ``model`` ("distilbert" or "bert"), and the revision to ask for.
+
+    Raises hub.CheckpointError where a model on this machine lacks a file or has a damaged one.
+    """
+    path = EMBEDDED_MODELS[model] if profile.source == "embedded" else hub.mirrored_model(model)
+    if path:
+        hub.check_checkpoint(path)
         return str(path), "main"
     return hub.MODELS[model].repo, hub.MODELS[model].revision
 
@@ -113,7 +115,7 @@ def expected_minutes(lesson: str, profile: str, gflops: float) -> float | None:
 
 
 def start_lab(lesson: str, profile: str = "auto", seed: int = 0) -> Lab:
-    """Choose profile, device, precision and checkpoint; seed Python, NumPy and PyTorch; print the situation in one line.
+    """Choose profile, device, precision and checkpoint; seed Python, NumPy and PyTorch; print one line about it all.
 
     Parameters
     ----------
@@ -124,11 +126,14 @@ def start_lab(lesson: str, profile: str = "auto", seed: int = 0) -> Lab:
     ------
     ValueError : for a profile that doesn't exist.
     FileNotFoundError : where ``COURSE_MIRROR`` names a folder that isn't there.
+    hub.CheckpointError : for a model on this machine that lacks a file or has a damaged one.
     """
-    import transformers  # here, not above: importing it takes seconds
+    import datasets  # here, not above: importing these two takes seconds
+    import transformers
 
     transformers.set_seed(seed)
     transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
     chosen, reason = choose_profile(profile)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision = choose_precision(device)
@@ -137,6 +142,7 @@ def start_lab(lesson: str, profile: str = "auto", seed: int = 0) -> Lab:
     workdir.mkdir(parents=True, exist_ok=True)
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU with {torch.get_num_threads()} threads"
     minutes = expected_minutes(lesson, chosen.name, product_gflops(precision, device)) if device == "cpu" else None
-    estimate = f"about {duration(60 * minutes)} here" if minutes else "not measured here yet; each training gives an estimate first"
+    estimate = (f"about {duration(60 * minutes)} here" if minutes else
+                "not measured here yet; each training gives an estimate first")
     print(f"Lesson {lesson} · profile {chosen.name} ({reason}) · {name}, {precision} · time: {estimate}")
     return Lab(lesson, chosen, device, precision, checkpoint, revision, workdir, seed, Stopwatch())

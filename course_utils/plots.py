@@ -11,7 +11,7 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colour-blind safe palette, ordered so that neighbours differ in lightness too.
+# Okabe and Ito's colour-blind safe palette. The first four differ in lightness too; all differ in marker and dash.
 COLOURS = ("#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#D55E00")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES = ("-", "--", ":", "-.", (0, (1, 1)), (0, (5, 1)))
@@ -56,7 +56,8 @@ def bars(ax: Axes, names: list[str], values, intervals=None, fmt: str = "{:.2f}"
     right = values
     if intervals is not None:
         low, high = np.asarray(intervals, dtype=float).T
-        ax.errorbar(values, y, xerr=[values - low, high - values], fmt="none", ecolor="#444444", elinewidth=1.5, capsize=4)
+        ax.errorbar(values, y, xerr=[values - low, high - values], fmt="none", ecolor="#444444", elinewidth=1.5,
+                    capsize=4)
         right = np.maximum(values, high)
     span = max(right.max(), 1e-9)
     for position, end, value in zip(y, right, values, strict=True):

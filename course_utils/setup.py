@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,8 +12,8 @@ from pathlib import Path
 
 
 def requirement_name(requirement: str) -> str:
-    """``"evaluate>=0.4.6"`` -> ``"evaluate"``."""
-    return requirement.split(";")[0].split("[")[0].split(">")[0].split("<")[0].split("=")[0].split("!")[0].strip()
+    """``"Huggingface_Hub>=1.0"`` -> ``"huggingface-hub"``: without versions, spelt as PEP 503 says."""
+    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement.strip())[0]).lower()
 
 
 def ensure_packages(root: Path) -> list[str]:
@@ -21,10 +22,10 @@ def ensure_packages(root: Path) -> list[str]:
     Every installed package goes into a constraints file, so pip can add but not replace: on Colab an upgrade of
     transformers or NumPy would break other packages and want a restart.
     """
-    with open(root / "pyproject.toml", "rb") as file:
-        wanted = tomllib.load(file)["project"]["dependencies"]
-    installed = {d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
-    missing = [r for r in wanted if requirement_name(r).lower() not in installed]
+    wanted = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    installed = {requirement_name(d.metadata["Name"]): d.version for d in importlib.metadata.distributions()
+                 if d.metadata["Name"]}
+    missing = [r for r in wanted if requirement_name(r) not in installed]
     if missing:
         with tempfile.TemporaryDirectory() as folder:
             constraints = Path(folder) / "installed.txt"

@@ -50,7 +50,12 @@ def install() -> None:
         return
     if not python_of(VENV).exists():
         print("Making .venv …", flush=True)
-        venv.create(VENV, with_pip=True, clear=VENV.exists())
+        try:
+            venv.create(VENV, with_pip=True, clear=VENV.exists())
+        except (subprocess.CalledProcessError, OSError) as error:
+            shutil.rmtree(VENV, ignore_errors=True)  # half of one would be taken for a whole one the next time
+            stop(f"Making .venv failed ({error}).\nOn Debian and Ubuntu the part of Python that does it comes apart: "
+                 "sudo apt install python3-venv. Then run the command again.")
     print("Installing the packages of requirements.txt (a few minutes the first time) …", flush=True)
     command = [python_of(VENV), "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", ROOT / "requirements.txt"]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)

@@ -14,4 +14,4 @@ sys.path.insert(0, str(root))
 
 from course_utils.setup import ensure_packages
 
-ensure_packages(root)
+added = ensure_packages(root)
