@@ -80,7 +80,7 @@ def details(summary: str, body: str) -> nbformat.NotebookNode:
 
 def stub(source: str) -> str:
     """The code with each solution replaced by a line that says where to write."""
-    return SOLUTION.sub(lambda m: f"{m['indent']}# YOUR CODE HERE\n{m['indent']}raise NotImplementedError()\n", source).rstrip("\n")
+    return SOLUTION.sub(r"\g<indent># YOUR CODE HERE\n\g<indent>raise NotImplementedError()\n", source).rstrip("\n")
 
 
 def learner_notebook(lesson: Lesson) -> nbformat.NotebookNode:

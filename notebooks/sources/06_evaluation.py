@@ -75,8 +75,15 @@ def word_counter(texts, labels):
 
 
 # %%
-from transformers import (AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, Trainer,
-                          TrainingArguments, set_seed, utils)
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+    utils,
+)
 from transformers.trainer_callback import PrinterCallback
 
 utils.logging.set_verbosity_error()
@@ -488,7 +495,7 @@ assert fine_hits.mean() > 0.55
 # ## 9. When it says 90 %, is it right 90 % of the time?
 #
 # A probability is *calibrated* when it keeps its word: among all answers given with 80 % confidence, 80 % are right. Sort the answers by confidence into bins and compare. The **expected calibration error** (ECE) is the
-# mean gap between confidence and accuracy, weighted by the number of answers in each bin.
+# mean gap between confidence and accuracy, weighted by the number of answers in each bin. In the picture below, points under the diagonal are more certain than right, points above it less.
 
 # %%
 def reliability(logits, truth, bins=8):
@@ -526,12 +533,13 @@ assert negative_log_likelihood(temperature, fit_rows) <= negative_log_likelihood
 
 # %%
 before_scaling, ece_before = reliability(review_logits[look_rows], review_truth[look_rows], bins=6)
+gap = before_scaling[:, 0].mean() - before_scaling[:, 1].mean()
 after_scaling, ece_after = reliability(review_logits[look_rows] / temperature, review_truth[look_rows], bins=6)
 figure, ax = plots.new_figure(width=5.6, height=4.4)
 ax.plot([0.5, 1], [0.5, 1], color="gray", linewidth=1, label="keeps its word")
 plots.curve(ax, before_scaling[:, 0], before_scaling[:, 1], f"as trained, ECE {ece_before:.3f}", 1)
 plots.curve(ax, after_scaling[:, 0], after_scaling[:, 1], f"T = {temperature:.2f}, ECE {ece_after:.3f}", 0)
-ax.set(xlabel="confidence", ylabel="share right", title="Below the diagonal: more certain than right")
+ax.set(xlabel="confidence", ylabel="share right", title=f"As trained, it is {'more certain than right' if gap > 0 else 'less certain than right'}")
 ax.legend(loc="upper left")
 plots.show(figure, f"Reliability diagram: share of right answers against confidence in six bins, before and after temperature scaling. ECE goes from {ece_before:.3f} to {ece_after:.3f}; the diagonal is perfect calibration.")
 
@@ -646,7 +654,7 @@ lead = ["Anna", "Mehmet", "Chidi", "Mei", "Olga", "Dwayne"]
 frames = ["{} carries the whole film with a look.", "Whoever cast {} should apologise.", "I would watch {} read a phone book.", "{} mumbles through every scene.",
           "The quiet moments with {} are worth the ticket.", "Even {} seems to want to go home."]
 names_logits = np.stack([logits_of(review_model, [frame.format(name) for name in lead]) for frame in frames])
-name_flips = float(np.mean([len(set(l.argmax(1))) > 1 for l in names_logits]))
+name_flips = float(np.mean([len(set(answers.argmax(1))) > 1 for answers in names_logits]))
 spread = float(np.ptp(softmax(names_logits, axis=-1)[..., 1], axis=1).mean())
 print(f"names: the answer changes with the name in {name_flips:.0%} of the sentences; the probability moves by {spread:.2f} on average")
 

@@ -62,7 +62,7 @@ def train(name: str, stages: tuple[Stage, ...], model_of, loss_of, args) -> torc
             model, loss_of, stage, streams["train"], folder, progress, device=args.device, stop_after=args.stop_after,
             compile_model=args.compile)
         if not finished:
-            raise SystemExit(f"stopped by --stop-after; run the same command again to go on (stage {number}, step {progress.step}).")
+            raise SystemExit(f"stopped by --stop-after at stage {number}, step {progress.step}: run the same command to go on.")
         loss = validation_loss(model, loss_of, streams["validation"], stage, device=args.device)
         line = {"validation_mlm": round(loss, 4), **vars(progress)}
         print(line)
@@ -125,8 +125,9 @@ def main() -> None:
     parser.add_argument("--stop-after", type=float, default=math.inf, help="seconds; writes a checkpoint and leaves")
     args = parser.parse_args()
     if args.step == "corpus":
-        sources = ([corpus.read_texts(p) for p in args.text] if args.text else
-                   [corpus.read_texts(args.shared / "corpus"), corpus.imdb_texts(args.shared / "mirror")])
+        sources = ([(corpus.read_texts(p), 1) for p in args.text] if args.text else
+                   [(corpus.read_texts(args.shared / "corpus"), 1),
+                    (corpus.imdb_texts(args.shared / "mirror"), corpus.REVIEW_REPEATS)])
         print(corpus.collect(sources, args.work / "texts.parquet"))
     elif args.step == "vocab":
         if not VOCAB.exists():

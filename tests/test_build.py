@@ -1,0 +1,104 @@
+"""The notebooks are what their sources say: complete, current, unsolved for learners, solvable for everybody."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import nbformat
+import pytest
+
+from tools import build
+from tools.lessons import ROOT, lessons, repository
+
+LESSONS = lessons()
+each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.number)
+
+
+def sources_of(notebook) -> list[tuple[str, str, str]]:
+    return [(cell["id"], cell.cell_type, cell.source) for cell in notebook.cells]
+
+
+@each_lesson
+def test_building_twice_gives_the_same_bytes(lesson, tmp_path):
+    for make in (build.learner_notebook, build.solution_notebook):
+        build.write(make(lesson), tmp_path / "first.ipynb")
+        build.write(make(lesson), tmp_path / "second.ipynb")
+        assert (tmp_path / "first.ipynb").read_bytes() == (tmp_path / "second.ipynb").read_bytes()
+
+
+@each_lesson
+def test_the_committed_notebook_is_neither_stale_nor_edited_by_hand(lesson):
+    committed = sources_of(nbformat.read(lesson.notebook, as_version=4))
+    fresh = sources_of(build.learner_notebook(lesson))
+    for number, (have, want) in enumerate(zip(committed, fresh, strict=False)):
+        assert have == want, (f"{lesson.notebook.relative_to(ROOT)}, cell {number}: differs from {lesson.source.name}. "
+                              "Edit the source and run `make notebooks`.")
+    assert len(committed) == len(fresh)
+
+
+@each_lesson
+def test_the_badge_opens_the_notebook_itself(lesson):
+    first = nbformat.read(lesson.notebook, as_version=4).cells[0].source
+    assert repository().colab(lesson.notebook) in first
+
+
+@each_lesson
+def test_a_learner_sees_no_solution_unfolded_and_no_hidden_test(lesson):
+    notebook = build.learner_notebook(lesson)
+    for cell in notebook.cells:
+        assert "BEGIN SOLUTION" not in cell.source and "HIDDEN TESTS" not in cell.source
+        assert "nbgrader" not in cell.metadata
+    stubs = [c for c in notebook.cells if c.cell_type == "code" and "raise NotImplementedError()" in c.source]
+    folded = [c for c in notebook.cells if c.source.startswith("<details><summary>Solution")]
+    assert len(stubs) >= 3 and len(folded) >= len(stubs)
+
+
+@each_lesson
+def test_cells_are_short_and_few(lesson):
+    notebook = build.learner_notebook(lesson)
+    assert len(notebook.cells) <= 110
+    lengths = sorted(len(c.source.splitlines()) for c in notebook.cells if c.cell_type == "code")
+    assert lengths[-1] <= 25 and lengths[len(lengths) // 2] <= 7
+
+
+def exercise_cells(lesson):
+    """(exercise code, check code) pairs of a source, in order."""
+    pairs, exercise = [], None
+    for cell in build.read_source(lesson).cells:
+        tags = cell.metadata.get("tags", [])
+        if "exercise" in tags:
+            exercise = cell.source
+        elif "check" in tags:
+            pairs.append((exercise, cell.source))
+    return pairs
+
+
+@each_lesson
+def test_every_exercise_has_a_stub_that_parses_and_hints(lesson):
+    text = lesson.source.read_text(encoding="utf-8")
+    pairs = exercise_cells(lesson)
+    assert len(pairs) >= 3
+    assert text.count("<summary>Hint 1</summary>") == text.count("<summary>Hint 2</summary>") == len(pairs)
+    for exercise, _ in pairs:
+        stub = build.stub(exercise)
+        ast.parse(stub)
+        assert "raise NotImplementedError()" in stub and exercise != stub
+
+
+def test_a_lesson_that_does_not_exist_is_named():
+    with pytest.raises(ValueError, match="no lesson 99"):
+        lessons(["99"])
+
+
+@each_lesson
+def test_links_inside_the_course_lead_somewhere(lesson):
+    glossary = (ROOT / "notebooks/glossary.md").read_text(encoding="utf-8")
+    anchors = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^## (.+)$", glossary, re.M)}
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", lesson.source.read_text(encoding="utf-8")):
+        if target.startswith("{{"):
+            continue
+        path, _, anchor = target.partition("#")
+        assert (ROOT / "notebooks" / path).exists(), f"{lesson.source.name}: no file {path}"
+        if path == "glossary.md":
+            assert anchor in anchors, f"{lesson.source.name}: the glossary has no {anchor}"

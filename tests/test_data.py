@@ -1,0 +1,171 @@
+"""The embedded data sets are what their cards say, and no shortcut solves them."""
+
+import csv
+import re
+from collections import Counter, defaultdict
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, embedded
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.tree import DecisionTreeClassifier
+
+TEXT = {"reviews": "text", "messages": "sms"}
+POSITIVE = {"reviews": "pos", "messages": "spam"}
+BOTH = pytest.mark.parametrize("task", ["reviews", "messages"])
+
+
+@pytest.fixture(scope="module")
+def reviews() -> pd.DataFrame:
+    return embedded("reviews")
+
+
+@pytest.fixture(scope="module")
+def messages() -> pd.DataFrame:
+    return embedded("messages")
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[\w']+", text.lower())
+
+
+def word_counts(task: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """For each word in how many (negative, positive) texts it stands; and how many texts of each class there are."""
+    data = embedded(task)
+    counts: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(2, dtype=int))
+    positive = data.label == POSITIVE[task]
+    for text, side in zip(data[TEXT[task]], positive.astype(int), strict=True):
+        for word in set(words(text)):
+            counts[word][side] += 1
+    return counts, np.array([(~positive).sum(), positive.sum()])
+
+
+def most_alike(texts: list[str]) -> float:
+    """The highest Jaccard similarity of word 3-grams between any two texts."""
+    grams = [set(zip(w, w[1:], w[2:], strict=False)) or {tuple(w)} for w in map(words, texts)]
+    where = defaultdict(list)
+    for number, found in enumerate(grams):
+        for gram in found:
+            where[gram].append(number)
+    shared = Counter(pair for numbers in where.values() for pair in combinations(numbers, 2))
+    return max((n / (len(grams[a]) + len(grams[b]) - n) for (a, b), n in shared.items()), default=0.0)
+
+
+def stump_accuracy(task: str) -> float:
+    """Accuracy on all texts of the best rule "this one word stands in it" (or does not)."""
+    counts, totals = word_counts(task)
+    hits = (max(n[1] + totals[0] - n[0], n[0] + totals[1] - n[1]) for n in counts.values())
+    return max(hits) / totals.sum()
+
+
+def test_reviews_are_many_enough_and_balanced_in_every_split(reviews):
+    sizes = reviews.split.value_counts()
+    assert sizes["train"] >= 1000 and sizes["validation"] >= 300 and sizes["test"] >= 300
+    assert (reviews.label == "pos").groupby(reviews.split).mean().between(0.49, 0.51).all()
+
+
+def test_messages_are_many_enough_and_about_one_in_seven_is_spam_in_every_split(messages):
+    assert len(messages) >= 1500
+    assert (messages.label == "spam").groupby(messages.split).mean().between(0.12, 0.15).all()
+    assert set(messages.split) == {"train", "validation", "test"}
+
+
+def test_reviews_are_as_long_as_reviews_are(reviews):
+    length = reviews.text.str.split().str.len()
+    assert length.median() >= 30
+    assert (length >= 150).groupby(reviews.split).sum().min() >= 20
+
+
+def test_at_least_a_fifth_of_every_reviews_split_is_not_plain(reviews):
+    assert set(reviews.kind) == {"plain", "plot_words", "mixed", "negation", "sarcasm", "comparison"}
+    assert (reviews.kind != "plain").groupby(reviews.split).mean().min() >= 0.2
+    assert reviews[reviews.split == "test"].kind.value_counts().min() >= 10
+
+
+def test_no_film_stands_in_two_splits_and_each_has_both_sides(reviews):
+    assert reviews.groupby("film").split.nunique().max() == 1
+    assert reviews.groupby("film").label.nunique().min() == 2
+
+
+@BOTH
+def test_no_text_is_there_twice_or_nearly_so(task):
+    texts = embedded(task)[TEXT[task]]
+    assert not texts.str.lower().str.split().str.join(" ").duplicated().any()
+    assert most_alike(list(texts)) <= 0.5
+
+
+def test_the_near_duplicate_measure_finds_one_changed_word():
+    sentence = "the second half of this film is a long walk through rain that nobody in the story asked for"
+    assert most_alike([sentence, "quite another text", sentence.replace("rain", "snow")]) > 0.5
+    assert most_alike([sentence, "quite another text"]) == 0
+
+
+def test_no_common_word_gives_a_reviews_side_away():
+    counts, _ = word_counts("reviews")
+    share = {word: n.max() / n.sum() for word, n in counts.items() if n.sum() >= 30}
+    assert len(share) > 300
+    assert max(share.values()) <= 0.9, max(share, key=share.get)
+    assert stump_accuracy("reviews") < 0.58
+
+
+def test_no_common_word_gives_spam_away():
+    counts, totals = word_counts("messages")
+    share = {word: n[1] / n.sum() for word, n in counts.items() if n.sum() >= 15}
+    assert len(share) > 200
+    assert max(share.values()) <= 0.85, max(share, key=share.get)
+    assert stump_accuracy("messages") < totals.max() / totals.sum() + 0.02
+
+
+def test_length_alone_does_not_tell_the_sides_apart(reviews):
+    length = reviews.text.str.len().to_numpy()[:, None]
+    for model in (DecisionTreeClassifier(max_depth=3, random_state=0), LogisticRegression()):
+        assert cross_val_score(model, length, reviews.label, groups=reviews.film, cv=GroupKFold(5)).mean() < 0.6
+
+
+def test_counting_words_solves_some_reviews_but_far_from_all(reviews):
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
+    accuracy = cross_val_score(model, reviews.text, reviews.label, groups=reviews.film, cv=GroupKFold(5)).mean()
+    assert 0.70 <= accuracy <= 0.92
+
+
+def test_ham_has_messages_that_look_like_spam(messages):
+    ham = messages[messages.label == "ham"]
+    assert (ham.kind == "notice").groupby(ham.split).mean().min() >= 0.15
+    assert ham.sms.str.contains(".example", regex=False).sum() >= 50
+    assert set(messages[messages.label == "spam"].kind) == {"scam", "advert"}
+
+
+@BOTH
+def test_links_and_addresses_lead_to_reserved_domains_only(task):
+    everything = "\n".join(embedded(task)[TEXT[task]])
+    hosts = re.findall(r"(?:https?://|www\.|@)([\w.-]+\w)", everything)
+    hosts += re.findall(r"\b[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}\b(?=/)", everything)
+    hosts += re.findall(r"\b[a-z][\w-]*(?:\.[a-z][\w-]*)*\.(?:com|net|org|info|biz|app|io|co|uk|de|me|ly|example)\b",
+                        everything.lower())
+    assert len(hosts) >= (100 if task == "messages" else 0)
+    assert [h for h in hosts if not h.endswith(".example")] == []
+
+
+@BOTH
+def test_telephone_numbers_come_from_ranges_kept_for_fiction(task):
+    everything = "\n".join(embedded(task)[TEXT[task]])
+    numbers = [re.sub(r"\D", "", n) for n in re.findall(r"(?<!\d)(?:\+|0)\d(?:[ ()-]?\d){7,}|555[ -]\d{4}", everything)]
+    # Ofcom's numbers for drama, and the North American 555-0100 to 555-0199.
+    fiction = re.compile(r"07700900\d{3}|01632960\d{3}|02079460\d{3}|08081570\d{3}|09098790\d{3}|(1?\d{3})?55501\d\d")
+    assert len(numbers) >= (50 if task == "messages" else 0)
+    assert [n for n in numbers if not fiction.fullmatch(n)] == []
+
+
+@BOTH
+def test_files_are_utf8_with_one_row_a_line_and_no_stray_white_space(task):
+    for split in ("train", "validation", "test"):
+        content = (ROOT / f"data/{task}/{split}.csv").read_bytes().decode("utf-8")
+        rows = list(csv.reader(content.splitlines(), strict=True))
+        assert len(rows) == content.count("\n") and "\r" not in content and "\ufeff" not in content
+        assert {len(row) for row in rows} == {len(rows[0])}
+        assert [cell for row in rows for cell in row if cell != " ".join(cell.split()) or not cell] == []

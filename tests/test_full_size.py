@@ -1,0 +1,96 @@
+"""What the cpu and gpu profiles do, with a model of the published size whose weights are random.
+
+Nothing is said here about quality: random weights have none. Everything else is the same as with the published ones.
+"""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from conftest import MINI, write_parquet
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    DistilBertTokenizerFast,
+    Trainer,
+    TrainingArguments,
+)
+
+from course_utils.data import load_task
+from course_utils.lab import start_lab
+from course_utils.metrics import ClassificationMetrics
+
+PARAMETERS = 66_955_010  # DistilBERT base with a classification head for two classes
+
+
+@pytest.fixture(scope="session")
+def full_size_mirror(tmp_path_factory):
+    """A mirror with a full-size model and about 60 short reviews."""
+    folder = tmp_path_factory.mktemp("mirror")
+    model_folder = folder / "models/distilbert/distilbert-base-uncased"
+    torch.manual_seed(0)
+    DistilBertForSequenceClassification(DistilBertConfig()).base_model.save_pretrained(model_folder)
+    tokenizer = DistilBertTokenizerFast(vocab=str(MINI / "vocab.txt"), do_lower_case=True, model_max_length=512)
+    tokenizer.save_pretrained(model_folder)
+    reviews = folder / "datasets/stanfordnlp/imdb"
+    for split, rows in (("train", 44), ("test", 16)):
+        write_parquet(reviews / f"{split}.parquet", label=[i % 2 for i in range(rows)],
+                      text=[f"A {('poor', 'fine')[i % 2]} film, {split} {i}." for i in range(rows)])
+    yield folder
+    shutil.rmtree(folder)  # a quarter of a gigabyte; pytest would keep three of them
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_a_full_size_lesson_trains_saves_and_loads_again(name, full_size_mirror, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_MIRROR", str(full_size_mirror))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("course_utils.precision.bf16_pays", lambda: False)
+    lab = start_lab("05", profile=name)
+    assert lab.checkpoint == str(full_size_mirror / "models/distilbert/distilbert-base-uncased")
+    reviews = load_task("reviews", lab.profile)
+    assert f"Lesson 05 · profile {name} (the notebook asks for it)" in capsys.readouterr().out
+    assert {split: len(reviews[split]) for split in reviews} == {"train": 39, "validation": 5, "test": 16}
+
+    tokenizer = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        lab.checkpoint, revision=lab.revision, use_safetensors=True, num_labels=2)
+    assert sum(p.numel() for p in model.parameters()) == PARAMETERS
+    long = tokenizer("film " * 1000, truncation=True, max_length=lab.profile.max_length)["input_ids"]
+    assert len(long) == {"cpu": 256, "gpu": 512}[name]
+
+    tokens = reviews.map(lambda batch: tokenizer(batch["text"], truncation=True, max_length=lab.profile.max_length),
+                         batched=True, remove_columns="text")
+    metrics = ClassificationMetrics()
+    arguments = TrainingArguments(
+        output_dir=str(lab.workdir), max_steps=2, learning_rate=lab.profile.learning_rate, report_to="none",
+        per_device_train_batch_size=lab.profile.batch_size, save_strategy="no", disable_tqdm=True,
+        dataloader_pin_memory=False, **lab.precision_arguments)
+    trainer = Trainer(
+        model=model, args=arguments, train_dataset=tokens["train"], eval_dataset=tokens["validation"],
+        data_collator=DataCollatorWithPadding(tokenizer), processing_class=tokenizer,
+        compute_metrics=lambda p: metrics.compute(predictions=p.predictions.argmax(-1), references=p.label_ids))
+    before = model.distilbert.transformer.layer[5].ffn.lin2.weight.detach().clone()
+    result = trainer.train()
+    assert result.global_step == 2 and 0.3 < result.training_loss < 1.5
+    moved = (model.distilbert.transformer.layer[5].ffn.lin2.weight - before).abs().max().item()
+    assert 0 < moved < 3 * lab.profile.learning_rate  # AdamW moves a weight by about the learning rate a step
+
+    scores = trainer.evaluate()
+    assert 0 <= scores["eval_accuracy"] <= 1 and np.isfinite(scores["eval_loss"])
+    predictions = trainer.predict(tokens["test"]).predictions
+    assert predictions.shape == (16, 2)
+
+    trainer.save_model(str(tmp_path / "saved"))
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved", use_safetensors=True).eval()
+    batch = AutoTokenizer.from_pretrained(tmp_path / "saved")(
+        list(reviews["test"]["text"]), padding=True, return_tensors="pt")
+    with torch.no_grad():
+        logits = again(**batch).logits.numpy()
+    shutil.rmtree(tmp_path / "saved")
+    np.testing.assert_allclose(logits, predictions, atol=1e-5)

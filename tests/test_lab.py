@@ -1,0 +1,304 @@
+"""start_lab chooses profile, precision and checkpoint by what it finds, and says so in one line."""
+
+import json
+import re
+import threading
+import time
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+import torch
+from conftest import MINI
+from safetensors.torch import save_file
+
+from course_utils import hub, lab, precision
+from course_utils.hub import CheckpointError
+from course_utils.lab import PROFILES, Lab, choose_profile, start_lab
+from course_utils.timing import Stopwatch
+
+
+def speeds(monkeypatch, **gflops: float) -> None:
+    """Pretend that matrix products run at these speeds."""
+    monkeypatch.setattr(precision, "product_gflops", lambda kind, device="cpu": gflops[kind])
+    monkeypatch.setattr(lab, "product_gflops", lambda kind, device="cpu": gflops[kind])
+
+
+@pytest.fixture(autouse=True)
+def a_plain_cpu(monkeypatch):
+    """A machine without CUDA device and fast bfloat16; a test changes what it is about."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    speeds(monkeypatch, fp32=100.0, bf16=50.0)
+
+
+@contextmanager
+def hub_that(monkeypatch, answer):
+    """A server on this machine in the Hub's place; ``answer`` writes the reply to a request."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self):  # http.server's own spelling
+            answer(self)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.block_on_close = False
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def status(code):
+    def answer(handler):
+        handler.send_response(code)
+        handler.end_headers()
+
+    return answer
+
+
+def stall(handler):
+    time.sleep(1.5)
+
+
+def drip(handler):
+    """One header every 0.1 s: each wait is short, the whole is not."""
+    handler.send_response_only(200)
+    handler.flush_headers()
+    for number in range(15):
+        handler.wfile.write(f"X-Drop-{number}: 1\r\n".encode())
+        handler.wfile.flush()
+        time.sleep(0.1)
+
+
+def babble(handler):
+    handler.wfile.write(b"this is not HTTP\r\n\r\n")
+
+
+@pytest.mark.parametrize(("code", "answers"), [(200, True), (404, True), (405, True), (500, False), (503, False)])
+def test_the_hub_answers_unless_it_reports_a_fault_of_its_own(monkeypatch, code, answers):
+    with hub_that(monkeypatch, status(code)):
+        assert hub.hub_answers() is answers
+
+
+@pytest.mark.parametrize("kind", [stall, drip], ids=["stall", "drip"])
+def test_a_hub_slower_than_the_limit_does_not_answer_and_costs_no_more_than_the_limit(monkeypatch, kind):
+    def ignoring_hang_ups(handler):
+        with suppress(OSError):
+            kind(handler)
+
+    with hub_that(monkeypatch, ignoring_hang_ups):
+        start = time.perf_counter()
+        assert hub.hub_answers(seconds=0.4) is False
+        assert 0.35 < time.perf_counter() - start < 1.2
+
+
+def test_something_that_is_no_hub_does_not_answer(monkeypatch):
+    with hub_that(monkeypatch, babble):
+        assert hub.ask_hub(seconds=1.0) is False  # it runs in a thread of hub_answers, where an error would be printed
+        assert hub.hub_answers() is False
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # closed: the discard service
+    assert hub.hub_answers() is False
+    monkeypatch.setenv("HF_ENDPOINT", "huggingface.co")  # no address
+    assert hub.hub_answers() is False
+
+
+@pytest.mark.parametrize("value", ["1", "true", "YES"])
+def test_offline_mode_asks_nobody(monkeypatch, value):
+    monkeypatch.setattr(hub, "ask_hub", lambda seconds: True)
+    monkeypatch.setenv("HF_HUB_OFFLINE", value)
+    assert hub.hub_answers() is False
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    assert hub.hub_answers() is True
+
+
+@pytest.mark.parametrize("name", ["mini", "cpu", "gpu"])
+def test_argument_and_environment_choose_a_profile_and_the_argument_wins(monkeypatch, name):
+    assert choose_profile(name) == (PROFILES[name], "the notebook asks for it")
+    monkeypatch.setenv("COURSE_PROFILE", name)
+    assert choose_profile() == (PROFILES[name], "COURSE_PROFILE asks for it")
+    assert choose_profile("mini") == (PROFILES["mini"], "the notebook asks for it")
+
+
+def test_an_unknown_profile_is_named_with_the_known_ones(monkeypatch):
+    with pytest.raises(ValueError, match=r"no profile 'tpu'\. Choose one of: auto, mini, cpu, gpu"):
+        start_lab("05", profile="tpu")
+    monkeypatch.setenv("COURSE_PROFILE", "big")
+    with pytest.raises(ValueError, match="no profile 'big'"):
+        start_lab("05")
+
+
+@pytest.mark.parametrize(("cuda", "answers", "name", "reason"), [
+    (False, False, "mini", "the Hub does not answer"),
+    (False, True, "cpu", "the Hub answers and there is no CUDA device"),
+    (True, True, "gpu", "there is a CUDA device"),
+    (True, False, "mini", "the Hub does not answer"),
+])
+def test_auto_chooses_by_device_and_hub(monkeypatch, cuda, answers, name, reason):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(hub, "hub_answers", lambda: answers)
+    assert choose_profile("auto") == (PROFILES[name], reason)
+
+
+@pytest.mark.parametrize(("cuda", "name"), [(False, "cpu"), (True, "gpu")])
+def test_auto_takes_a_mirrored_model_without_asking_the_hub(tmp_path, monkeypatch, cuda, name):
+    (tmp_path / "models/distilbert/distilbert-base-uncased").mkdir(parents=True)
+    monkeypatch.setenv("COURSE_MIRROR", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(hub, "hub_answers", lambda: pytest.fail("the Hub was asked"))
+    assert choose_profile()[0].name == name
+
+
+def test_profiles_differ_in_source_and_grow_in_size():
+    mini, cpu, gpu = (PROFILES[name] for name in ("mini", "cpu", "gpu"))
+    assert [p.source for p in (mini, cpu, gpu)] == ["embedded", "hub", "hub"]
+    assert cpu.train_rows == 2000 and gpu.train_rows is None and gpu.test_rows is None
+    assert mini.learning_rate > cpu.learning_rate > gpu.learning_rate and gpu.max_length == 512
+
+
+@pytest.mark.parametrize(("bf16", "chosen"), [(149.0, "fp32"), (151.0, "bf16")])
+def test_bf16_is_taken_on_a_cpu_only_where_it_is_half_as_fast_again(monkeypatch, bf16, chosen):
+    speeds(monkeypatch, fp32=100.0, bf16=bf16)
+    assert precision.choose_precision("cpu") == chosen
+
+
+@pytest.mark.parametrize(("capability", "chosen"), [((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")])
+def test_bf16_is_taken_on_a_gpu_from_capability_8(monkeypatch, capability, chosen):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    assert precision.choose_precision("cuda") == chosen
+
+
+def test_the_timed_product_counts_two_operations_a_term(monkeypatch):
+    monkeypatch.undo()  # the real one
+    ticks = iter(range(100))
+    monkeypatch.setattr(precision.time, "perf_counter", lambda: float(next(ticks)))
+    assert precision.product_gflops.__wrapped__("fp32", size=10, repeats=2) == pytest.approx(2 * 10**3 / 1.0 / 1e9)
+
+
+@pytest.mark.parametrize(("device", "kind", "keywords"), [
+    ("cpu", "fp32", {"use_cpu": True}), ("cpu", "bf16", {"use_cpu": True, "bf16": True}),
+    ("cuda", "fp16", {"fp16": True}), ("cuda", "bf16", {"bf16": True}),
+])
+def test_precision_arguments_are_what_training_arguments_takes(tmp_path, device, kind, keywords):
+    made = Lab("05", PROFILES["mini"], device, kind, "", "main", tmp_path, 0, Stopwatch())
+    assert made.precision_arguments == keywords
+
+
+def test_cpu_precision_arguments_are_accepted_by_training_arguments(tmp_path):
+    from transformers import TrainingArguments
+
+    made = Lab("05", PROFILES["mini"], "cpu", "bf16", "", "main", tmp_path, 0, Stopwatch())
+    arguments = TrainingArguments(output_dir=str(tmp_path), **made.precision_arguments)
+    assert arguments.device.type == "cpu" and arguments.bf16
+
+
+def model_folder(folder):
+    """A mirror's folder that looks like a model's."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"model_type": "distilbert"}), encoding="utf-8")
+    (folder / "tokenizer.json").write_text(json.dumps({"version": "1.0"}), encoding="utf-8")
+    save_file({"weight": torch.zeros(100, 10)}, folder / "model.safetensors")
+    return folder
+
+
+@pytest.fixture
+def mirrored(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_MIRROR", str(tmp_path / "mirror"))
+    return model_folder(tmp_path / "mirror/models/distilbert/distilbert-base-uncased")
+
+
+def test_start_lab_says_everything_in_one_line(mirrored, capsys):
+    start_lab("05", profile="cpu")
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1
+    assert re.fullmatch(r"Lesson 05 · profile cpu \(the notebook asks for it\) · CPU with \d+ threads, fp32 · "
+                        r"time: not measured here yet; each training gives an estimate first\n", line)
+
+
+def test_start_lab_scales_the_measured_minutes_to_this_machine(mirrored, monkeypatch, tmp_path, capsys):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks/measured.json").write_text(
+        json.dumps({"05": {"cpu": {"minutes": 6.0, "gflops": 50.0}}}), encoding="utf-8")
+    monkeypatch.setattr(lab, "ROOT", tmp_path)
+    start_lab("05", profile="cpu")  # a machine twice as fast as the one that was measured
+    assert capsys.readouterr().out.endswith(" · time: about 3 min here\n")
+
+
+def test_start_lab_seeds_everything_and_makes_its_folder(mirrored, tmp_path):
+    made = start_lab("05", profile="cpu", seed=7)
+    first = torch.rand(3), np.random.rand(3)
+    again = start_lab("05", profile="cpu", seed=7)
+    assert torch.equal(first[0], torch.rand(3)) and np.array_equal(first[1], np.random.rand(3))
+    assert made.workdir == again.workdir == tmp_path / "work/lesson-05" and made.workdir.is_dir()
+
+
+def test_finish_prints_the_three_lines_that_make_run_reads(tmp_path, capsys):
+    watch = Stopwatch(started=0.0, stopped=90.0)
+    made = Lab("05", PROFILES["mini"], "cpu", "fp32", "", "main", tmp_path, 0, watch)
+    made.finish("accuracy 0.81")
+    assert re.fullmatch(r"Headline: accuracy 0\.81\nMinutes: 1\.5\nPeak memory: \d+\.\d GiB\n", capsys.readouterr().out)
+
+
+def test_checkpoints_come_from_the_mirror_else_from_the_hub_at_the_pinned_revision(mirrored, monkeypatch):
+    assert lab.checkpoint_of("distilbert", PROFILES["cpu"]) == (str(mirrored), "main")
+    repo, revision = lab.checkpoint_of("bert", PROFILES["cpu"])  # the mirror hasn't got it
+    assert repo == "google-bert/bert-base-uncased" and revision == hub.MODELS["bert"].revision
+    monkeypatch.delenv("COURSE_MIRROR")
+    repo, revision = lab.checkpoint_of("distilbert", PROFILES["gpu"])
+    assert repo == "distilbert/distilbert-base-uncased" and revision == hub.MODELS["distilbert"].revision
+
+
+def test_mini_takes_the_embedded_checkpoint_whatever_the_mirror_has(mini_model, mirrored):
+    made = start_lab("05", profile="mini")
+    assert (made.checkpoint, made.revision, made.profile.name) == (str(MINI), "main", "mini")
+
+
+@pytest.mark.parametrize(("name", "form"), list(hub.CHECKPOINT_FILES.items()))
+def test_a_checkpoint_cut_off_in_the_middle_is_one_clear_error(mirrored, name, form):
+    whole = (mirrored / name).read_bytes()
+    for part in (whole[: len(whole) // 2], whole[:-1], b"", b"version https://git-lfs.github.com/spec/v1\n"):
+        (mirrored / name).write_bytes(part)
+        with pytest.raises(CheckpointError) as error:
+            start_lab("05", profile="cpu")
+        message = str(error.value)
+        assert message.startswith(f"{mirrored / name}: not readable as {form} (")
+        assert f"Expected a whole {form} file" in message and "Fetch the repository again, or copy the" in message
+    (mirrored / name).write_bytes(whole)
+    assert start_lab("05", profile="cpu").checkpoint == str(mirrored)
+
+
+@pytest.mark.parametrize("name", list(hub.CHECKPOINT_FILES))
+def test_a_checkpoint_that_lacks_a_file_names_it(mirrored, name):
+    (mirrored / name).unlink()
+    with pytest.raises(CheckpointError) as error:
+        start_lab("05", profile="cpu")
+    assert f"{mirrored / name}: this file is missing. Expected config.json, model.safetensors, tokenizer.json" in str(
+        error.value)
+
+
+def test_an_embedded_model_that_is_missing_is_named(monkeypatch, tmp_path):
+    monkeypatch.setitem(lab.EMBEDDED_MODELS, "distilbert", tmp_path / "mini-distilbert")
+    with pytest.raises(CheckpointError, match=r"mini-distilbert/config\.json: this file is missing"):
+        start_lab("05", profile="mini")
+
+
+def test_the_embedded_model_loads_in_float32_with_its_tokenizer(mini_model):
+    from transformers import AutoModel, AutoTokenizer
+
+    hub.check_checkpoint(mini_model)
+    model = AutoModel.from_pretrained(mini_model, use_safetensors=True).eval()
+    tokenizer = AutoTokenizer.from_pretrained(mini_model)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert (model.config.n_layers, model.config.dim, model.config.vocab_size, len(tokenizer)) == (6, 256, 8192, 8192)
+    assert tokenizer.model_max_length == 512 and tokenizer.tokenize("Films") == tokenizer.tokenize("films")
+    with torch.no_grad():
+        hidden = model(**tokenizer(["A fine film.", "A fine film, all in all."], padding=True, return_tensors="pt"))[0]
+    assert hidden.shape[0] == 2 and torch.isfinite(hidden).all() and hidden.std() > 0.1

@@ -1,0 +1,148 @@
+"""``make learn`` says in plain words what is missing and does nothing twice. Nothing is installed here."""
+
+import subprocess
+import sys
+from collections import namedtuple
+from types import SimpleNamespace
+
+import pytest
+
+from tools import launch
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """An empty repository whose Python environments and programs are pretended; ``commands`` is what would have run."""
+    commands = []
+
+    def create(folder, with_pip, clear):
+        commands.append("venv")
+        launch.python_of(folder).parent.mkdir(parents=True)
+        launch.python_of(folder).touch()
+
+    def run(command, **_):
+        commands.append([str(part) for part in command])
+        return subprocess.CompletedProcess(command, 0, stderr="")
+
+    (tmp_path / "requirements.txt").write_text("torch==2.13.0\n", encoding="utf-8")
+    monkeypatch.setattr(launch, "ROOT", tmp_path)
+    monkeypatch.setattr(launch, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(launch.venv, "create", create)
+    monkeypatch.setattr(launch.subprocess, "run", run)
+    free = Usage(0, 0, 100 * 2**30)
+    monkeypatch.setattr(launch.shutil, "disk_usage", lambda path: free)
+    return SimpleNamespace(root=tmp_path, commands=commands)
+
+
+def message_of(call) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        call()
+    assert isinstance(stopped.value.code, str)
+    return stopped.value.code
+
+
+def test_an_old_python_is_named_with_what_to_do_before_anything_is_written(repository, monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 10, 12))
+    monkeypatch.setattr(sys, "version", "3.10.12 (main)")
+    message = message_of(launch.install)
+    assert "needs Python 3.11 or newer; this is 3.10.12" in message and "make learn PYTHON=" in message
+    assert repository.commands == [] and not (repository.root / ".venv").exists()
+
+
+def test_a_full_disk_is_named_with_what_is_needed_before_anything_is_written(repository, monkeypatch):
+    monkeypatch.setattr(launch.shutil, "disk_usage", lambda path: Usage(0, 0, 1.5 * 2**30))
+    message = message_of(launch.install)
+    assert "Not enough disk space: 1.5 GiB free, 4 GiB needed" in message and "nothing was written" in message
+    assert repository.commands == [] and not (repository.root / ".venv").exists()
+
+
+def test_a_first_install_makes_the_environment_and_installs_the_pins(repository):
+    launch.install()
+    venv, pip = repository.commands
+    assert venv == "venv" and pip[1:4] == ["-m", "pip", "install"]
+    assert pip[-2:] == ["-r", str(repository.root / "requirements.txt")]
+    assert pip[0] == str(launch.python_of(repository.root / ".venv"))
+
+
+def test_a_second_install_does_nothing_until_the_pins_change(repository):
+    launch.install()
+    launch.install()
+    assert len(repository.commands) == 2
+    (repository.root / "requirements.txt").write_text("torch==2.14.0\n", encoding="utf-8")
+    launch.install()
+    assert len(repository.commands) == 3 and repository.commands[2][1:4] == ["-m", "pip", "install"]
+
+
+def test_little_space_does_not_matter_once_everything_is_installed(repository, monkeypatch):
+    launch.install()
+    monkeypatch.setattr(launch.shutil, "disk_usage", lambda path: Usage(0, 0, 2**30))
+    launch.install()
+    assert len(repository.commands) == 2
+
+
+def test_another_python_installs_again(repository, monkeypatch):
+    launch.install()
+    monkeypatch.setattr(sys, "version", "3.99.0 (main)")
+    launch.install()
+    assert len(repository.commands) == 3
+
+
+@pytest.mark.parametrize(("error", "words"), [
+    ("WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by 'NameResolutionError(\"Failed to "
+     "resolve 'pypi.org' ([Errno -2] Name or service not known)\")': /simple/torch/\n"
+     "ERROR: No matching distribution found for torch==2.13.0", "Connect to the network once"),
+    ("ConnectionError: [Errno 101] Network is unreachable", "Connect to the network once"),
+    ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "The disk is full"),
+    ("ERROR: No matching distribution found for torch==2.13.0", "No package fits this Python"),
+    ("ERROR: something else", "Installing the packages failed."),
+])
+def test_pips_error_is_put_in_plain_words_and_no_stamp_is_left(repository, monkeypatch, error, words):
+    monkeypatch.setattr(launch.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(
+        command, 1, stderr="an earlier line\n" * 20 + error))
+    message = message_of(launch.install)
+    assert words in message and error.splitlines()[-1] in message and message.count("an earlier line") < 6
+    assert not (repository.root / ".venv/installed").exists()
+
+
+def test_an_environment_that_cannot_be_made_is_explained_and_not_left_half_made(repository, monkeypatch):
+    def create(folder, **_):
+        folder.mkdir()
+        raise subprocess.CalledProcessError(1, ["python", "-m", "ensurepip"])
+
+    monkeypatch.setattr(launch.venv, "create", create)
+    message = message_of(launch.install)
+    assert "Making .venv failed" in message and "python3-venv" in message
+    assert not (repository.root / ".venv").exists()
+
+
+def test_learn_serves_this_machine_only_and_opens_the_first_lesson(repository, monkeypatch):
+    (repository.root / "notebooks").mkdir()
+    for name in ("01_second.ipynb", "00_first.ipynb", "draft.ipynb"):
+        (repository.root / "notebooks" / name).touch()
+    monkeypatch.setenv("NO_BROWSER", "1")
+    with pytest.raises(SystemExit) as stopped:
+        launch.learn()
+    command, = repository.commands
+    assert stopped.value.code == 0
+    assert {"--ip=127.0.0.1", "--no-browser", "--LabApp.default_url=/lab/tree/notebooks/00_first.ipynb"} < set(command)
+
+
+def test_no_browser_is_left_out_by_default(repository, monkeypatch):
+    (repository.root / "notebooks").mkdir()
+    (repository.root / "notebooks/00_first.ipynb").touch()
+    monkeypatch.delenv("NO_BROWSER", raising=False)
+    with pytest.raises(SystemExit):
+        launch.learn()
+    assert "--no-browser" not in repository.commands[0]
+
+
+def test_a_repository_without_lessons_is_named(repository):
+    assert "no lesson in notebooks/" in message_of(launch.learn)
+
+
+def test_it_needs_nothing_but_the_standard_library():
+    code = "import sys, tools.launch; print([m for m in ('torch', 'numpy', 'course_utils') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-S", "-c", code], cwd=launch.ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

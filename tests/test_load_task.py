@@ -1,0 +1,262 @@
+"""load_task gives three clean splits from every source, or one error that says which file, which row and what to do."""
+
+import dataclasses
+
+import datasets
+import pytest
+from conftest import embedded, write_parquet
+
+from course_utils import data, hub
+from course_utils.data import DataError, load_task
+from course_utils.lab import PROFILES
+
+MINI, CPU, GPU = (PROFILES[name] for name in ("mini", "cpu", "gpu"))
+GOOD = "text,label\nA fine film,pos\nA poor film,neg\n"
+
+
+def few(profile, train=None, validation=10, test=None):
+    return dataclasses.replace(profile, train_rows=train, validation_rows=validation, test_rows=test)
+
+
+def texts_of(split: datasets.Dataset, column: str) -> set[str]:
+    return {" ".join(text.lower().split()) for text in split[column]}
+
+
+def assert_disjoint(splits: datasets.DatasetDict, column: str) -> None:
+    found = {name: texts_of(splits[name], column) for name in splits}
+    assert all(len(found[name]) == len(splits[name]) for name in splits)
+    assert not found["train"] & found["validation"] and not (found["train"] | found["validation"]) & found["test"]
+
+
+def small_mirror(folder, train="train", rows=200):
+    """Reviews in the mirror layout: text number 1 stands twice in train, the first ten of test stand in train too."""
+    base = folder / "datasets/stanfordnlp/imdb"
+    texts = [f"training review number {i}" for i in range(rows)]
+    texts[0] = texts[1]
+    write_parquet(base / f"{train}.parquet", text=texts, label=[i % 2 for i in range(rows)])
+    write_parquet(base / "test.parquet", text=[f"Training  review number {i}" for i in range(10, 20)]
+                  + [f"test review number {i}" for i in range(40)], label=[i % 2 for i in range(50)])
+    return folder
+
+
+@pytest.fixture
+def reviews_folder(tmp_path):
+    """A folder with the three CSV files of reviews; a test spoils one of them."""
+    for split in data.SPLITS:
+        (tmp_path / f"{split}.csv").write_text(GOOD, encoding="utf-8")
+    return tmp_path
+
+
+def error_of(folder, spoiled: str | bytes) -> str:
+    (folder / "train.csv").write_bytes(spoiled if isinstance(spoiled, bytes) else spoiled.encode())
+    with pytest.raises(DataError) as error:
+        data.from_embedded("reviews", folder)
+    assert str(folder / "train.csv") in str(error.value)
+    return str(error.value)
+
+
+def test_embedded_reviews_come_as_three_splits_with_labels_by_name(capsys):
+    splits = load_task("reviews", MINI)
+    rows = embedded("reviews").split.value_counts()
+    assert {name: len(split) for name, split in splits.items()} == rows.to_dict()
+    assert splits["train"].column_names == ["text", "label", "kind", "film"]
+    assert splits["test"].features["label"].names == ["neg", "pos"]
+    assert sum(splits["test"]["label"]) == pytest.approx(rows["test"] / 2, abs=5)
+    assert_disjoint(splits, "text")
+    sizes = f"train {rows['train']:,}, validation {rows['validation']}, test {rows['test']}"
+    assert capsys.readouterr().out == f"reviews: {sizes} (embedded, written for this course)\n"
+
+
+def test_embedded_messages_keep_their_own_column_names():
+    splits = load_task("messages", MINI)
+    assert splits["train"].column_names == ["sms", "label", "kind"]
+    assert splits["validation"].features["label"].names == ["ham", "spam"]
+    assert 0.12 <= sum(splits["train"]["label"]) / len(splits["train"]) <= 0.15
+    assert_disjoint(splits, "sms")
+
+
+def test_rows_are_cut_at_random_and_the_same_for_the_same_seed():
+    small = few(MINI, train=100)
+    first, again, other = (load_task("reviews", small, seed=seed)["train"]["text"] for seed in (0, 0, 1))
+    assert len(first) == 100 and list(first) == list(again) and set(first) != set(other)
+
+
+def test_mini_never_asks_the_hub(monkeypatch):
+    monkeypatch.setattr(data, "from_hub", lambda name: pytest.fail("mini asked the Hub"))
+    assert len(load_task("reviews", MINI)) == 3
+
+
+def test_a_task_that_does_not_exist_names_those_that_do():
+    with pytest.raises(KeyError, match=r"no task 'review'\. Choose one of: reviews, messages"):
+        load_task("review", MINI)
+
+
+def test_a_wrong_column_is_named_with_the_columns_found(reviews_folder):
+    message = error_of(reviews_folder, "review,label\nA fine film,pos\n")
+    assert "no column 'text'; it has review, label" in message and "Rename the column that holds the text" in message
+    assert "Rename the column that holds the label to 'label'" in error_of(reviews_folder, "text,class\nA film,pos\n")
+
+
+def test_an_unknown_label_is_named_with_its_row_and_the_known_ones(reviews_folder):
+    message = error_of(reviews_folder, GOOD + "So so,positive\n")
+    assert "row 3: unknown label 'positive'. Expected one of neg, pos; correct the label" in message
+
+
+@pytest.mark.parametrize("text", ["", '"  "'])
+def test_an_empty_text_is_named_with_its_row(reviews_folder, text):
+    message = error_of(reviews_folder, GOOD + f"{text},neg\n")
+    assert "row 3: the text in column 'text' is empty" in message and "write a text or delete the row" in message
+
+
+def test_text_that_is_not_utf8_is_named_with_its_row_and_byte(reviews_folder):
+    message = error_of(reviews_folder, GOOD.encode() + b"Am\xe9lie is fine,pos\nMore,neg\n")
+    assert "row 3: byte 0xe9 is not UTF-8. Expected UTF-8 text; save the file with the encoding UTF-8" in message
+
+
+def test_excels_mark_at_the_start_of_a_file_is_no_part_of_the_first_column(reviews_folder):
+    (reviews_folder / "train.csv").write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert data.from_embedded("reviews", reviews_folder)["train"].column_names == ["text", "label"]
+
+
+def test_a_missing_file_is_named(reviews_folder):
+    (reviews_folder / "validation.csv").unlink()
+    with pytest.raises(DataError, match=r"validation\.csv: this file is missing.*fetch the repository again"):
+        data.from_embedded("reviews", reviews_folder)
+
+
+def test_a_quotation_mark_that_is_never_closed_is_named(reviews_folder):
+    message = error_of(reviews_folder, GOOD + '"It never ends,pos\n')
+    assert "not readable as CSV" in message and "Expected a header" in message and "never closed" in message
+
+
+def test_a_comma_without_quotation_marks_is_named_with_its_row(reviews_folder):
+    message = error_of(reviews_folder, GOOD + "Long, and dull,neg\n")
+    assert "row 3: 2 columns expected, found more or fewer. Put quotation marks around" in message
+    assert "row 3: 2 columns expected" in error_of(reviews_folder, GOOD + "A text alone\n")
+
+
+@pytest.mark.parametrize("content", ["", "text,label\n"])
+def test_a_file_without_rows_is_named(reviews_folder, content):
+    message = error_of(reviews_folder, content)
+    assert "no rows. Expected a header with text,label and at least one row" in message
+
+
+def test_a_mirror_is_taken_even_for_mini_and_repeated_texts_leave_the_training_split(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_MIRROR", str(small_mirror(tmp_path)))
+    splits = load_task("reviews", few(MINI, validation=19))
+    # 200 - 1 twice - 10 also in test = 189, of which a tenth, rounded up, is for validation.
+    assert {name: len(split) for name, split in splits.items()} == {"train": 170, "validation": 19, "test": 50}
+    assert_disjoint(splits, "text")
+    assert splits["train"].features["label"].names == ["neg", "pos"]
+    printed = capsys.readouterr().out
+    assert "train: 11 texts dropped that stand twice or also in a later split" in printed
+    assert "(mirror, stanfordnlp/imdb)" in printed
+
+
+def test_a_part_of_the_training_split_is_taken_and_said_to_be_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_MIRROR", str(small_mirror(tmp_path, train="train_subset")))
+    assert len(load_task("reviews", few(CPU))["train"]) == 170
+    assert "only a part of the training split: train_subset" in capsys.readouterr().out
+
+
+def test_a_mirror_folder_that_does_not_exist_is_named_with_what_it_should_hold(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_MIRROR", str(tmp_path / "nowhere"))
+    with pytest.raises(FileNotFoundError) as error:
+        load_task("reviews", MINI)
+    assert f"COURSE_MIRROR={tmp_path / 'nowhere'}: there is no such folder" in str(error.value)
+    assert "datasets/ and models/" in str(error.value) and "unset COURSE_MIRROR" in str(error.value)
+
+
+def mirror_error(folder, monkeypatch) -> str:
+    monkeypatch.setenv("COURSE_MIRROR", str(folder))
+    with pytest.raises(DataError) as error:
+        load_task("reviews", MINI)
+    return str(error.value)
+
+
+def test_a_hole_in_the_mirror_is_named(tmp_path, monkeypatch):
+    file = small_mirror(tmp_path) / "datasets/stanfordnlp/imdb/test.parquet"
+    file.unlink()
+    message = mirror_error(tmp_path, monkeypatch)
+    assert f"{file}: the mirror lacks this file" in message
+    assert "Expected the splits train, test of stanfordnlp/imdb; fill the mirror again" in message
+
+
+def test_a_parquet_file_cut_off_in_the_middle_is_named(tmp_path, monkeypatch):
+    file = small_mirror(tmp_path) / "datasets/stanfordnlp/imdb/train.parquet"
+    file.write_bytes(file.read_bytes()[:-500])
+    message = mirror_error(tmp_path, monkeypatch)
+    assert f"{file}: not readable as parquet" in message and "Copy the file again" in message
+
+
+def test_a_mirrors_wrong_column_label_and_text_are_named_with_file_and_row(tmp_path, monkeypatch):
+    file = small_mirror(tmp_path) / "datasets/stanfordnlp/imdb/train.parquet"
+    write_parquet(file, review=["A film"], label=[1])
+    message = mirror_error(tmp_path, monkeypatch)
+    assert f"{file}: no column 'text'" in message and "another data set or another version" in message
+    write_parquet(file, text=["A film", "Unlabelled"], label=[1, -1])
+    assert f"{file}, row 2: unknown label -1. Expected one of neg, pos" in mirror_error(tmp_path, monkeypatch)
+    write_parquet(file, text=["A film", None], label=[1, 0])
+    assert f"{file}, row 2: the text in column 'text' is empty" in mirror_error(tmp_path, monkeypatch)
+
+
+def test_the_hub_out_of_reach_names_the_data_set_and_two_ways_on(monkeypatch):
+    source = dataclasses.replace(hub.DATASETS["reviews"], repo="distilbert-course/was-never-published")
+    monkeypatch.setitem(hub.DATASETS, "reviews", source)
+    with pytest.raises(DataError) as error:
+        load_task("reviews", CPU)
+    message = str(error.value)
+    assert f"distilbert-course/was-never-published at revision {source.revision}: could not be loaded" in message
+    assert "COURSE_MIRROR" in message and 'profile="mini"' in message
+
+
+def test_hub_data_is_asked_for_at_the_pinned_revision_and_checked_like_any_other(monkeypatch):
+    asked = {}
+
+    def load_dataset(repo, **keywords):
+        asked.update(keywords, repo=repo)
+        rows = {"text": [f"review {i}" for i in range(60)], "label": [i % 2 for i in range(60)], "more": [0] * 60}
+        return datasets.DatasetDict(train=datasets.Dataset.from_dict(rows),
+                                    test=datasets.Dataset.from_dict({**rows, "text": [f"test {i}" for i in range(60)]}))
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    splits = load_task("reviews", CPU)
+    assert {name: len(split) for name, split in splits.items()} == {"train": 54, "validation": 6, "test": 60}
+    assert splits["train"].column_names == ["text", "label"] and sum(splits["validation"]["label"]) == 3
+    assert asked["repo"] == "stanfordnlp/imdb" and asked["revision"] == "e6281661ce1c48d982bc483cf8a173c1bbeb5d31"
+
+
+def test_every_pin_is_a_full_revision():
+    pins = [source.revision for source in (*hub.MODELS.values(), *hub.DATASETS.values())]
+    assert len(pins) == 4 and all(len(pin) == 40 and int(pin, 16) for pin in pins)
+
+
+@pytest.mark.mirror
+def test_real_imdb_is_cut_to_the_profile_and_its_leaks_are_removed(mirror, monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_MIRROR", str(mirror))
+    splits = load_task("reviews", few(GPU, train=None, validation=500))
+    printed = capsys.readouterr().out
+    assert_disjoint(splits, "text")
+    # 24,801 different texts stand in test, 24,904 in train, of which 123 in both; a tenth of train is for validation.
+    sizes = {name: len(split) for name, split in splits.items()}
+    assert sizes["test"] == 24_801 and sizes["validation"] == 500 and 22_250 <= sizes["train"] <= 22_310
+    assert "train: " in printed and "test: " in printed
+    for split in data.SPLITS:
+        assert 0.45 < sum(splits[split]["label"]) / len(splits[split]) < 0.55
+    assert any("<br />" in text for text in splits["test"].select(range(50))["text"])
+    for split, rows in (("train", CPU.train_rows), ("test", CPU.test_rows)):
+        small = data.cut(splits[split], rows, seed=0)
+        assert len(small) == 2000 and 0.45 < sum(small["label"]) / 2000 < 0.55
+
+
+@pytest.mark.mirror
+def test_real_sms_spam_has_one_split_and_is_given_three_without_repeats(mirror, monkeypatch):
+    monkeypatch.setenv("COURSE_MIRROR", str(mirror))
+    splits = load_task("messages", few(GPU, validation=10_000))
+    assert_disjoint(splits, "sms")
+    total = sum(len(split) for split in splits.values())
+    assert 5_000 < total < 5_200  # of 5,574 with more than 400 repeats
+    assert len(splits["test"]) == pytest.approx(0.15 * total, abs=1)
+    assert len(splits["validation"]) == pytest.approx(0.1 * 0.85 * total, abs=1)
+    shares = [sum(split["label"]) / len(split) for split in splits.values()]
+    assert max(shares) - min(shares) < 0.005 and 0.11 < min(shares) < 0.14
