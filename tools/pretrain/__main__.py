@@ -13,6 +13,7 @@ from transformers import BertForMaskedLM, DistilBertForMaskedLM, DistilBertToken
 
 from tools.pretrain import corpus, models
 from tools.pretrain.batches import TokenStream
+from tools.pretrain.card import write_card
 from tools.pretrain.losses import Distillation, masked_lm
 from tools.pretrain.plans import PLANS, Plan
 from tools.pretrain.train import Progress, Stage, load_checkpoint, read_progress, run_stage, validation_loss
@@ -93,12 +94,15 @@ def student(args, plan: Plan) -> DistilBertForMaskedLM:
     if plan.student:
         model = train("student", plan.student, lambda number, previous: previous or model,
                       Distillation(source.to(args.device)), args)
-    export(model, VOCAB.parent)
+    write_card(VOCAB.parent, args.work, args.plan, plan, export(model, VOCAB.parent), args.note)
     return model
 
 
-def export(model: torch.nn.Module, folder: Path) -> None:
-    """Write the base model as fp16 safetensors with its tokenizer. The config says float32, so it loads as float32."""
+def export(model: torch.nn.Module, folder: Path) -> int:
+    """Write the model as fp16 safetensors with its tokenizer; returns the number of parameters without the head.
+
+    The config says float32, so that ``from_pretrained`` loads float32.
+    """
     base = model.base_model
     for name in ("dropout", "attention_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob"):
         if hasattr(base.config, name):
@@ -109,7 +113,7 @@ def export(model: torch.nn.Module, folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     tokenizer = DistilBertTokenizerFast(vocab=str(VOCAB), do_lower_case=True, model_max_length=models.POSITIONS)
     tokenizer.save_pretrained(folder)
-    print(f"wrote {folder.relative_to(ROOT)}: {sum(p.numel() for p in base.parameters()):,} parameters without the head")
+    return sum(p.numel() for p in base.parameters())
 
 
 def main() -> None:
@@ -122,6 +126,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=torch.cuda.is_available(),
                         help="torch.compile; on a CPU it needs a C++ compiler and gains 5 to 30 percent")
+    parser.add_argument("--note", default="", help="a sentence about this run for the model card")
     parser.add_argument("--stop-after", type=float, default=math.inf, help="seconds; writes a checkpoint and leaves")
     args = parser.parse_args()
     if args.step == "corpus":

@@ -116,6 +116,7 @@ def run_stage(model: torch.nn.Module, loss_of: Loss, stage: Stage, stream: Token
         model.base_model.compile()
     started = saved = last = time.monotonic()
     running: dict[str, float] = {}
+    counted = 0
     bar = tqdm(total=stage.steps, initial=progress.step, unit=" steps", mininterval=10,
                desc=f"stage {progress.stage}: {stage.layers} layers x {stage.length}")
     while progress.step < stage.steps:
@@ -136,13 +137,14 @@ def run_stage(model: torch.nn.Module, loss_of: Loss, stage: Stage, stream: Token
         progress.step, progress.seconds, last = progress.step + 1, progress.seconds + now - last, now
         progress.tokens += stage.batch_size * stage.length
         for key, figure in {"loss": value, **figures}.items():
-            running[key] = running.get(key, 0.0) + figure / 50
+            running[key] = running.get(key, 0.0) + figure
+        counted += 1
         if progress.step % 50 == 0:
-            line = {**vars(progress), **{k: round(v, 4) for k, v in running.items()}}
+            line = {**vars(progress), **{k: round(v / counted, 4) for k, v in running.items()}}
             with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
-            bar.set_postfix(loss=f"{running['loss']:.3f}", refresh=False)
-            running = {}
+            bar.set_postfix(loss=f"{line['loss']:.3f}", refresh=False)
+            running, counted = {}, 0
         bar.update()
         out_of_time = now - started > stop_after
         if now - saved > save_every or out_of_time:
