@@ -326,14 +326,21 @@ def test_stacking_repeats_the_layers_from_the_bottom_and_keeps_the_rest():
     assert equal(weights(deeper.cls), weights(model.cls))
 
 
-def test_positions_never_trained_repeat_those_that_were():
+def test_new_positions_continue_the_rotations_of_the_trained_ones():
     model = tiny_bert()
-    before = model.bert.embeddings.position_embeddings.weight.detach().clone()
-    models.extend_positions(model, trained=12, wanted=30)
+    weight = model.bert.embeddings.position_embeddings.weight
+    steps = torch.arange(len(weight)).double()
+    angle = steps * 2 * torch.pi / 9  # positions 1 to 18 are two whole turns
+    curve = torch.stack([torch.cos(angle), torch.sin(angle), torch.cos(2 * angle), torch.sin(2 * angle)], 1)
+    mixing = torch.randn(4, weight.shape[1], generator=torch.Generator().manual_seed(0)).double()
+    wanted = (curve @ mixing).float()
+    with torch.no_grad():
+        weight[:20] = wanted[:20]
+    models.extend_positions(model, trained=20, wanted=30, rank=4)
     after = model.bert.embeddings.position_embeddings.weight
-    assert torch.equal(after[:12], before[:12]) and torch.equal(after[12:24], before[:12])
-    assert torch.equal(after[24:30], before[:6]) and torch.equal(after[30:], before[30:])
-
+    assert torch.equal(after[:19], wanted[:19])
+    cosine = torch.nn.functional.cosine_similarity(after[20:30] - wanted[1:19].mean(0), wanted[20:30] - wanted[1:19].mean(0))
+    assert cosine.min() > 0.99
 
 @pytest.mark.parametrize("kind", ["teacher", "student"])
 def test_logits_at_the_chosen_positions_are_those_of_the_whole_model(kind):

@@ -206,14 +206,20 @@ def new_model(seed=lab.seed):
     return model
 
 
-utils.logging.set_verbosity_error()  # the report below is made by hand, shorter than the library's
-model = new_model()
+_, report = AutoModelForSequenceClassification.from_pretrained(lab.checkpoint, revision=lab.revision, output_loading_info=True)
+print("new:", *sorted(report["missing_keys"]), sep="\n  ")
+
+# %% [markdown]
+# Four tensors are *missing* from the checkpoint and start from random numbers. The printed report may also list *unexpected* ones: the head that
+# guessed masked words in pretraining, which you don't need. How much of the model is new?
 
 # %%
+utils.logging.set_verbosity_error()  # read once; the report would come with every model below
+model = new_model()
 parameters = {name: p.numel() for name, p in model.named_parameters()}
-head = {name: n for name, n in parameters.items() if name.startswith(("pre_classifier", "classifier"))}
-print("new:", *head, sep="\n  ")
-print(f"{sum(head.values()):,} of {sum(parameters.values()):,} parameters are new ({sum(head.values()) / sum(parameters.values()):.1%})")
+new = sum(n for name, n in parameters.items() if name in report["missing_keys"])
+print(f"{new:,} of {sum(parameters.values()):,} parameters are new ({new / sum(parameters.values()):.1%})")
+assert len(report["missing_keys"]) == 4
 
 # %% [markdown]
 # An article that calls this "a model fine-tuned for sequence classification" is wrong, and you can see it: before training it does
@@ -273,14 +279,30 @@ settings = dict(
 # | `warmup_steps=0.1` | the rate rises during the first tenth of the steps. A fixed 500, as articles advise, is longer than many whole runs |
 # | `weight_decay` | pulls weights towards 0 a little; matters least here |
 # | `train_sampling_strategy` | batches of similar length |
-# | `eval_*`, `save_*`, `load_best_model_at_end` | evaluate twice per epoch, keep a checkpoint each time, return the one with the lowest validation loss |
+# | `lr_scheduler_type` (not set) | after the warm-up the rate falls in a straight line to 0: a checkpoint from the middle is not a finished shorter run |
+# | `per_device_eval_batch_size` | evaluation keeps no gradients, so four times as many texts fit |
+# | `eval_*`, `save_*`, `load_best_model_at_end` | evaluate and save twice per epoch; at the end return the checkpoint with the lowest validation loss |
+# | `save_total_limit=2` | keep the best and the last checkpoint, delete the others: each is three times the size of the model |
 # | `logging_steps` | the default 500 would show nothing in a short run |
-# | `use_cpu`, `bf16`, `fp16` | chosen by `start_lab` from a timed product on this machine |
+# | `seed` | order of the batches and dropout; the head's start was fixed by `set_seed` in `new_model` |
+# | `use_cpu`, `bf16`, `fp16` | chosen by `start_lab`: on a CPU by a timed product, on a GPU by what its hardware can do |
+#
+# **On Colab** the disk vanishes with the machine, and a free machine may be taken back at any time; limits change and are not guaranteed. Mount Drive and save there *before* you train,
+# and after a disconnection run the cells up to the training again and resume:
+#
+# ```python
+# from google.colab import drive
+# drive.mount("/content/drive")
+# settings["output_dir"] = "/content/drive/MyDrive/distilbert-course/05"
+# ...
+# trainer.train(resume_from_checkpoint=True)  # instead of trainer.train(); section 9 shows that nothing is lost
+# ```
 #
 # ### Exercise 5.1 How many steps? ●○○ 5 minutes
 #
 # The optimiser makes one *step* per batch; the last batch of an epoch may be smaller. With
-# [gradient accumulation](glossary.md#gradient-accumulation) it makes one step per `accumulation` batches. Write the number of steps of a whole run.
+# [gradient accumulation](glossary.md#gradient-accumulation) it makes one step per `accumulation` batches, and one for the batches left over at the end of an epoch. Write the number of steps of a
+# whole run.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e5_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def training_steps(rows, batch_size, epochs, accumulation=1):
@@ -310,6 +332,8 @@ check("5.1 How many steps?",
        "the last, smaller batch of each epoch counts too; round up per epoch, before multiplying"),
       ("64 rows, batches of 8, accumulation 4: 2", lambda: training_steps(64, 8, 1, 4) == 2,
        "with accumulation 4 the optimiser moves once per four batches"),
+      ("100 rows, batches of 16, 3 epochs, accumulation 2: 12", lambda: training_steps(100, 16, 3, 2) == 12,
+       "seven batches make four steps: a last, incomplete group counts too, in each epoch"),
       ("the answer is a whole number", lambda: type(training_steps(100, 16, 1)) is int, "return an int, not a float"));
 ### BEGIN HIDDEN TESTS
 assert type(training_steps(1001, 32, 4, 2)) is int and training_steps(1001, 32, 4, 2) == 64
@@ -365,7 +389,7 @@ print(f"took {duration(watch.seconds)}, estimated {duration(expected)}; {trainer
 # %% [markdown]
 # ## 8. What do the curves say?
 #
-# `log_history` holds every number the trainer logged. Training loss comes from the batch it is learning at that moment, so it jumps;
+# `log_history` holds every number the trainer logged. Training loss is the mean over the few batches since the last entry, so it jumps;
 # validation loss comes from texts it never learns from.
 
 # %%
@@ -385,20 +409,20 @@ for ax in (left, right):
 best = min(history(trainer, "eval_loss")[1])
 left.set_title(f"Validation loss is lowest at step {trainer.state.best_global_step}")
 left.set_ylabel("cross-entropy")
-right.set_title("Accuracy on validation, beside word counting")
+right.set_title(f"It {'passes' if history(trainer, 'eval_accuracy')[1].max() > baselines['TF-IDF'] else 'does not pass'} word counting")
 right.set_ylabel("accuracy")
 plots.show(figure, f"Left: training and validation loss over the steps; validation is lowest, {best:.2f}, at step {trainer.state.best_global_step}. Right: validation accuracy over the steps with the TF-IDF baseline as a dotted line.")
 
 # %%
 evaluations = history(trainer, "eval_loss")[1]
 assert len(evaluations) > 3 and evaluations.min() < evaluations[0], "training must lower the validation loss"
-later = evaluations[-1] - evaluations.min()
 print(f"validation loss: {evaluations[0]:.3f} at first, {evaluations.min():.3f} at best, {evaluations[-1]:.3f} at the end")
+print("training loss in the last quarter:", round(float(history(trainer, "loss")[1][-len(history(trainer, "loss")[1]) // 4:].mean()), 3))
 
 # %% [markdown]
-# Training loss goes on falling after validation loss has stopped: from there on the model learns *these* texts by heart.
-# Accuracy often stays where it is at that point while the loss rises, because the model becomes more certain of its
-# mistakes. That is why both curves are shown, and why the best checkpoint is kept instead of the last.
+# Compare the two losses at the end. Where training loss goes on falling while validation loss stands still or rises, the model learns *these* texts by heart
+# ([overfitting](glossary.md#overfitting)). Accuracy often stays where it is at that point, because the model only becomes more certain of its mistakes. That is why both curves are shown,
+# and why the best checkpoint is kept, be it the last or not.
 #
 # ### Exercise 5.2 Which checkpoint? ●●○ 8 minutes
 #
@@ -425,12 +449,12 @@ def best_step(log_history):
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t5_2", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-log = [{"step": 5, "loss": 0.1}, {"step": 10, "eval_loss": 0.60, "test_loss": 0.9}, {"step": 20, "eval_loss": 0.40, "test_loss": 0.8},
-       {"step": 30, "eval_loss": 0.40, "test_loss": 0.7}, {"step": 40, "eval_loss": 0.55, "test_loss": 0.2}]
+log = [{"step": 5, "loss": 0.1}, {"step": 10, "eval_loss": 0.70, "test_loss": 0.6}, {"step": 20, "eval_loss": 0.40, "test_loss": 0.8},
+       {"step": 30, "eval_loss": 0.40, "test_loss": 0.7}, {"step": 40, "eval_loss": 0.55, "test_loss": 0.2}, {"step": 50, "eval_loss": 0.60, "test_loss": 0.9}]
 check("5.2 Which checkpoint?",
-      ("it does not choose by the test split", lambda: best_step(log) not in (40, 10), "choosing by the test loss makes the test part of training; choose with eval_loss"),
+      ("it does not choose by the test split", lambda: best_step(log) not in (40, 50), "choosing by the test loss makes the test part of training; choose with eval_loss"),
       ("it takes the lowest validation loss", lambda: best_step(log) in (20, 30), "a low loss is good: min, not max; and entries without eval_loss are training logs"),
-      ("of two equal ones it takes the earlier", lambda: best_step(log) == 20, "compare the losses only; the step must not take part in the comparison"),
+      ("of two equal ones it takes the earlier", lambda: best_step(log) == 20, "you kept the later one; min returns the first of equals when only the loss is compared"),
       ("it agrees with the Trainer", lambda: best_step(trainer.state.log_history) == trainer.state.best_global_step, "compare with trainer.state.best_global_step"));
 ### BEGIN HIDDEN TESTS
 assert best_step(log[::-1]) in (20, 30) and best_step([{"step": 7, "eval_loss": 2.0}]) == 7
@@ -440,14 +464,16 @@ assert best_step(log[::-1]) in (20, 30) and best_step([{"step": 7, "eval_loss": 
 # ## 9. What if the run is killed?
 #
 # Colab disconnects; laptops sleep. With checkpoints on disk you lose only the steps since the last one. But does a resumed run end where
-# an uninterrupted one would have? Test it: one run of 12 steps, and one killed after step 8 and resumed from its checkpoint of step 6.
+# an uninterrupted one would have? Test it: one run of 12 steps, and one stopped after step 8 and resumed from its checkpoint of step 6.
+#
+# First the uninterrupted one.
 
 # %%
 from transformers import TrainerCallback
 
 
 class Kill(TrainerCallback):
-    """Stop the run the hard way, in the middle of training."""
+    """Stop in the middle of training, as Ctrl-C does: nothing is saved any more."""
 
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step == 8:
@@ -460,6 +486,9 @@ whole = make_trainer(new_model(), few, **short, output_dir=str(lab.workdir / "wh
 whole.remove_callback(PrinterCallback)
 whole.train();
 
+# %% [markdown]
+# Now the same run, stopped between two checkpoints.
+
 # %%
 import shutil
 
@@ -471,27 +500,22 @@ try:
 except KeyboardInterrupt as stop:
     print(stop, "· on disk:", sorted(p.name for p in (lab.workdir / "killed").glob("checkpoint-*")))
 
+# %% [markdown]
+# And resumed. The new trainer gets a model with *another* random head, so that equal weights can only come from the disk.
+
 # %%
-resumed = make_trainer(new_model(seed=999), few, **short, output_dir=str(lab.workdir / "killed"))  # another random head: it must come from disk
+resumed = make_trainer(new_model(seed=999), few, **short, output_dir=str(lab.workdir / "killed"))
 resumed.remove_callback(PrinterCallback)
 resumed.train(resume_from_checkpoint=True)
 difference = max((a - b).abs().max().item() for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True))
 print(f"steps: {whole.state.global_step} and {resumed.state.global_step}; largest difference of any weight: {difference}")
-assert difference <= (0 if lab.device == "cpu" else 1e-3)
+assert difference <= (0 if lab.device == "cpu" else lab.profile.learning_rate)
+size = sum(f.stat().st_size for f in (lab.workdir / "killed" / "checkpoint-12").glob("*"))
+print(f"one checkpoint takes {size / 1e6:.0f} MB")
 
 # %% [markdown]
-# On a CPU the two runs agree to the last bit. On a GPU sums run in another order each time, so expect tiny differences. The checkpoint holds more than weights: the
-# optimiser's memory, the position in the learning-rate schedule, the random state and how many batches of the epoch were done.
-#
-# **On Colab** the disk vanishes with the machine. Mount Drive and point `output_dir` there, before training:
-#
-# ```python
-# from google.colab import drive
-# drive.mount("/content/drive")
-# settings["output_dir"] = "/content/drive/MyDrive/distilbert-course/05"
-# ```
-#
-# A free machine may be taken back at any time; limits change and are not guaranteed. Save at least every ten minutes.
+# On a CPU the two runs agree to the last bit. On a GPU sums run in another order each time, so expect tiny differences, far below one step of the optimiser. The checkpoint holds more than weights: the
+# optimiser's memory (twice the size of the weights), the position in the learning-rate schedule, the random state and how many batches of the epoch were done.
 
 # %% [markdown]
 # ## 10. Try your own sentences
@@ -547,29 +571,41 @@ assert labels == [names[i] for i in answers.argmax(-1)]
 # %% [markdown]
 # ## 12. How many labels do you need?
 #
-# Labels cost money. So train on 50 of them, then on more, with three [seeds](glossary.md#seed) each: a seed decides which rows are drawn, how
-# the head starts, and the order of the batches. To save time, both methods read only the first 64 tokens here.
+# Labels cost money. So train on 50 of them, then on more, with three [seeds](glossary.md#seed) each: here a seed decides which rows are drawn, how
+# the head starts, and the order of the batches. Every run makes the same number of optimiser steps, so that only the labels differ: with 50 labels the model sees each of them many times.
+# To save time, both methods read only the first 64 tokens.
 
 # %%
-short_text = reviews.map(lambda batch: tokenizer(batch["text"], truncation=True, max_length=64), batched=True, remove_columns=columns)
 counts = sorted({50, 150, 450, min(len(train), 2000)})
-curve = dict(eval_strategy="no", save_strategy="no", load_best_model_at_end=False, logging_strategy="no", output_dir=str(lab.workdir / "curve"))
+quiet = dict(eval_strategy="no", save_strategy="no", load_best_model_at_end=False, logging_strategy="no")
+STEPS, SEEDS = 80, 3
 
 
+def first_tokens(batch):
+    return tokenizer(batch["text"], truncation=True, max_length=64)
+
+
+short_text = reviews.map(first_tokens, batched=True, remove_columns=columns)
+short_words = {split: shortened(reviews[split]["text"][:], 64) for split in ("train", "validation")}
+truth = np.array(validation["label"])
+
+# %% [markdown]
+# One function trains both methods on the same rows and returns their accuracies on the whole validation split.
+
+# %%
 def score_with(labels, seed):
     rows = np.random.default_rng(seed).permutation(len(train))[:labels]
-    epochs = max(2, math.ceil(40 * lab.profile.batch_size / labels))  # at least 40 steps, however few the rows
-    run = make_trainer(new_model(seed), short_text["train"].select(rows), **curve, num_train_epochs=epochs, seed=seed)
+    run = make_trainer(new_model(seed), short_text["train"].select(rows), **quiet, max_steps=STEPS, seed=seed, output_dir=str(lab.workdir / "curve"))
     run.remove_callback(PrinterCallback)
     run.train()
-    logits, _ = predict(run.model, short_text["validation"])
-    counted = word_counter().fit(shortened(train.select(rows)["text"][:], 64), train.select(rows)["label"][:])
-    truth = np.array(validation["label"])
-    return (logits.argmax(1).numpy() == truth).mean(), (counted.predict(shortened(validation["text"][:], 64)) == truth).mean()
+    fine = predict(run.model, short_text["validation"])[0].argmax(1).numpy()
+    words = word_counter().fit([short_words["train"][i] for i in rows], np.array(train["label"])[rows]).predict(short_words["validation"])
+    return (fine == truth).mean(), (words == truth).mean()
 
+
+scores = np.array([[score_with(labels, seed) for seed in range(SEEDS)] for labels in counts])  # (counts, seeds, methods)
 
 # %%
-scores = np.array([[score_with(labels, seed) for seed in range(3)] for labels in counts])  # (counts, seeds, methods)
 means, low, high = scores.mean(1), scores.min(1), scores.max(1)
 for labels, (fine, words), lows, highs in zip(counts, means, low, high, strict=True):
     print(f"{labels:5} labels: DistilBERT {fine:.1%} ({lows[0]:.0%} to {highs[0]:.0%}), TF-IDF {words:.1%} ({lows[1]:.0%} to {highs[1]:.0%})")
@@ -581,19 +617,19 @@ for number, name in enumerate(["DistilBERT, fine-tuned", "TF-IDF + logistic regr
 ax.set_xscale("log")
 ax.set_xticks(counts, [f"{c:,}" for c in counts])
 ax.minorticks_off()
-ax.set(xlabel="labelled reviews (first 64 tokens)", ylabel="validation accuracy", title=f"From {counts[0]} to {counts[-1]:,} labels: {means[0, 0]:.0%} to {means[-1, 0]:.0%}")
+ax.set(xlabel="labelled reviews (first 64 tokens)", ylabel="validation accuracy", title=f"{counts[-1] / counts[0]:.0f} times the labels are worth {100 * (means[-1, 0] - means[0, 0]):.0f} points to DistilBERT")
 ax.legend()
 plots.show(figure, f"Validation accuracy against the number of labels, mean and range of three seeds. DistilBERT goes from {means[0, 0]:.0%} to {means[-1, 0]:.0%}, TF-IDF from {means[0, 1]:.0%} to {means[-1, 1]:.0%}.")
 assert means[-1, 0] > means[0, 0], "more labels must help"
 
 # %% [markdown]
-# Look at the bands before you look at the lines: with few labels, *which* rows you happen to draw decides as much as the method. An
-# article's "1,000 to 2,000 samples deliver strong accuracy" has no number in it; this curve has, for these texts.
+# Look at the bands before you look at the lines. A band mixes three kinds of luck: the rows drawn, the head's start, the order of the batches. Where two bands overlap, three seeds can't tell the
+# methods apart. An article's "1,000 to 2,000 samples deliver strong accuracy" has no number in it; this curve has, for these texts and this model.
 #
-# ### Exercise 5.3 Is the difference real? ●●○ 8 minutes
+# ### Exercise 5.3 Better every time? ●●○ 8 minutes
 #
 # Each element of `scores` is one run. Write a function that takes the accuracies of two methods over the same seeds and returns `True` only if the first method
-# is better *in every seed*. It is a crude rule, but stricter than comparing two means.
+# is better *in every seed*. It is stricter than comparing two means, but no proof: of two equal methods, one wins all three times in one case of eight ($1/2^3$).
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e5_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def better_in_every_seed(first, second):
@@ -621,14 +657,14 @@ def refuses_missing_runs():
     return False
 
 
-check("5.3 Is the difference real?",
-      ("better each time is better", lambda: better_in_every_seed([0.8, 0.9], [0.7, 0.8]) is True, "return True when every run of the first beats its partner"),
-      ("a higher mean alone is not enough", lambda: better_in_every_seed([0.99, 0.70], [0.75, 0.71]) is False, "you compared the means; compare pair by pair"),
-      ("pairs, not best against worst", lambda: better_in_every_seed([0.70, 0.90], [0.60, 0.80]) is True, "compare each seed with the same seed, not min with max"),
-      ("equal is not better", lambda: better_in_every_seed([0.8], [0.8]) is False, "use >, not >="),
+check("5.3 Better every time?",
+      ("better each time is better", lambda: bool(better_in_every_seed([0.8, 0.9], [0.7, 0.8])), "return True when every run of the first beats its partner"),
+      ("a higher mean alone is not enough", lambda: not better_in_every_seed([0.99, 0.70], [0.75, 0.71]), "you compared the means; compare pair by pair"),
+      ("pairs, not best against worst", lambda: bool(better_in_every_seed([0.70, 0.90], [0.60, 0.80])), "compare each seed with the same seed, not min with max"),
+      ("equal is not better", lambda: not better_in_every_seed([0.8], [0.8]), "use >, not >="),
       ("a missing run is an error, not a verdict", refuses_missing_runs, "zip drops what has no partner; give it strict=True"));
 ### BEGIN HIDDEN TESTS
-assert better_in_every_seed([0.5, 0.6, 0.7], [0.4, 0.5, 0.8]) is False
+assert type(bool(better_in_every_seed([0.6], [0.5]))) is bool and not better_in_every_seed([0.5, 0.6, 0.7], [0.4, 0.5, 0.8])
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -636,10 +672,10 @@ assert better_in_every_seed([0.5, 0.6, 0.7], [0.4, 0.5, 0.8]) is False
 #
 # Two widely read articles train this model like this:
 #
-# * **A**: pad *every* text to 128 tokens, single precision (fp32), learning rate 2e-5, 2 epochs;
-# * **B**: pad to the longest of 1,000 texts (in practice 512), fp32, learning rate 2e-5, 3 epochs.
+# * **A**: cut and pad *every* text to 128 tokens, single precision (fp32), batches of 16, learning rate 2e-5, 2 epochs;
+# * **B**: pad to the longest of 1,000 texts (on IMDb that is 512), fp32, batches of 16, learning rate 2e-5, 3 epochs.
 #
-# Both also evaluate on the *test* split after every epoch, so their test is no test; we leave that out. Ours pads per batch, groups by length, and uses the precision that this machine computes fastest.
+# Both also look at the *test* split after every epoch. Each look takes time and tempts you to choose by it; we leave it out. Our settings pad per batch, group by length, and use the precision that this machine computes fastest.
 #
 # First, does padding change the answer? It must not: the attention mask hides it.
 
@@ -651,65 +687,71 @@ with torch.no_grad():
     narrow_logits = model.eval()(**collator(inputs).to(model.device)).logits
     wide_logits = model(**wide(inputs).to(model.device)).logits
 print(f"largest difference of any logit: {(narrow_logits - wide_logits).abs().max().item():.1e}")
-assert torch.allclose(narrow_logits, wide_logits, atol=1e-4)
+assert torch.allclose(narrow_logits, wide_logits, atol=1e-3)
 
 # %% [markdown]
-# So padding costs only time. We time real training steps of each recipe, padding and all, and multiply by the number of steps. For the accuracy each recipe is trained to its end on the same 400 reviews, without the
-# useless padding and in the fast precision.
+# So padding costs time and nothing else. To see how much, we time real training steps of each recipe, padding and all, and multiply by the number of steps. For the accuracy each recipe is then trained to its end on the same 400
+# reviews, without the padding that changes nothing, and judged on validation texts cut as it cuts them.
 
 # %%
-RECIPES = {  # name: (tokens at most, padded to, what differs from our settings)
-    "A: padded to 128, fp32": (128, 128, {"learning_rate": 2e-5, "num_train_epochs": 2}),
-    "B: padded to 512, fp32": (512, 512, {"learning_rate": 2e-5, "num_train_epochs": 3}),
-    "ours": (lab.profile.max_length, None, {}),
+RECIPES = {  # name: (tokens at most, pad to that, what differs from our settings)
+    "A: padded to 128, fp32": (128, True, {"learning_rate": 2e-5, "num_train_epochs": 2, "weight_decay": 0}),
+    "B: padded to 512, fp32": (512, True, {"learning_rate": 2e-5, "num_train_epochs": 3}),
+    "ours": (lab.profile.max_length, False, {}),
 }
-article = {"bf16": False, "fp16": False, "train_sampling_strategy": "random"}
-plain = dict(eval_strategy="no", save_strategy="no", load_best_model_at_end=False, logging_strategy="no", output_dir=str(lab.workdir / "recipes"))
-sample = train.select(range(min(400, len(train))))
+article = dict(per_device_train_batch_size=16, warmup_steps=0, train_sampling_strategy="random")
+some = train.select(range(min(400, len(train))))
 
 
-def cut_at(limit):
-    return sample.map(lambda batch: tokenizer(batch["text"], truncation=True, max_length=limit), batched=True, remove_columns=columns)
+def cut_at(limit, split):
+    return split.map(lambda batch: tokenizer(batch["text"], truncation=True, max_length=limit), batched=True, remove_columns=columns)
+
+
+def recipe_trainer(limit, padded, changes):
+    return make_trainer(new_model(), cut_at(limit, some), **quiet | (article if padded else {}) | changes, output_dir=str(lab.workdir / "recipes"))
 
 
 # %%
-def seconds_per_epoch(limit, pad, changes):
-    """Four timed steps as the recipe does them, padding and precision included."""
-    run = make_trainer(new_model(), cut_at(limit), **plain | changes | (article if pad else {}) | dict(num_train_epochs=1))
-    if pad:
-        run.data_collator = DataCollatorWithPadding(tokenizer, padding="max_length", max_length=pad)
+def seconds_per_epoch(limit, padded, changes):
+    single = {"bf16": False, "fp16": False} if padded else {}
+    run = recipe_trainer(limit, padded, changes | single | {"num_train_epochs": 1})
+    if padded:
+        run.data_collator = DataCollatorWithPadding(tokenizer, padding="max_length", max_length=limit)
     return estimate_training(run, steps=4)
 
 
-def right_answers(limit, changes):
-    """Train to the end without useless padding; 1.0 for each validation review it gets right."""
-    run = make_trainer(new_model(), cut_at(limit), **plain | changes)
+def right_answers(limit, padded, changes):
+    run = recipe_trainer(limit, padded, changes)
     run.remove_callback(PrinterCallback)
     run.train()
-    return (predict(run.model, tokenized["validation"])[0].argmax(1).numpy() == np.array(validation["label"])).astype(float)
+    return (predict(run.model, cut_at(limit, validation))[0].argmax(1).numpy() == truth).astype(float)
 
 
 # %%
 from course_utils.metrics import bootstrap_interval
 
-results = {}
-for name, (limit, pad, changes) in RECIPES.items():
-    hits = right_answers(limit, changes)
-    results[name] = (seconds_per_epoch(limit, pad, changes), hits.mean(), bootstrap_interval(np.mean, hits))
-
-# %%
-figure, (left, right) = plots.new_figure(columns=2, width=10.5, height=2.6)
-plots.bars(left, list(results), [r[0] for r in results.values()], fmt="{:.1f} s")
-plots.bars(right, list(results), [r[1] for r in results.values()], [r[2] for r in results.values()], fmt="{:.1%}")
-right.set_yticks([])
-speedup = {name: seconds / results["ours"][0] for name, (seconds, *_) in results.items()}
-left.set(title=f"An epoch of B takes {speedup['B: padded to 512, fp32']:.0f} times as long as ours", xlabel="seconds per epoch of these rows")
-right.set(title="and gains nothing", xlabel="validation accuracy, 95 % interval")
-plots.show(figure, "Bars for the recipes A, B and ours. Left, seconds per epoch: " + ", ".join(f"{n} {r[0]:.1f}" for n, r in results.items()) + ". Right, validation accuracy: " + ", ".join(f"{n} {r[1]:.1%}" for n, r in results.items()) + ".")
-assert speedup["B: padded to 512, fp32"] > 2 and speedup["A: padded to 128, fp32"] > 1
+seconds = {name: seconds_per_epoch(*recipe) for name, recipe in RECIPES.items()}
+right = {name: right_answers(*recipe) for name, recipe in RECIPES.items()}
+against_ours = {name: bootstrap_interval(lambda a, b: a.mean() - b.mean(), hits, right["ours"]) for name, hits in right.items()}
 
 # %% [markdown]
-# The intervals tell you how far to trust the right-hand side: with this few validation texts, differences of a few points mean little. The left-hand side is no matter of chance.
+# Time on the left, accuracy on the right; the whiskers are 95 % intervals (section 15).
+
+# %%
+slow, (least, most) = seconds["B: padded to 512, fp32"] / seconds["ours"], against_ours["B: padded to 512, fp32"]
+figure, (one, two) = plots.new_figure(columns=2, width=10.5, height=2.6)
+plots.bars(one, list(seconds), list(seconds.values()), fmt="{:.1f} s")
+plots.bars(two, list(right), [r.mean() for r in right.values()], [bootstrap_interval(np.mean, r) for r in right.values()], fmt="{:.1%}")
+two.set_yticks([])
+one.set(title=f"An epoch of B takes {slow:.1f} times as long as ours", xlabel="seconds per epoch over these rows")
+two.set(title=f"B minus ours: {100 * least:+.0f} to {100 * most:+.0f} points", xlabel="validation accuracy, 95 % interval")
+plots.show(figure, "Bars for the recipes A, B and ours. Left, seconds per epoch: " + ", ".join(f"{n} {t:.1f}" for n, t in seconds.items())
+           + ". Right, validation accuracy: " + ", ".join(f"{n} {r.mean():.1%}" for n, r in right.items()) + ".")
+assert slow > 1, "padding everything to 512 must cost time"
+
+# %% [markdown]
+# Two cautions. On long texts A can be fast, because it throws most of each text away; look at section 3 before you do that. And on the profile `mini` the right-hand side is unfair to A and B: 2e-5 is a rate for the big model, too small for
+# this one. The time on the left doesn't depend on the rate.
 
 # %% [markdown]
 # ## 14. What would the published model cost on this machine?
@@ -777,6 +819,9 @@ ax.set(xlabel="test accuracy, 95 % interval", title=f"Fine-tuning {'gains' if ga
 plots.show(figure, "Test accuracy with 95 % intervals: " + ", ".join(f"{n} {f[0]:.1%}" for n, f in final.items()) + ".")
 
 # %% [markdown]
+# Was it worth it? Read the two intervals, and the model behind them. The small model of `mini` is a tenth the size of the published one and has read far less; published runs of the real DistilBERT on all of IMDb reach 92.8 %
+# (paper, table 2). Where fine-tuning doesn't beat the word counter on *your* texts, take the word counter.
+#
 # ## What to remember
 #
 # 1. Baselines first: majority, then TF-IDF with logistic regression.
@@ -790,7 +835,7 @@ plots.show(figure, "Test accuracy with 95 % intervals: " + ", ".join(f"{n} {f[0]
 # | what you see | what it means | cure |
 # |---|---|---|
 # | `TypeError: … unexpected keyword argument 'evaluation_strategy'` | the tutorial is older than the library | `eval_strategy`; likewise `processing_class` for `tokenizer`, `warmup_steps=0.1` for `warmup_ratio` |
-# | `newly initialized: classifier…` after loading *your own* model | you loaded the base model, not your folder | load the folder you saved |
+# | `classifier.weight … MISSING` (older versions: "newly initialized") after loading *your own* model | you loaded the base model, not your folder | load the folder you saved |
 # | `The model did not return a loss from the inputs` | the labels don't reach the model | the column must be called `label` or `labels` |
 # | loss stays at 0.69 | learning rate far too high, or labels shuffled | start at 2e-5 to 1e-4; look at a few rows |
 # | loss and gradient norm grow with `gradient_accumulation_steps` | the Trainer believes that the model divides by the number of items | `model.accepts_loss_kwargs = False`, as in section 5 |

@@ -79,7 +79,7 @@ def write_card(folder: Path, work: Path, plan_name: str, plan: Plan, parameters:
         "\n## Training\n",
         f"Plan `{plan_name}`: {tokens / 1e6:.0f} million tokens in {seconds / 3600:.1f} hours on {os.cpu_count()} cores.",
         DISTILLED if plan.student else CUT_OUT, note,
-        "Word vectors (PPMI, truncated SVD) start the embeddings; 3 trained layers are stacked to 6 (Gong et al. 2019). Masking is",
+        "Word vectors (PPMI, truncated SVD) start the embeddings; 3 layers are stacked to 6 (Gong et al. 2019). Masking is",
         "dynamic, 20 % of the tokens while training and 15 % in validation; AdamW, bf16 where it pays, no dropout, one pass.\n",
         "| stage | layers | length x batch | tokens | rate | training loss at its end | held-out loss |",
         "|---|---|---|---|---|---|---|", *rows, "",
