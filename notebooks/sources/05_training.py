@@ -18,7 +18,7 @@
 #
 # 1. set up baselines that a fine-tuned model has to beat;
 # 2. prepare text for training and say what cutting it short costs;
-# 3. explain every argument you pass to `TrainingArguments`;
+# 3. explain the arguments that matter in `TrainingArguments`;
 # 4. read loss and accuracy curves and keep the best checkpoint;
 # 5. stop a run, resume it, and prove that nothing was lost.
 #
@@ -47,8 +47,9 @@ lab = start_lab("{{lesson}}", profile)
 # ## 1. What do the data look like?
 #
 # Look before you train. `load_task` gives three splits. You learn from *train*, you choose with *validation*, and you
-# open *test* once, at the end. No film of the course's own reviews stands in two splits: a model that has learned to
-# recognise a film gains nothing from it.
+# open *test* once, at the end. In the course's own reviews no film appears in two splits: a model that has learned to
+# recognise a film gains nothing from it. (Data without a validation split, like IMDb, get one cut at random from train; films stand on both sides of that cut, so validation is a little too
+# friendly there. IMDb's test split has films of its own.)
 
 # %%
 from course_utils.data import load_task
@@ -106,8 +107,8 @@ assert baselines["majority"] < 0.6 < baselines["TF-IDF"]
 # ## 3. How long are the texts, in tokens?
 #
 # DistilBERT reads [tokens](glossary.md#token), not words. Its [tokenizer](glossary.md#tokenizer) cuts rare words into pieces and adds `[CLS]` in front
-# and `[SEP]` behind. You must use the tokenizer that the model was trained with: to any other, its numbers mean
-# something else.
+# and `[SEP]` behind. You must use the tokenizer that the model was trained with: another one gives
+# the same words other numbers.
 
 # %%
 from transformers import AutoTokenizer
@@ -133,7 +134,7 @@ figure, ax = plots.new_figure()
 ax.hist(np.minimum(lengths, 600), bins=60, color=plots.COLOURS[0])
 for limit in limits[:3]:
     ax.axvline(limit, color="black", linestyle="--", linewidth=1)
-    ax.annotate(f"{limit}: cuts {cut[limit]:.0%}", (limit, 0.93), xycoords=("data", "axes fraction"), rotation=90, va="top", ha="right", fontsize=9)
+    ax.annotate(f"{limit}: cuts {cut[limit]:.0%}", (limit, 0.93), xycoords=("data", "axes fraction"), rotation=90, va="top", ha="right", fontsize=9, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
 ax.set(title=f"A limit of 128 tokens cuts {cut[128]:.0%} of the reviews short", xlabel="tokens in a review", ylabel="reviews")
 plots.show(figure, f"Histogram of review lengths in tokens. Dashed lines at 64, 128 and 256 tokens cut {cut[64]:.0%}, {cut[128]:.0%} and {cut[256]:.0%} of the reviews.")
 
@@ -223,7 +224,7 @@ assert len(report["missing_keys"]) == 4
 
 # %% [markdown]
 # An article that calls this "a model fine-tuned for sequence classification" is wrong, and you can see it: before training it does
-# no better than a coin, and its loss is near $\ln 2 \approx 0.693$, the loss of answering fifty-fifty every time.
+# no better than a coin, and its [loss](glossary.md#loss) (cross-entropy: minus the logarithm of the probability given to the right class) is near $\ln 2 \approx 0.693$, the loss of answering fifty-fifty every time.
 
 # %%
 import math
@@ -252,7 +253,8 @@ assert abs(loss - math.log(2)) < 0.08 and accuracy < 0.65
 # %% [markdown]
 # ## 6. The training arguments, one by one
 #
-# Few of them matter much. These do.
+# Training repeats one *step*: take a batch, compute the loss, compute its gradient (how the loss would change with each weight), and let the *optimiser* move every weight a little against it. How far is the
+# *learning rate*; one pass over all rows is an *epoch*; a saved state is a *checkpoint*. Few arguments matter much. These do.
 
 # %%
 steps_per_epoch = math.ceil(len(train) / lab.profile.batch_size)
@@ -285,7 +287,7 @@ settings = dict(
 # | `save_total_limit=2` | keep the best and the last checkpoint, delete the others: each is three times the size of the model |
 # | `logging_steps` | the default 500 would show nothing in a short run |
 # | `seed` | order of the batches and dropout; the head's start was fixed by `set_seed` in `new_model` |
-# | `use_cpu`, `bf16`, `fp16` | chosen by `start_lab`: on a CPU by a timed product, on a GPU by what its hardware can do |
+# | `use_cpu`, `bf16`, `fp16` | 16-bit or 32-bit numbers, chosen by `start_lab`: on a CPU by what multiplies matrices faster, on a GPU by what its hardware can do |
 #
 # **On Colab** the disk vanishes with the machine, and a free machine may be taken back at any time; limits change and are not guaranteed. Mount Drive and save there *before* you train,
 # and after a disconnection run the cells up to the training again and resume:
@@ -403,7 +405,7 @@ plots.curve(left, *history(trainer, "eval_loss"), "validation", 1)
 plots.curve(right, *history(trainer, "eval_accuracy"), "fine-tuned", 1)
 right.axhline(baselines["TF-IDF"], color="black", linestyle=":", label="TF-IDF")
 for ax in (left, right):
-    ax.axvline(trainer.state.best_global_step, color="gray", linewidth=1)
+    ax.axvline(trainer.state.best_global_step, color="gray", linewidth=1, label="kept checkpoint")
     ax.set_xlabel("step")
     ax.legend()
 best = min(history(trainer, "eval_loss")[1])
@@ -545,7 +547,7 @@ for sentence, p in zip(sentences, answers, strict=True):
 assert torch.allclose(answers.sum(-1), torch.ones(len(sentences)))
 
 # %% [markdown]
-# Which of them does it get wrong? The last two say one thing and mean another; that is where lesson 06 goes on. Note `.to(model.device)`: after training on a GPU the model lives
+# Which of them does it get wrong? The last two carry their verdict without a plain word of praise or blame; lesson 06 goes on there. Note `.to(model.device)`: after training on a GPU the model lives
 # there, and an article's `model(**inputs)` stops with *Expected all tensors to be on the same device*.
 
 # %% [markdown]
@@ -617,19 +619,19 @@ for number, name in enumerate(["DistilBERT, fine-tuned", "TF-IDF + logistic regr
 ax.set_xscale("log")
 ax.set_xticks(counts, [f"{c:,}" for c in counts])
 ax.minorticks_off()
-ax.set(xlabel="labelled reviews (first 64 tokens)", ylabel="validation accuracy", title=f"{counts[-1] / counts[0]:.0f} times the labels are worth {100 * (means[-1, 0] - means[0, 0]):.0f} points to DistilBERT")
+ax.set(xlabel="labelled reviews (first 64 tokens)", ylabel="validation accuracy", title=f"DistilBERT: {means[0, 0]:.0%} with {counts[0]} labels, {means[-1, 0]:.0%} with {counts[-1]:,}")
 ax.legend()
 plots.show(figure, f"Validation accuracy against the number of labels, mean and range of three seeds. DistilBERT goes from {means[0, 0]:.0%} to {means[-1, 0]:.0%}, TF-IDF from {means[0, 1]:.0%} to {means[-1, 1]:.0%}.")
 assert means[-1, 0] > means[0, 0], "more labels must help"
 
 # %% [markdown]
 # Look at the bands before you look at the lines. A band mixes three kinds of luck: the rows drawn, the head's start, the order of the batches. Where two bands overlap, three seeds can't tell the
-# methods apart. An article's "1,000 to 2,000 samples deliver strong accuracy" has no number in it; this curve has, for these texts and this model.
+# methods apart. An article's "1,000 to 2,000 samples deliver strong accuracy" names no accuracy; this curve does, for these texts and this model.
 #
 # ### Exercise 5.3 Better every time? ●●○ 8 minutes
 #
-# Each element of `scores` is one run. Write a function that takes the accuracies of two methods over the same seeds and returns `True` only if the first method
-# is better *in every seed*. It is stricter than comparing two means, but no proof: of two equal methods, one wins all three times in one case of eight ($1/2^3$).
+# `scores[i, j]` holds both methods' accuracies for `counts[i]` labels and seed `j`. Write a function that takes the accuracies of two methods over the same seeds and returns `True` only if the first method
+# is better *in every seed*, and stops with a `ValueError` where a run has no partner. Try it on `scores[-1, :, 0]` and `scores[-1, :, 1]`. It is stricter than comparing two means, but no proof: of two equal methods, one wins all three times in one case of eight ($1/2^3$).
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e5_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def better_in_every_seed(first, second):
@@ -690,7 +692,7 @@ print(f"largest difference of any logit: {(narrow_logits - wide_logits).abs().ma
 assert torch.allclose(narrow_logits, wide_logits, atol=1e-3)
 
 # %% [markdown]
-# So padding costs time and nothing else. To see how much, we time real training steps of each recipe, padding and all, and multiply by the number of steps. For the accuracy each recipe is then trained to its end on the same 400
+# So padding doesn't change the answer; it costs time and memory. To see how much, we time real training steps of each recipe, padding and all, and multiply by the number of steps. For the accuracy each recipe is then trained to its end on the same 400
 # reviews, without the padding that changes nothing, and judged on validation texts cut as it cuts them.
 
 # %%
@@ -751,12 +753,13 @@ assert slow > 1, "padding everything to 512 must cost time"
 
 # %% [markdown]
 # Two cautions. On long texts A can be fast, because it throws most of each text away; look at section 3 before you do that. And on the profile `mini` the right-hand side is unfair to A and B: 2e-5 is a rate for the big model, too small for
-# this one. The time on the left doesn't depend on the rate.
+# this one. The time on the left doesn't depend on the rate; it extrapolates four steps, so trust the
+# rough factor and not the seconds.
 
 # %% [markdown]
 # ## 14. What would the published model cost on this machine?
 #
-# Parameter count, memory and speed don't depend on the values of the weights. So a DistilBERT of full size with random weights tells what the real one costs here.
+# Parameter count, memory and speed don't depend on the values of the weights. (AdamW, the optimiser, keeps two running averages per weight, its *moments*; *activations* are intermediate results kept for the gradient.) So a DistilBERT of full size with random weights tells what the real one costs here.
 
 # %%
 from transformers import DistilBertConfig, DistilBertForSequenceClassification
@@ -826,7 +829,7 @@ plots.show(figure, "Test accuracy with 95 % intervals: " + ", ".join(f"{n} {f[0]
 #
 # 1. Baselines first: majority, then TF-IDF with logistic regression.
 # 2. A new head knows nothing; "newly initialized" is information, not an error.
-# 3. Pad per batch, group by length, use the machine's fast precision: the result stays, the time shrinks.
+# 3. Pad per batch, group by length, use the machine's fast precision: the time shrinks, and padding leaves the answers as they are.
 # 4. Choose by validation loss, keep the best checkpoint, open the test split once.
 # 5. Save often; a resumed run equals an uninterrupted one.
 #

@@ -43,8 +43,8 @@ lab = start_lab("{{lesson}}", profile)
 # %% [markdown]
 # ## 1. A spam filter to judge
 #
-# The task `messages` has two classes: *ham* (wanted) and *spam*. Spam is rare, and that makes all the difference below. Among the wanted messages are real delivery notices and real
-# bank warnings, which look like spam.
+# The task `messages` has two classes: *ham* (wanted) and *spam*. Spam is rare, and that makes all the difference below. Among the course's own wanted messages are genuine-looking
+# delivery notices and bank warnings, which resemble spam.
 
 # %%
 from course_utils.data import load_task
@@ -61,7 +61,8 @@ print({split: f"{share:.1%} spam" for split, share in spam_share.items()})
 assert all(0.1 < share < 0.17 for share in spam_share.values())
 
 # %% [markdown]
-# Two models, as in lesson 05: a word counter, and DistilBERT fine-tuned. Lesson 05 explains the arguments.
+# Two models, as in lesson 05, which explains the arguments: a word counter ([TF-IDF](glossary.md#tf-idf) with logistic regression), and DistilBERT
+# [fine-tuned](glossary.md#fine-tuning). First the word counter.
 
 # %%
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -73,6 +74,9 @@ def word_counter(texts, labels):
     model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True), LogisticRegression(C=10, max_iter=1000))
     return model.fit(texts[:], labels[:])
 
+
+# %% [markdown]
+# For DistilBERT the texts become [tokens](glossary.md#token); the [collator](glossary.md#collator) pads each batch to its own longest text.
 
 # %%
 from transformers import (
@@ -96,6 +100,9 @@ def tokenized(split, text):
                      remove_columns=[c for c in split.column_names if c != "label"])
 
 
+# %% [markdown]
+# One function makes a trainer for either task of this lesson.
+
 # %%
 def fine_tune(split, text, name):
     set_seed(lab.seed)
@@ -111,6 +118,9 @@ def fine_tune(split, text, name):
     trainer.remove_callback(PrinterCallback)
     return trainer
 
+
+# %% [markdown]
+# And one gives the [logits](glossary.md#logit), one number per class and text.
 
 # %%
 import torch
@@ -136,11 +146,12 @@ from course_utils.timing import estimate_training
 spam_trainer = fine_tune(messages["train"], "sms", "spam")
 estimate_training(spam_trainer)
 spam_trainer.train()
-spam_model = spam_trainer.model
+spam_model = spam_trainer.accelerator.unwrap_model(spam_trainer.model, keep_fp32_wrapper=False)  # full precision
 spam_words = word_counter(messages["train"]["sms"], messages["train"]["label"])
 
 # %% [markdown]
-# From here on, everything looks at the *validation* split. The test split stays closed until section 13.
+# From here on, everything looks at the *validation* split. The test split stays closed until section 13. [Softmax](glossary.md#softmax) turns logits
+# into probabilities; a message is called spam when its probability of spam is at least 0.5. That number will be questioned.
 
 # %%
 from scipy.special import softmax
@@ -168,9 +179,9 @@ from course_utils import plots
 
 matrix = confusion_matrix(truth, predicted)
 (tn, fp), (fn, tp) = matrix.tolist()
-figure, ax = plots.new_figure(width=4.6, height=3.6)
+figure, ax = plots.new_figure(width=5.6, height=3.6)
 plots.confusion(ax, matrix, ["ham", "spam"])
-ax.set_title(f"{fn} spams get through, {fp} wanted messages are lost")
+ax.set_title(f"{fn} spams pass, {fp} wanted messages are lost")
 plots.show(figure, f"Confusion matrix on validation: {tn} ham kept, {fp} ham lost, {fn} spam let through, {tp} spam caught.")
 
 # %% [markdown]
@@ -179,13 +190,13 @@ plots.show(figure, f"Confusion matrix on validation: {tn} ham kept, {fp} ham los
 # * **accuracy** = (TP + TN) / all: which share of all answers is right?
 # * **precision** = TP / (TP + FP): of what I called spam, how much is spam?
 # * **recall** = TP / (TP + FN): of all spam, how much did I catch?
-# * **F1** = 2 · precision · recall / (precision + recall): their harmonic mean, near the *lower* of the two.
+# * **F1** = 2 · precision · recall / (precision + recall): their harmonic mean, at or below the plain mean and pulled towards the lower of the two.
 
 # %%
 accuracy = (tp + tn) / (tp + tn + fp + fn)
-precision = tp / (tp + fp)
-recall = tp / (tp + fn)
-f1 = 2 * precision * recall / (precision + recall)
+precision = tp / max(tp + fp, 1)  # nothing flagged: 0, by convention
+recall = tp / max(tp + fn, 1)
+f1 = 2 * precision * recall / max(precision + recall, 1e-12)
 print(f"accuracy {accuracy:.3f}  precision {precision:.3f}  recall {recall:.3f}  F1 {f1:.3f}")
 
 # %% [markdown]
@@ -201,7 +212,7 @@ computed
 # %% [markdown]
 # ## 4. How accuracy fails
 #
-# A filter that never calls anything spam:
+# A filter that never calls anything spam. (Its precision is 0/0; the library reports 0.)
 
 # %%
 nothing = np.zeros_like(truth)
@@ -254,6 +265,8 @@ check("6.1 F-beta",
       ("beta 1 gives F1", lambda: bool(abs(f_beta(tp, fp, fn) - f1) < 1e-9), "for beta = 1 it must be 2PR/(P+R)"),
       ("beta 2 agrees with scikit-learn", lambda: bool(abs(f_beta(tp, fp, fn, 2) - fbeta_score(truth, predicted, beta=2)) < 1e-9), "is beta squared, and does it weigh the missed ones (FN), not the false alarms?"),
       ("more misses hurt F2 more than more false alarms", lambda: f_beta(10, 0, 5, 2) < f_beta(10, 5, 0, 2), "FN and FP are exchanged"),
+      ("nothing found, though there was something: 0.0", lambda: f_beta(0, 0, 37) == 0.0,
+       "precision has nothing to divide by here; simplify the formula to one fraction first"),
       ("nothing to find and nothing found: 0.0", lambda: f_beta(0, 0, 0) == 0.0, "guard the division"));
 ### BEGIN HIDDEN TESTS
 assert isinstance(float(f_beta(3, 1, 2, 0.5)), float) and abs(f_beta(3, 1, 2, 0.5) - 0.7142857142857143) < 1e-9
@@ -273,7 +286,8 @@ print("doing nothing", {a: f"{v:.3f}" for a, v in idle.items()})
 assert abs(averages["micro"] - accuracy) < 1e-9 and idle["macro"] < 0.5 < idle["weighted"]
 
 # %% [markdown]
-# Only macro exposes the filter that does nothing. So say *which* F1 you report; the word alone is ambiguous.
+# Of these three, only macro exposes the filter that does nothing. The F1 of section 3 is a fourth, the *binary* F1 of spam alone; it was 0. So say *which*
+# F1 you report; the word alone is ambiguous.
 
 # %% [markdown]
 # ## 6. The threshold is your choice
@@ -304,6 +318,8 @@ def threshold_picture(threshold):
     left.hist(spam_probability[truth == 0], bins, color=plots.COLOURS[0], label="ham")
     left.hist(spam_probability[truth == 1], bins, color=plots.COLOURS[1], label="spam", hatch="//", alpha=0.85)
     left.set_yscale("log")
+    left.set_ylim(bottom=0.5)
+    right.set_ylim(0, 4 * MISS_COST * truth.sum())
     left.set(xlabel="probability of spam", ylabel="messages (log scale)")
     right.plot(thresholds, curve, color="black")
     right.set(xlabel="threshold", ylabel=f"cost ({ALARM_COST} a lost message, {MISS_COST} a spam)")
@@ -343,7 +359,8 @@ slider.observe(moved, names="value")
 display(slider, panel)
 
 # %% [markdown]
-# The threshold was chosen on validation rows, so its cost *there* is too rosy. Section 13 shows what it costs on the test split.
+# The threshold was chosen on validation rows, so its cost *there* is too rosy, and a few dozen spams can't fix a threshold closely. Section 13 shows what
+# it costs on the test split.
 #
 # ### Exercise 6.2 Another cost ●●○ 8 minutes
 #
@@ -376,24 +393,25 @@ p_, y_ = np.array([0.1, 0.4, 0.6, 0.9]), np.array([0, 1, 0, 1])
 check("6.2 Another cost",
       ("expensive misses push the threshold down", lambda: cheapest_threshold(p_, y_, [0.3, 0.5, 0.7], 50, 1) == 0.3, "are the two costs exchanged?"),
       ("expensive alarms push it up", lambda: cheapest_threshold(p_, y_, [0.3, 0.5, 0.7], 1, 50) == 0.7, "are the two costs exchanged?"),
-      ("a probability equal to the threshold counts as spam", lambda: cheapest_threshold([0.5], [1], [0.5, 0.6], 1, 1) == 0.5, "use >=, not >"),
-      ("ties go to the highest", lambda: cheapest_threshold(p_, y_, [0.61, 0.7, 0.8], 1, 50) == 0.8, "min returns the first of equals; put the threshold into the key"),
+      ("a probability equal to the threshold counts as spam", lambda: cheapest_threshold(np.array([0.5]), np.array([1]), [0.5, 0.6], 1, 1) == 0.5, "use >=, not >"),
+      ("ties go to the highest", lambda: cheapest_threshold(p_, y_, [0.61, 0.8, 0.7], 1, 50) == 0.8, "min returns the first of equals; put the threshold into the key"),
       ("the answer is one of the candidates", lambda: cheapest_threshold(p_, y_, [0.2], 1, 1) == 0.2, "return the threshold, not its cost or its position"));
 ### BEGIN HIDDEN TESTS
-assert cheapest_threshold(np.array([0.2, 0.8]), np.array([1, 0]), [0.1, 0.5, 0.9], 1, 1) in (0.1, 0.9)
+assert cheapest_threshold(np.array([0.2, 0.8]), np.array([1, 0]), [0.1, 0.5, 0.9], 1, 1) == 0.9
 ### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 7. Precision-recall and ROC, side by side
 #
 # Move the threshold from 1 to 0 and record two numbers at each stop. The **ROC** curve records recall against the *false positive rate* FP / (FP + TN). The **PR** curve records precision against recall. Each can
-# be summed up in one number: the area under ROC (AUC), and the *average precision* (AP).
+# be summed up in one number. The area under ROC, **AUC**, is the chance that a random spam gets a higher probability than a random ham. **Average precision**, AP, averages
+# precision over recall. The share of spam is called its *prevalence*.
 
 # %%
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 
-def both_curves(truth, models, title):
+def both_curves(truth, models):
     figure, (left, right) = plots.new_figure(columns=2, width=10, height=4)
     for number, (name, score) in enumerate(models.items()):
         fpr, tpr, _ = roc_curve(truth, score)
@@ -402,19 +420,20 @@ def both_curves(truth, models, title):
         right.step(recalls, precisions, where="post", color=plots.COLOURS[number], linestyle=plots.DASHES[number], label=f"{name}: AP {average_precision_score(truth, score):.3f}")
     left.plot([0, 1], [0, 1], color="gray", linewidth=1, label="guessing: AUC 0.5")
     right.axhline(truth.mean(), color="gray", linewidth=1, label=f"guessing: AP {truth.mean():.2f}, the prevalence")
-    left.set(xlabel="false positive rate", ylabel="recall", title=title)
-    right.set(xlabel="recall", ylabel="precision", ylim=(0, 1.05), title="Precision-recall")
+    left.set(xlabel="false positive rate", ylabel="recall", title="ROC: recall is paid for in false alarms")
+    right.set(xlabel="recall", ylabel="precision", ylim=(0, 1.05), title="PR: recall is paid for in precision")
     left.legend(loc="lower right")
-    right.legend(loc="lower left")
+    right.legend(loc="center left", bbox_to_anchor=(0.02, 0.36))
     return figure
 
 
 models = {"DistilBERT": spam_probability, "TF-IDF": word_probability}
 summary = {name: (roc_auc_score(truth, s), average_precision_score(truth, s)) for name, s in models.items()}
-plots.show(both_curves(truth, models, "ROC"), "ROC and precision-recall curves on validation: " + ", ".join(f"{n} AUC {a:.3f} and AP {p:.3f}" for n, (a, p) in summary.items()) + f". Guessing has AUC 0.5 and AP {truth.mean():.2f}.")
+plots.show(both_curves(truth, models), "ROC and precision-recall curves on validation: " + ", ".join(f"{n} AUC {a:.3f} and AP {p:.3f}" for n, (a, p) in summary.items()) + f". Guessing has AUC 0.5 and AP {truth.mean():.2f}.")
 
 # %% [markdown]
-# The two look at the same ranking. Which one shows your problem? Make spam rarer and watch: keep all the ham, and one spam in five.
+# Both curves look at the same ranking. Which one shows your problem? Make spam rarer and watch: keep all the ham, and one spam in five. The word counter's
+# probabilities serve as the example.
 
 # %%
 rng = np.random.default_rng(0)
@@ -424,7 +443,7 @@ before, after = summary["TF-IDF"], (roc_auc_score(thinned, word_probability[rare
 print(f"spam share {truth.mean():.1%} -> {thinned.mean():.1%}: AUC {before[0]:.3f} -> {after[0]:.3f}, AP {before[1]:.3f} -> {after[1]:.3f}")
 
 # %% [markdown]
-# With so few spams one draw proves little. So draw 200 times and take the mean: AUC stays, because neither of its two rates mixes the classes. AP falls, because precision does.
+# With so few spams one draw proves little. So draw 200 times and take the mean: AUC stays, because neither of its two rates mixes the classes. AP falls, because precision divides by spam and ham together.
 
 # %%
 draws = np.array([(roc_auc_score(truth[rows], word_probability[rows]), average_precision_score(truth[rows], word_probability[rows]))
@@ -472,14 +491,14 @@ assert abs(precision_at(0.001, 0.99, 0.01) - 0.0901639) < 1e-4
 # %% [markdown]
 # ## 8. A second judge: the review classifier
 #
-# The rest needs a harder task with balanced classes: film reviews.
+# The rest needs a harder task with balanced classes: film reviews, as in lesson 05.
 
 # %%
 reviews = load_task("reviews", lab.profile)
 review_trainer = fine_tune(reviews["train"], "text", "reviews")
 estimate_training(review_trainer)
 review_trainer.train()
-review_model = review_trainer.model
+review_model = review_trainer.accelerator.unwrap_model(review_trainer.model, keep_fp32_wrapper=False)
 review_words = word_counter(reviews["train"]["text"], reviews["train"]["label"])
 
 # %%
@@ -499,7 +518,7 @@ assert fine_hits.mean() > 0.55
 
 # %%
 def reliability(logits, truth, bins=8):
-    """Confidence and accuracy per bin of equally many answers, and the ECE (Guo et al. 2017)."""
+    """Confidence, accuracy and size of each bin, and the ECE. Bins hold equally many answers; Guo et al. 2017 cut equal widths."""
     probability = softmax(logits, axis=1)
     confidence, right = probability.max(1), probability.argmax(1) == truth
     groups = np.array_split(np.argsort(confidence), bins)
@@ -511,7 +530,7 @@ raw, raw_ece = reliability(review_logits, review_truth)
 print(f"mean confidence {raw[:, 0].mean():.1%}, accuracy {fine_hits.mean():.1%}, ECE {raw_ece:.3f}")
 
 # %% [markdown]
-# **Temperature scaling** divides all logits by one number T before the softmax. T above 1 makes the model more modest. No answer changes, because the order of the logits stays; only the confidence does. T must be fitted on rows that
+# **Temperature scaling** divides all logits by one number T before the softmax. T above 1 makes the model more modest, T below 1 bolder. No answer changes, because the order of the logits stays; only the confidence does. T must be fitted on rows that
 # were not used in training; to judge the result fairly we fit it on one half of validation and look at the other.
 
 # %%
@@ -543,8 +562,18 @@ ax.set(xlabel="confidence", ylabel="share right", title=f"As trained, it is {'mo
 ax.legend(loc="upper left")
 plots.show(figure, f"Reliability diagram: share of right answers against confidence in six bins, before and after temperature scaling. ECE goes from {ece_before:.3f} to {ece_after:.3f}; the diagonal is perfect calibration.")
 
+# %% [markdown]
+# (Six bins and half the rows, so the ECE "as trained" differs from the one above.) No answer changed, as promised. But how small can an ECE be with so few rows?
+# Even a perfectly calibrated model shows gaps by chance. Simulate one: let each answer be right with exactly its stated confidence.
+
 # %%
 assert (review_logits.argmax(1) == (review_logits / temperature).argmax(1)).all(), "scaling must not change an answer"
+confidence = np.sort(softmax(review_logits[look_rows] / temperature, axis=1).max(1))
+rng = np.random.default_rng(0)
+perfect = [np.mean([abs(c.mean() - (rng.random(len(c)) < c).mean()) for c in np.array_split(confidence, 6)]) for _ in range(500)]
+floor = np.quantile(perfect, 0.95)
+print(f"a perfectly calibrated model on {len(look_rows)} rows: ECE {np.mean(perfect):.3f} on average, up to {floor:.3f} in 95 % of cases")
+print(f"ours, as trained: {ece_before:.3f}: " + ("miscalibrated beyond chance" if ece_before > floor else "nothing beyond chance is visible"))
 
 # %% [markdown]
 # ## 10. How much is chance? Intervals and pairs
@@ -571,7 +600,7 @@ print(f"TF-IDF   {word_hits.mean():.1%}, 95 % interval [{word_low:.1%}, {word_hi
 # %%
 difference = fine_hits.mean() - word_hits.mean()
 paired = bootstrap_interval(lambda a, b: a.mean() - b.mean(), fine_hits, word_hits)
-unpaired_width = np.hypot(high - low, word_high - word_low)
+unpaired_width = np.hypot(high - low, word_high - word_low)  # for independent rows squared widths add
 print(f"difference {difference:+.1%}, paired interval [{paired[0]:+.1%}, {paired[1]:+.1%}]: "
       + ("beyond chance" if paired[0] > 0 or paired[1] < 0 else "may be chance"))
 print(f"width {paired[1] - paired[0]:.3f}; as if the rows were different ones: {unpaired_width:.3f}")
@@ -582,7 +611,7 @@ ax.errorbar([difference], [0], xerr=[[difference - paired[0]], [paired[1] - diff
 ax.errorbar([difference], [1], xerr=[[unpaired_width / 2], [unpaired_width / 2]], fmt="s", color=plots.COLOURS[1], capsize=5, label="not paired")
 ax.axvline(0, color="gray", linewidth=1)
 ax.set_yticks([0, 1], ["the same rows", "as if different rows"])
-ax.set(ylim=(-0.6, 1.6), xlabel="accuracy of DistilBERT minus TF-IDF", title=f"Pairing gives a {1 - (paired[1] - paired[0]) / unpaired_width:.0%} narrower interval")
+ax.set(ylim=(-0.6, 1.6), xlabel="accuracy of DistilBERT minus TF-IDF", title=f"Pairing leaves {(paired[1] - paired[0]) / unpaired_width:.0%} of the interval's width")
 plots.show(figure, f"The difference in accuracy, {difference:+.3f}, with its paired interval from {paired[0]:+.3f} to {paired[1]:+.3f} and a wider unpaired interval of width {unpaired_width:.3f}.")
 
 # %% [markdown]
@@ -596,16 +625,21 @@ plots.show(figure, f"The difference in accuracy, {difference:+.3f}, with its pai
 # %%
 loss = -np.log(np.clip(softmax(review_logits, axis=1)[np.arange(len(review_truth)), review_truth], 1e-12, 1))
 class_names = reviews["validation"].features["label"].names
-for i in np.argsort(-loss)[:5]:
+for i in np.argsort(-loss)[:4]:
     row = reviews["validation"][int(i)]
-    print(f"loss {loss[i]:.2f}, true {class_names[row['label']]}, said {class_names[1 - row['label']]}\n   {row['text'][:260]}\n")
+    print(f"loss {loss[i]:.2f}, true {class_names[row['label']]}, said {class_names[review_logits[i].argmax()]}\n   {row['text'][:900]}\n")
 
 # %% [markdown]
 # Read them as a person would. Does the label hold? Is the verdict carried by irony, by a comparison, by the last clause? Is it a slip of the labeller? Each answer asks for another remedy.
 #
-# The course's own reviews carry a column `kind`. Where a data set has none, we group by length.
+# The course's own reviews carry a column `kind`: *plain*; *mixed* (good and bad sides, one verdict); *negation* and *comparison* (the verdict hangs on one); *sarcasm*; and
+# *plot_words* (the plot's words point the other way). Where a data set has no such column, we group by length. With a dozen rows in a group the bootstrap is too sure of itself, so these
+# intervals are Wilson's, made for proportions from few rows.
 
 # %%
+from scipy.stats import binomtest
+
+
 def groups_of(split):
     if "kind" in split.column_names:
         return np.array(split["kind"])
@@ -615,17 +649,18 @@ def groups_of(split):
 
 kinds = groups_of(reviews["validation"])
 order = sorted(set(kinds), key=lambda k: -fine_hits[kinds == k].mean())
-by_kind = [(k, int((kinds == k).sum()), fine_hits[kinds == k].mean(), bootstrap_interval(np.mean, fine_hits[kinds == k])) for k in order]
+by_kind = [(k, int((kinds == k).sum()), fine_hits[kinds == k].mean()) for k in order]
+wilson = [binomtest(int(fine_hits[kinds == k].sum()), n).proportion_ci(method="wilson") for k, n, _ in by_kind]
 
 # %%
 figure, ax = plots.new_figure(height=0.5 * len(order) + 1.4)
-plots.bars(ax, [f"{k} ({n})" for k, n, *_ in by_kind], [v for *_, v, _ in by_kind], [i for *_, i in by_kind], fmt="{:.0%}")
+plots.bars(ax, [f"{k} ({n})" for k, n, _ in by_kind], [v for *_, v in by_kind], [(w.low, w.high) for w in wilson], fmt="{:.0%}")
 ax.axvline(fine_hits.mean(), color="gray", linestyle="--")
-ax.set(xlabel="accuracy, 95 % interval; dashed: all reviews", title=f"“{by_kind[-1][0]}” is the hardest kind here, but look at the whiskers")
-plots.show(figure, "Accuracy by kind of review with intervals: " + ", ".join(f"{k} {v:.0%} of {n}" for k, n, v, _ in by_kind) + ".")
+ax.set(xlabel="accuracy, 95 % interval; dashed: all reviews", title=f"“{by_kind[-1][0]}” scores lowest here; mind the whiskers")
+plots.show(figure, "Accuracy by kind of review with intervals: " + ", ".join(f"{k} {v:.0%} of {n}" for k, n, v in by_kind) + ".")
 
 # %% [markdown]
-# Small groups have long whiskers. A ranking of kinds with 15 rows each is a hint where to read, not a finding.
+# Small groups have long whiskers. A ranking of kinds from fewer than 20 rows each is a hint where to read, not a finding.
 
 # %% [markdown]
 # ## 12. Does it behave? A few tests with a purpose
@@ -634,7 +669,9 @@ plots.show(figure, "Accuracy by kind of review with intervals: " + ", ".join(f"{
 #
 # * **minimum functionality**: short sentences with an obvious answer, here with negation;
 # * **invariance**: a change that must not matter, here another name, or a typo;
-# * the failure *rate* is the result.
+# * **direction**: a change that must move the probability one way, here an added verdict.
+#
+# The result is a failure *rate*. Negation first.
 
 # %%
 negation = [
@@ -649,6 +686,9 @@ negated = [a != y for (s, y), a in zip(negation, answers, strict=True)][1::2]
 print(f"negation: {len(wrong)} of {len(negation)} wrong, {sum(negated)} of {len(negated)} among the negated ones")
 print(*wrong[:6], sep="\n")
 
+# %% [markdown]
+# Now invariance. Whoever plays in the film, the verdict stays.
+
 # %%
 lead = ["Anna", "Mehmet", "Chidi", "Mei", "Olga", "Dwayne"]
 frames = ["{} carries the whole film with a look.", "Whoever cast {} should apologise.", "I would watch {} read a phone book.", "{} mumbles through every scene.",
@@ -658,9 +698,12 @@ name_flips = float(np.mean([len(set(answers.argmax(1))) > 1 for answers in names
 spread = float(np.ptp(softmax(names_logits, axis=-1)[..., 1], axis=1).mean())
 print(f"names: the answer changes with the name in {name_flips:.0%} of the sentences; the probability moves by {spread:.2f} on average")
 
+# %% [markdown]
+# Typos next: two neighbouring letters change places.
+
 # %%
 def with_typos(text, rng, share=0.1):
-    """Swap two neighbouring letters in about ``share`` of the words of four letters or more."""
+    """Swap two neighbouring inner letters in about ``share`` of the words of four letters or more."""
     words = text.split()
     for i, word in enumerate(words):
         if len(word) > 3 and word.isalpha() and rng.random() < share:
@@ -673,49 +716,90 @@ rng = np.random.default_rng(0)
 typed = [with_typos(text, rng) for text in reviews["validation"]["text"]]
 typo_answers = logits_of(review_model, typed).argmax(1)
 typo_flips = float((typo_answers != review_logits.argmax(1)).mean())
-print(f"typos in a tenth of the words: {typo_flips:.1%} of the answers change; accuracy {fine_hits.mean():.1%} -> {(typo_answers == review_truth).mean():.1%}")
+touched = np.mean([a != b for old, new in zip(reviews["validation"]["text"], typed) for a, b in zip(old.split(), new.split())])
+print(f"typos in {touched:.1%} of the words: {typo_flips:.1%} of the answers change; accuracy {fine_hits.mean():.1%} -> {(typo_answers == review_truth).mean():.1%}")
+
+# %% [markdown]
+# Last, direction: append a plain verdict to a review. The probability of *pos* must rise after praise and fall after blame.
 
 # %%
-figure, ax = plots.new_figure(height=2.4)
-failure = {"negated sentences: wrong": np.mean(negated), "another name: answer changes": name_flips, "typos: answer changes": typo_flips}
+probe = reviews["validation"]["text"][:100]
+base = softmax(logits_of(review_model, probe), axis=1)[:, 1]
+praised = softmax(logits_of(review_model, [t + " I enjoyed every minute." for t in probe]), axis=1)[:, 1]
+blamed = softmax(logits_of(review_model, [t + " I regret every minute." for t in probe]), axis=1)[:, 1]
+wrong_way = float(np.mean(np.concatenate([praised < base, blamed > base])))
+print(f"the probability moves the wrong way in {wrong_way:.0%} of the cases")
+
+# %%
+figure, ax = plots.new_figure(height=2.6)
+failure = {f"negated sentence wrong (n={len(negated)})": np.mean(negated), f"name changes the answer (n={len(frames)})": name_flips,
+           f"typos change the answer (n={len(typed)})": typo_flips, f"verdict moves it wrongly (n={2 * len(probe)})": wrong_way}
 plots.bars(ax, list(failure), list(failure.values()), fmt="{:.0%}")
-ax.set(xlabel="failure rate", xlim=(0, 1), title="What an accuracy alone doesn't tell you")
-plots.show(figure, "Failure rates of three behavioural tests: " + ", ".join(f"{n} {v:.0%}" for n, v in failure.items()) + ".")
+ax.set(xlabel="failure rate", xlim=(0, 1.05), title=f"{fine_hits.mean():.0%} accurate, and it fails {max(failure.values()):.0%} of one test")
+plots.show(figure, "Failure rates of four behavioural tests: " + ", ".join(f"{n} {v:.0%}" for n, v in failure.items()) + ".")
 assert all(0 <= v <= 1 for v in failure.values())
 
 # %% [markdown]
 # ### Exercise 6.4 One sentence ●●○ 5 minutes
 #
-# Your product manager reads "accuracy 80 %" and wants to ship. Write **one sentence** that says what the behavioural tests add, with one number from above.
+# Your product manager reads the accuracy of section 8 and wants to ship. Write **one sentence** that says what the behavioural tests add, with one number from above.
 #
 # *Your sentence:*
 
 # %% [markdown] tags=["solution"] nbgrader={"grade": false, "grade_id": "e6_4_model", "locked": true, "schema_version": 3, "solution": false, "task": false}
-# For example: "It is right four times out of five on reviews like ours, but it gets … of the negated sentences wrong, so a customer's *not good* may be filed as praise." A good answer names one behaviour, its failure
+# For example: "It is right in … % of reviews like ours, but it gets … of the negated sentences wrong, so a customer's *not good* may be filed as praise." A good answer names one behaviour, its failure
 # rate, and what that failure does to a user.
 
 # %% [markdown]
 # ## 13. The test split, opened once
 #
-# All choices are made: the models, the threshold, the temperature. Now the test split, once, with intervals.
+# All choices are made: models and thresholds. Now the test splits, with intervals. (Lesson 05 opened the reviews' test split; nothing here was chosen on it.) Spam first. F1 depends
+# on a threshold, so each model gets the one that gave it the best F1 on *validation*.
 
 # %%
 from sklearn.metrics import f1_score
 
 test_truth = np.array(messages["test"]["label"])
-test_probability = softmax(logits_of(spam_model, messages["test"]["sms"]), axis=1)[:, 1]
-test_words = spam_words.predict_proba(messages["test"]["sms"][:])[:, 1]
-rows = []
-for name, score in {"DistilBERT": test_probability, "TF-IDF": test_words}.items():
-    called = (score >= 0.5).astype(int)
+test_scores = {"DistilBERT": softmax(logits_of(spam_model, messages["test"]["sms"]), axis=1)[:, 1],
+               "TF-IDF": spam_words.predict_proba(messages["test"]["sms"][:])[:, 1]}
+
+
+def f1_of(labels, called):
+    return f1_score(labels, called, zero_division=0)
+
+
+spam_results = {}
+for name, score in test_scores.items():
+    own = max(thresholds, key=lambda t: f1_of(truth, models[name] >= t))  # chosen on validation
+    called = (score >= own).astype(int)
     m = ClassificationMetrics().compute(predictions=called, references=test_truth)
-    interval = bootstrap_interval(lambda y, c: f1_score(y, c, zero_division=0), test_truth, called, resamples=1000)
-    rows.append((name, m, interval, average_precision_score(test_truth, score)))
-    print(f"spam, {name:10}: accuracy {m['accuracy']:.1%}, precision {m['precision']:.2f}, recall {m['recall']:.2f}, F1 {m['f1']:.3f} [{interval[0]:.3f}, {interval[1]:.3f}], AP {rows[-1][3]:.3f}")
+    spam_results[name] = (m["f1"], *bootstrap_interval(f1_of, test_truth, called, resamples=1000))
+    print(f"{name:10} at {own:.2f}: precision {m['precision']:.2f}, recall {m['recall']:.2f}, F1 {m['f1']:.3f} [{spam_results[name][1]:.3f}, {spam_results[name][2]:.3f}]")
+
+# %% [markdown]
+# Average precision needs no threshold. The paired interval of the difference says whether the two rankings differ beyond chance.
 
 # %%
-chosen, habit = costs(test_probability, test_truth, cheapest), costs(test_probability, test_truth, 0.5)
-print(f"cost per 100 messages on test: {100 * chosen / len(test_truth):.1f} at {cheapest:.2f}, {100 * habit / len(test_truth):.1f} at 0.50 (validation promised {100 * curve.min() / len(truth):.1f})")
+ap = {name: average_precision_score(test_truth, score) for name, score in test_scores.items()}
+ap_gap = bootstrap_interval(lambda y, a, b: average_precision_score(y, a) - average_precision_score(y, b),
+                            test_truth, test_scores["DistilBERT"], test_scores["TF-IDF"], resamples=1000)
+print({name: f"AP {value:.3f}" for name, value in ap.items()}, f"difference, paired: [{ap_gap[0]:+.3f}, {ap_gap[1]:+.3f}]")
+
+# %% [markdown]
+# And the cost that section 6 promised? Compare it with doing nothing.
+
+# %%
+def per_hundred(labels, score, threshold):
+    return 100 * costs(score, labels, threshold) / len(labels)
+
+
+for name, t in {"chosen": cheapest, "habit": 0.5}.items():
+    least, most = bootstrap_interval(lambda y, p: per_hundred(y, p, t), test_truth, test_scores["DistilBERT"], resamples=1000)
+    print(f"{name} threshold {t:.2f}: cost {per_hundred(test_truth, test_scores['DistilBERT'], t):.1f} per 100 messages [{least:.1f}, {most:.1f}]")
+print(f"doing nothing: {100 * MISS_COST * test_truth.mean():.1f}; validation promised {per_hundred(truth, spam_probability, cheapest):.1f}")
+
+# %% [markdown]
+# The promise was made on the rows that chose the threshold, so expect the test to keep it only roughly; its interval is wide. Now the reviews, the same rows for both models.
 
 # %%
 final_truth = np.array(reviews["test"]["label"])
@@ -725,8 +809,9 @@ intervals = {name: bootstrap_interval(np.mean, hits) for name, hits in final.ite
 gap = bootstrap_interval(lambda a, b: a.mean() - b.mean(), final["DistilBERT"], final["TF-IDF"])
 for name, hits in final.items():
     print(f"reviews, {name:10}: accuracy {hits.mean():.1%} [{intervals[name][0]:.1%}, {intervals[name][1]:.1%}]")
-print(f"reviews, difference: {final['DistilBERT'].mean() - final['TF-IDF'].mean():+.1%} [{gap[0]:+.1%}, {gap[1]:+.1%}], paired")
-assert rows[0][1]["f1"] > 0.3 and intervals["DistilBERT"][0] > 0.5
+print(f"difference {final['DistilBERT'].mean() - final['TF-IDF'].mean():+.1%} [{gap[0]:+.1%}, {gap[1]:+.1%}], paired: "
+      + ("beyond chance" if gap[0] > 0 or gap[1] < 0 else "may be chance"))
+assert spam_results["DistilBERT"][0] > 0.3 and intervals["DistilBERT"][0] > 0.5
 
 # %% [markdown]
 # ## What to remember
@@ -757,6 +842,6 @@ assert rows[0][1]["f1"] > 0.3 and intervals["DistilBERT"][0] > 0.5
 # * Efron 1979, *Bootstrap methods: another look at the jackknife*.
 
 # %%
-best = rows[0]
-lab.finish(f"spam F1 {best[1]['f1']:.3f} [{best[2][0]:.3f}, {best[2][1]:.3f}], TF-IDF {rows[1][1]['f1']:.3f}; "
-           f"reviews {final['DistilBERT'].mean():.1%} [{intervals['DistilBERT'][0]:.1%}, {intervals['DistilBERT'][1]:.1%}], TF-IDF {final['TF-IDF'].mean():.1%}")
+f1s = {name: f"{value:.3f} [{low:.3f}, {high:.3f}]" for name, (value, low, high) in spam_results.items()}
+accuracies = {name: f"{hits.mean():.1%} [{intervals[name][0]:.1%}, {intervals[name][1]:.1%}]" for name, hits in final.items()}
+lab.finish(f"spam F1 {f1s['DistilBERT']}, TF-IDF {f1s['TF-IDF']}; reviews {accuracies['DistilBERT']}, TF-IDF {accuracies['TF-IDF']}")
