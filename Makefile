@@ -24,8 +24,7 @@ run: install
 	@$(RUN) -m tools.run_lessons $(LESSON)
 
 notebooks: install
-	@$(RUN) -m tools.run_lessons $(LESSON) --record mini
-	@$(RUN) -m tools.build $(LESSON)
+	@$(RUN) -m tools.run_lessons $(LESSON) --keep
 
 test: install
 	@$(RUN) -m pytest $(ARGS)

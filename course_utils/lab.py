@@ -36,7 +36,7 @@ class Profile:
 
 
 PROFILES = {
-    "mini": Profile("mini", "embedded", 2000, 500, 2000, max_length=256, batch_size=16, epochs=4, learning_rate=1e-4),
+    "mini": Profile("mini", "embedded", 2000, 500, 2000, max_length=256, batch_size=16, epochs=3, learning_rate=2e-4),
     "cpu": Profile("cpu", "hub", 2000, 500, 2000, max_length=256, batch_size=16, epochs=2, learning_rate=5e-5),
     "gpu": Profile("gpu", "hub", None, 2500, None, max_length=512, batch_size=32, epochs=2, learning_rate=3e-5),
 }

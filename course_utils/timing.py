@@ -66,7 +66,10 @@ def estimate_training(trainer, steps: int = 6) -> float:
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
     times: list[float] = []
     with torch.random.fork_rng():
-        for batch in trainer.get_train_dataloader():
+        loader = trainer.get_train_dataloader()
+        batches = list(loader.batch_sampler)
+        for number in torch.randperm(len(batches)).tolist()[: steps + 1]:  # grouped by length, the first would be the longest
+            batch = loader.collate_fn([loader.dataset[row] for row in batches[number]])
             start = time.perf_counter()
             with trainer.accelerator.autocast():
                 loss = model(**{k: v.to(args.device) for k, v in batch.items()}).loss
@@ -75,8 +78,6 @@ def estimate_training(trainer, steps: int = 6) -> float:
             optimizer.zero_grad()
             loss.item()
             times.append(time.perf_counter() - start)
-            if len(times) == steps + 1:
-                break
     step = statistics.mean(times[1:] or times)  # the first one also pays for warming up
     rows = len(trainer.train_dataset)
     per_step = args.train_batch_size * args.gradient_accumulation_steps

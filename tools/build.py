@@ -25,6 +25,7 @@ SOLUTION = re.compile(r"^(?P<indent>[ \t]*)### BEGIN SOLUTION\n(?P<body>.*?)^[ \
 HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n.*?^[ \t]*### END HIDDEN TESTS[ \t]*\n?", re.S | re.M)
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({url})"
 SETUP = (Path(__file__).parent / "setup_cell.py").read_text(encoding="utf-8").strip()
+MINI = {"COURSE_PROFILE": "mini", "HF_HUB_OFFLINE": "1", "COURSE_MIRROR": ""}  # how committed notebooks are executed
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -142,7 +143,7 @@ def build_learner(lesson: Lesson, run: bool) -> None:
     """Write the learner notebook; with ``run`` execute it on ``mini``, else keep the outputs of cells that stayed."""
     notebook = learner_notebook(lesson)
     if run:
-        execute(notebook, lesson.notebook.parent, {"COURSE_PROFILE": "mini", "HF_HUB_OFFLINE": "1", "COURSE_MIRROR": ""})
+        execute(notebook, lesson.notebook.parent, MINI)
         strip(notebook)
     elif lesson.notebook.exists():
         old = {c["id"]: c for c in nbformat.read(lesson.notebook, as_version=4).cells if c.cell_type == "code"}

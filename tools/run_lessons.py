@@ -12,14 +12,16 @@ import json
 import os
 import platform
 import re
+import shutil
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import nbformat
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
 
-from tools.build import execute, learner_notebook, solution_notebook, strip, write
+from tools.build import MINI, build_learner, execute, learner_notebook, solution_notebook, strip, write
 from tools.lessons import MEASURED, ROOT, Lesson, lessons, measured
 
 OUT = ROOT / "build/run"
@@ -52,11 +54,11 @@ def last_words(notebook: nbformat.NotebookNode) -> str:
     return "no cell reported an error"
 
 
-def run(lesson: Lesson, solutions: bool) -> Result:
+def run(lesson: Lesson, solutions: bool, environment: dict[str, str]) -> Result:
     notebook = solution_notebook(lesson) if solutions else learner_notebook(lesson)
     start, problem = time.perf_counter(), ""
     try:
-        execute(notebook, lesson.notebook.parent, {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}, timeout=7200)
+        execute(notebook, lesson.notebook.parent, environment, timeout=7200)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         problem = f"{type(error).__name__}: {last_words(notebook)}"
     minutes = (time.perf_counter() - start) / 60
@@ -67,39 +69,49 @@ def run(lesson: Lesson, solutions: bool) -> Result:
     return Result(lesson, minutes, printed(notebook, "Peak memory"), problem or printed(notebook, "Headline"), bool(problem))
 
 
-def record(results: list[Result], profile: str) -> None:
-    """Keep minutes and memory for the lessons' cost tables and for ``start_lab``'s estimate."""
+def outside() -> dict[str, str]:
+    """``COURSE_MIRROR`` as a full path: the lessons run in another folder than the one in which it was named."""
+    value = os.environ.get("COURSE_MIRROR", "").strip()
+    return {"COURSE_MIRROR": str(Path(value).expanduser().resolve())} if value else {}
+
+
+def keep(results: list[Result]) -> None:
+    """Make executed notebooks the committed ones; their minutes and memory go to the cost tables and ``start_lab``."""
     from course_utils.precision import choose_precision, product_gflops
 
     precision = choose_precision("cpu")
     known = measured()
     for r in results:
-        known.setdefault(r.lesson.number, {})[profile] = {
+        known.setdefault(r.lesson.number, {})["mini"] = {
             "minutes": round(r.minutes, 2), "memory_gib": float(r.memory.split()[0]),
             "gflops": round(product_gflops(precision), 1), "date": datetime.date.today().isoformat(),
             "machine": f"{os.cpu_count()} cores, {platform.machine()}, {precision}"}
     MEASURED.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    for r in results:
+        shutil.copy(OUT / r.lesson.notebook.name, r.lesson.notebook)
+        build_learner(r.lesson, run=False)  # once more, with the new cost table
+        print(f"wrote {r.lesson.notebook.relative_to(ROOT)}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.run_lessons", description=__doc__)
     parser.add_argument("lesson", nargs="*", help="two digits; all lessons by default")
     parser.add_argument("--solutions", action="store_true", help="run with the exercises solved")
-    parser.add_argument("--record", metavar="PROFILE", help="store minutes and memory in notebooks/measured.json")
+    parser.add_argument("--keep", action="store_true", help="on mini: make the executed notebooks the committed ones")
     args = parser.parse_args()
     results = []
     chosen = lessons(args.lesson)
     for number, lesson in enumerate(chosen, start=1):
         print(f"[{number}/{len(chosen)}] lesson {lesson.number}: {lesson.title} …", flush=True)
-        results.append(run(lesson, args.solutions))
+        results.append(run(lesson, args.solutions, MINI if args.keep else outside()))
         print(f"      {'FAILED' if results[-1].failed else 'done'} after {results[-1].minutes:.1f} min", flush=True)
     print("\n| lesson | minutes | peak memory | headline result |\n|---|---|---|---|")
     for r in results:
         print(f"| {r.lesson.number} {r.lesson.title} | {r.minutes:.1f} | {r.memory} | {r.headline} |")
     print(f"\nExecuted notebooks and HTML pages: {OUT.relative_to(ROOT)}/")
     good = [r for r in results if not r.failed]
-    if args.record and good:
-        record(good, args.record)
+    if args.keep and good:
+        keep(good)
     raise SystemExit(len(good) < len(results))
 
 

@@ -92,7 +92,7 @@ from transformers.trainer_callback import PrinterCallback
 
 utils.logging.set_verbosity_error()
 tokenizer = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision)
-collator = DataCollatorWithPadding(tokenizer)
+collator = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=16)
 
 
 def tokenized(split, text):
@@ -794,7 +794,7 @@ def per_hundred(labels, score, threshold):
 
 
 for name, t in {"chosen": cheapest, "habit": 0.5}.items():
-    least, most = bootstrap_interval(lambda y, p: per_hundred(y, p, t), test_truth, test_scores["DistilBERT"], resamples=1000)
+    least, most = bootstrap_interval(lambda y, p, t=t: per_hundred(y, p, t), test_truth, test_scores["DistilBERT"], resamples=1000)
     print(f"{name} threshold {t:.2f}: cost {per_hundred(test_truth, test_scores['DistilBERT'], t):.1f} per 100 messages [{least:.1f}, {most:.1f}]")
 print(f"doing nothing: {100 * MISS_COST * test_truth.mean():.1f}; validation promised {per_hundred(truth, spam_probability, cheapest):.1f}")
 

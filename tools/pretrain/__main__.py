@@ -104,9 +104,6 @@ def export(model: torch.nn.Module, folder: Path) -> int:
     The config says float32, so that ``from_pretrained`` loads float32.
     """
     base = model.base_model
-    for name in ("dropout", "attention_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob"):
-        if hasattr(base.config, name):
-            setattr(base.config, name, 0.1)  # as published; pretraining itself ran without dropout
     model.half().save_pretrained(folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["dtype"] = "float32"
