@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 # Okabe and Ito's colour-blind safe palette. The first four differ in lightness too; all differ in marker and dash.
 COLOURS = ("#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#D55E00")
 MARKERS = ("o", "s", "^", "D", "v", "P")
+LIGHT = "#9CC9E8"  # for bars: whiskers and grid stay visible on it
 DASHES = ("-", "--", ":", "-.", (0, (1, 1)), (0, (5, 1)))
 STYLE = {
     "figure.dpi": 110, "figure.constrained_layout.use": True, "font.size": 10.5, "axes.titlesize": 11.5,
@@ -51,8 +52,7 @@ def bars(ax: Axes, names: list[str], values, intervals=None, fmt: str = "{:.2f}"
     """Horizontal bars, the first on top, each with its value; ``intervals`` (n, 2) are drawn as whiskers."""
     values = np.asarray(values, dtype=float)
     y = np.arange(len(names))
-    colours = [COLOURS[i % len(COLOURS)] if len(names) <= len(COLOURS) else COLOURS[0] for i in y]
-    ax.barh(y, values, color=colours, height=0.62)
+    ax.barh(y, values, color=LIGHT, height=0.62)
     right = values
     if intervals is not None:
         low, high = np.asarray(intervals, dtype=float).T

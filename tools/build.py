@@ -12,17 +12,20 @@ import json
 import os
 import re
 import textwrap
+from html import escape
 from pathlib import Path
 
 import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from nbconvert.filters import markdown2html
 
 from tools.lessons import ROOT, Lesson, lessons, measured, repository
 
 SOLUTION = re.compile(r"^(?P<indent>[ \t]*)### BEGIN SOLUTION\n(?P<body>.*?)^[ \t]*### END SOLUTION[ \t]*\n?", re.S | re.M)
 HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n.*?^[ \t]*### END HIDDEN TESTS[ \t]*\n?", re.S | re.M)
+HINT = re.compile(r"<details><summary>(.*?)</summary>\n\n(.*?)\n</details>\n?", re.S)
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({url})"
 SETUP = (Path(__file__).parent / "setup_cell.py").read_text(encoding="utf-8").strip()
 MINI = {"COURSE_PROFILE": "mini", "HF_HUB_OFFLINE": "1", "COURSE_MIRROR": ""}  # how committed notebooks are executed
@@ -55,6 +58,8 @@ def read_source(lesson: Lesson) -> nbformat.NotebookNode:
     notebook = jupytext.read(lesson.source)
     for cell in notebook.cells:
         cell.source = fill(cell.source.replace("# {{setup}}", "{{setup}}"), lesson)
+        if cell.cell_type == "markdown":
+            cell.source = HINT.sub(lambda m: folded(m[1], m[2]) + "\n", cell.source).rstrip("\n")
     return notebook
 
 
@@ -75,8 +80,16 @@ def finished(notebook: nbformat.NotebookNode, lesson: Lesson, kind: str) -> nbfo
     return notebook
 
 
+def folded(summary: str, body: str) -> str:
+    """A ``<details>`` block in one line of HTML: with Markdown and blank lines inside, some viewers show it unfolded."""
+    html = markdown2html(body.strip()).strip()
+    if match := re.fullmatch(r"```python\n(.*?)\n```", body.strip(), re.S):
+        html = f"<pre><code>{escape(match[1], quote=False)}</code></pre>"
+    return f"<details><summary>{summary}</summary>{html}</details>".replace("\n", "&#10;")
+
+
 def details(summary: str, body: str) -> nbformat.NotebookNode:
-    return nbformat.v4.new_markdown_cell(f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>")
+    return nbformat.v4.new_markdown_cell(folded(summary, body))
 
 
 def stub(source: str) -> str:

@@ -87,7 +87,8 @@ from sklearn.pipeline import make_pipeline
 
 
 def word_counter():
-    return make_pipeline(TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True), LogisticRegression(C=10, max_iter=1000))
+    return make_pipeline(TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
+                         LogisticRegression(C=10, max_iter=1000))
 
 
 train, validation = reviews["train"], reviews["validation"]
@@ -122,7 +123,7 @@ print(tokenizer.convert_ids_to_tokens(encoded["input_ids"]))
 
 # %%
 lengths = np.array([len(ids) for ids in tokenizer(train["text"][:])["input_ids"]])
-limits = [64, 128, 256, 512]
+limits = [32, 64, 128, 256, 512]
 cut = {limit: float((lengths > limit).mean()) for limit in limits}
 lost = {limit: float(np.maximum(lengths - limit, 0).sum() / lengths.sum()) for limit in limits}
 print(f"median {np.median(lengths):.0f} tokens, longest {lengths.max()}")
@@ -132,11 +133,15 @@ from course_utils import plots
 
 figure, ax = plots.new_figure()
 ax.hist(np.minimum(lengths, 600), bins=60, color=plots.COLOURS[0])
-for limit in limits[:3]:
+for limit in (64, 128, 256):
     ax.axvline(limit, color="black", linestyle="--", linewidth=1)
-    ax.annotate(f"{limit}: cuts {cut[limit]:.0%}", (limit, 0.93), xycoords=("data", "axes fraction"), rotation=90, va="top", ha="right", fontsize=9, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
-ax.set(title=f"A limit of 128 tokens cuts {cut[128]:.0%} of the reviews short", xlabel="tokens in a review", ylabel="reviews")
-plots.show(figure, f"Histogram of review lengths in tokens. Dashed lines at 64, 128 and 256 tokens cut {cut[64]:.0%}, {cut[128]:.0%} and {cut[256]:.0%} of the reviews.")
+    ax.annotate(f"{limit}: cuts {cut[limit]:.0%}", (limit, 0.93), xycoords=("data", "axes fraction"),
+                rotation=90, va="top", ha="right", fontsize=9,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
+ax.set(title=f"A limit of 128 tokens cuts {cut[128]:.0%} of the reviews short", xlabel="tokens in a review",
+       ylabel="reviews")
+plots.show(figure,
+           f"Histogram of review lengths in tokens. Dashed lines at 64, 128 and 256 tokens cut {cut[64]:.0%}, {cut[128]:.0%} and {cut[256]:.0%} of the reviews.")
 
 # %% [markdown]
 # A popular recipe for this model [truncates](glossary.md#truncation) at 128 tokens without looking. What that costs depends on the data.
@@ -151,7 +156,7 @@ def shortened(texts, limit):
 for limit in (32, 128, 512):
     model = word_counter().fit(shortened(train["text"][:], limit), train["label"][:])
     score = model.score(shortened(validation["text"][:], limit), validation["label"][:])
-    print(f"first {limit:3} tokens: {score:.1%} ({lost[limit] if limit in lost else float(np.maximum(lengths - limit, 0).sum() / lengths.sum()):.0%} of all tokens lost)")
+    print(f"first {limit:3} tokens: {score:.1%} ({lost[limit]:.0%} of all tokens lost)")
 
 # %% [markdown]
 # People often put the verdict last. On real IMDb reviews, where the median is above 200 tokens, public runs of this
@@ -208,7 +213,8 @@ def new_model(seed=lab.seed):
     return model
 
 
-_, report = AutoModelForSequenceClassification.from_pretrained(lab.checkpoint, revision=lab.revision, output_loading_info=True)
+_, report = AutoModelForSequenceClassification.from_pretrained(lab.checkpoint, revision=lab.revision,
+    output_loading_info=True)
 print("new:", *sorted(report["missing_keys"]), sep="\n  ")
 
 # %% [markdown]
@@ -337,7 +343,8 @@ check("5.1 How many steps?",
        "with accumulation 4 the optimiser moves once per four batches"),
       ("100 rows, batches of 16, 3 epochs, accumulation 2: 12", lambda: training_steps(100, 16, 3, 2) == 12,
        "seven batches make four steps: a last, incomplete group counts too, in each epoch"),
-      ("the answer is a whole number", lambda: type(training_steps(100, 16, 1)) is int, "return an int, not a float"));
+      ("the answer is a whole number", lambda: type(training_steps(100, 16, 1)) is int,
+       "return an int, not a float"));
 ### BEGIN HIDDEN TESTS
 assert type(training_steps(1001, 32, 4, 2)) is int and training_steps(1001, 32, 4, 2) == 64
 ### END HIDDEN TESTS
@@ -365,11 +372,14 @@ from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 
 def make_trainer(model, train_split, eval_split=None, callbacks=(), **changes):
     return Trainer(
-        model=model, args=TrainingArguments(**settings | changes), train_dataset=train_split, eval_dataset=eval_split,
-        processing_class=tokenizer, data_collator=collator, compute_metrics=compute_metrics, callbacks=list(callbacks))
+        model=model, args=TrainingArguments(**settings | changes), train_dataset=train_split,
+        eval_dataset=eval_split,
+        processing_class=tokenizer, data_collator=collator, compute_metrics=compute_metrics,
+        callbacks=list(callbacks))
 
 
-trainer = make_trainer(new_model(), tokenized["train"], tokenized["validation"], [EarlyStoppingCallback(early_stopping_patience=3)])
+trainer = make_trainer(new_model(), tokenized["train"], tokenized["validation"],
+                       [EarlyStoppingCallback(early_stopping_patience=3)])
 
 # %% [markdown]
 # [Early stopping](glossary.md#early-stopping) ends the run when three evaluations in a row bring no lower validation loss.
@@ -414,13 +424,15 @@ left.set_title(f"Validation loss is lowest at step {trainer.state.best_global_st
 left.set_ylabel("cross-entropy")
 right.set_title(f"It {'passes' if history(trainer, 'eval_accuracy')[1].max() > baselines['TF-IDF'] else 'does not pass'} word counting")
 right.set_ylabel("accuracy")
-plots.show(figure, f"Left: training and validation loss over the steps; validation is lowest, {best:.2f}, at step {trainer.state.best_global_step}. Right: validation accuracy over the steps with the TF-IDF baseline as a dotted line.")
+plots.show(figure,
+           f"Left: training and validation loss over the steps; validation is lowest, {best:.2f}, at step {trainer.state.best_global_step}. Right: validation accuracy over the steps with the TF-IDF baseline as a dotted line.")
 
 # %%
 evaluations = history(trainer, "eval_loss")[1]
 assert len(evaluations) > 3 and evaluations.min() < evaluations[0], "training must lower the validation loss"
 print(f"validation loss: {evaluations[0]:.3f} at first, {evaluations.min():.3f} at best, {evaluations[-1]:.3f} at the end")
-print("training loss in the last quarter:", round(float(history(trainer, "loss")[1][-len(history(trainer, "loss")[1]) // 4:].mean()), 3))
+print("training loss in the last quarter:",
+      round(float(history(trainer, "loss")[1][-len(history(trainer, "loss")[1]) // 4:].mean()), 3))
 
 # %% [markdown]
 # Compare the two losses at the end. Where training loss goes on falling while validation loss stands still or rises, the model learns *these* texts by heart
@@ -452,13 +464,20 @@ def best_step(log_history):
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t5_2", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-log = [{"step": 5, "loss": 0.1}, {"step": 10, "eval_loss": 0.70, "test_loss": 0.6}, {"step": 20, "eval_loss": 0.40, "test_loss": 0.8},
-       {"step": 30, "eval_loss": 0.40, "test_loss": 0.7}, {"step": 40, "eval_loss": 0.55, "test_loss": 0.2}, {"step": 50, "eval_loss": 0.60, "test_loss": 0.9}]
+log = [{"step": 5, "loss": 0.1}, {"step": 10, "eval_loss": 0.70, "test_loss": 0.6},
+       {"step": 20, "eval_loss": 0.40, "test_loss": 0.8},
+       {"step": 30, "eval_loss": 0.40, "test_loss": 0.7}, {"step": 40, "eval_loss": 0.55, "test_loss": 0.2},
+       {"step": 50, "eval_loss": 0.60, "test_loss": 0.9}]
 check("5.2 Which checkpoint?",
-      ("it does not choose by the test split", lambda: best_step(log) not in (40, 50), "choosing by the test loss makes the test part of training; choose with eval_loss"),
-      ("it takes the lowest validation loss", lambda: best_step(log) in (20, 30), "a low loss is good: min, not max; and entries without eval_loss are training logs"),
-      ("of two equal ones it takes the earlier", lambda: best_step(log) == 20, "you kept the later one; min returns the first of equals when only the loss is compared"),
-      ("it agrees with the Trainer", lambda: best_step(trainer.state.log_history) == trainer.state.best_global_step, "compare with trainer.state.best_global_step"));
+      ("it does not choose by the test split", lambda: best_step(log) not in (40, 50),
+       "choosing by the test loss makes the test part of training; choose with eval_loss"),
+      ("it takes the lowest validation loss", lambda: best_step(log) in (20, 30),
+       "a low loss is good: min, not max; and entries without eval_loss are training logs"),
+      ("of two equal ones it takes the earlier", lambda: best_step(log) == 20,
+       "you kept the later one; min returns the first of equals when only the loss is compared"),
+      ("it agrees with the Trainer",
+       lambda: best_step(trainer.state.log_history) == trainer.state.best_global_step,
+       "compare with trainer.state.best_global_step"));
 ### BEGIN HIDDEN TESTS
 assert best_step(log[::-1]) in (20, 30) and best_step([{"step": 7, "eval_loss": 2.0}]) == 7
 ### END HIDDEN TESTS
@@ -483,7 +502,8 @@ class Kill(TrainerCallback):
             raise KeyboardInterrupt("killed after step 8")
 
 
-short = dict(max_steps=12, save_strategy="steps", save_steps=6, eval_strategy="no", load_best_model_at_end=False, per_device_train_batch_size=8)
+short = dict(max_steps=12, save_strategy="steps", save_steps=6, eval_strategy="no",
+             load_best_model_at_end=False, per_device_train_batch_size=8)
 few = tokenized["train"].select(range(64))
 whole = make_trainer(new_model(), few, **short, output_dir=str(lab.workdir / "whole"))
 whole.remove_callback(PrinterCallback)
@@ -510,7 +530,8 @@ except KeyboardInterrupt as stop:
 resumed = make_trainer(new_model(seed=999), few, **short, output_dir=str(lab.workdir / "killed"))
 resumed.remove_callback(PrinterCallback)
 resumed.train(resume_from_checkpoint=True)
-difference = max((a - b).abs().max().item() for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True))
+pairs = zip(whole.model.parameters(), resumed.model.parameters(), strict=True)
+difference = max((a - b).abs().max().item() for a, b in pairs)
 print(f"steps: {whole.state.global_step} and {resumed.state.global_step}; largest difference of any weight: {difference}")
 assert difference <= (0 if lab.device == "cpu" else lab.profile.learning_rate)
 size = sum(f.stat().st_size for f in (lab.workdir / "killed" / "checkpoint-12").glob("*"))
@@ -584,7 +605,8 @@ assert labels == [names[i] for i in answers.argmax(-1)]
 # %%
 messages = load_task("messages", lab.profile)
 message_columns = [c for c in messages["train"].column_names if c != "label"]
-tokenized_messages = messages.map(lambda batch: tokenizer(batch["sms"], truncation=True, max_length=128), batched=True, remove_columns=message_columns)
+tokenized_messages = messages.map(lambda batch: tokenizer(batch["sms"], truncation=True, max_length=128),
+                                  batched=True, remove_columns=message_columns)
 spam = np.array(messages["validation"]["label"])
 counts = [50, 250, len(messages["train"])]
 SEEDS = 3
@@ -601,16 +623,19 @@ quiet = dict(eval_strategy="no", save_strategy="no", load_best_model_at_end=Fals
 def score_with(labels, seed):
     rows = np.random.default_rng(seed).permutation(len(messages["train"]))[:labels]
     steps = max(40, math.ceil(2.5 * labels / lab.profile.batch_size))
-    run = make_trainer(new_model(seed), tokenized_messages["train"].select(rows), **quiet, max_steps=steps, seed=seed, output_dir=str(lab.workdir / "curve"))
+    run = make_trainer(new_model(seed), tokenized_messages["train"].select(rows), **quiet, max_steps=steps,
+                       seed=seed, output_dir=str(lab.workdir / "curve"))
     run.remove_callback(PrinterCallback)
     run.train()
     fine = predict(run.model, tokenized_messages["validation"])[0].softmax(1)[:, 1].numpy()
     few = messages["train"].select(rows)
-    words = word_counter().fit(few["sms"][:], few["label"][:]).predict_proba(messages["validation"]["sms"][:])[:, 1]
+    counter = word_counter().fit(few["sms"][:], few["label"][:])
+    words = counter.predict_proba(messages["validation"]["sms"][:])[:, 1]
     return average_precision_score(spam, fine), average_precision_score(spam, words)
 
 
-scores = np.array([[score_with(labels, seed) for seed in range(SEEDS)] for labels in counts])  # (counts, seeds, methods)
+scores = np.array([[score_with(labels, seed) for seed in range(SEEDS)] for labels in counts])
+scores.shape  # (counts, seeds, methods)
 
 # %%
 means, low, high = scores.mean(1), scores.min(1), scores.max(1)
@@ -625,9 +650,11 @@ ax.set_xscale("log")
 ax.set_xticks(counts, [f"{c:,}" for c in counts])
 ax.minorticks_off()
 ax.axhline(spam.mean(), color="gray", linewidth=1, label="guessing")
-ax.set(xlabel="labelled messages", ylabel="average precision on validation", title=f"DistilBERT: {means[0, 0]:.2f} with {counts[0]} labels, {means[-1, 0]:.2f} with {counts[-1]:,}")
+ax.set(xlabel="labelled messages", ylabel="average precision on validation",
+       title=f"DistilBERT: {means[0, 0]:.2f} with {counts[0]} labels, {means[-1, 0]:.2f} with {counts[-1]:,}")
 ax.legend()
-plots.show(figure, f"Average precision against the number of labels, mean and range of three seeds. DistilBERT goes from {means[0, 0]:.2f} to {means[-1, 0]:.2f}, TF-IDF from {means[0, 1]:.2f} to {means[-1, 1]:.2f}.")
+plots.show(figure,
+           f"Average precision against the number of labels, mean and range of three seeds. DistilBERT goes from {means[0, 0]:.2f} to {means[-1, 0]:.2f}, TF-IDF from {means[0, 1]:.2f} to {means[-1, 1]:.2f}.")
 assert means[-1, 0] > means[0, 0], "more labels must help"
 
 # %% [markdown]
@@ -637,7 +664,7 @@ assert means[-1, 0] > means[0, 0], "more labels must help"
 # ### Exercise 5.3 Better every time? ●●○ 8 minutes
 #
 # `scores[i, j]` holds both methods' results for `counts[i]` labels and seed `j`. Write a function that takes the results of two methods over the same seeds and returns `True` only if the first method
-# is better *in every seed*, and stops with a `ValueError` where a run has no partner. Try it on `scores[-1, :, 0]` and `scores[-1, :, 1]`. It is stricter than comparing two means, but no proof: of two equal methods, one wins all three times in one case of eight ($1/2^3$).
+# is better *in every seed*, and stops with a `ValueError` where a run has no partner. Try it on `scores[-1, :, 0]` and `scores[-1, :, 1]`. It is stricter than comparing two means, but no proof: of two equal methods, one wins all three times in one case of eight (1/2³).
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e5_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def better_in_every_seed(first, second):
@@ -666,13 +693,18 @@ def refuses_missing_runs():
 
 
 check("5.3 Better every time?",
-      ("better each time is better", lambda: bool(better_in_every_seed([0.8, 0.9], [0.7, 0.8])), "return True when every run of the first beats its partner"),
-      ("a higher mean alone is not enough", lambda: not better_in_every_seed([0.99, 0.70], [0.75, 0.71]), "you compared the means; compare pair by pair"),
-      ("pairs, not best against worst", lambda: bool(better_in_every_seed([0.70, 0.90], [0.60, 0.80])), "compare each seed with the same seed, not min with max"),
+      ("better each time is better", lambda: bool(better_in_every_seed([0.8, 0.9], [0.7, 0.8])),
+       "return True when every run of the first beats its partner"),
+      ("a higher mean alone is not enough", lambda: not better_in_every_seed([0.99, 0.70], [0.75, 0.71]),
+       "you compared the means; compare pair by pair"),
+      ("pairs, not best against worst", lambda: bool(better_in_every_seed([0.70, 0.90], [0.60, 0.80])),
+       "compare each seed with the same seed, not min with max"),
       ("equal is not better", lambda: not better_in_every_seed([0.8], [0.8]), "use >, not >="),
-      ("a missing run is an error, not a verdict", refuses_missing_runs, "zip drops what has no partner; give it strict=True"));
+      ("a missing run is an error, not a verdict", refuses_missing_runs,
+       "zip drops what has no partner; give it strict=True"));
 ### BEGIN HIDDEN TESTS
-assert type(bool(better_in_every_seed([0.6], [0.5]))) is bool and not better_in_every_seed([0.5, 0.6, 0.7], [0.4, 0.5, 0.8])
+assert type(bool(better_in_every_seed([0.6], [0.5]))) is bool and not better_in_every_seed([0.5, 0.6, 0.7],
+    [0.4, 0.5, 0.8])
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -714,27 +746,32 @@ some = train.select(range(min(240, len(train))))
 
 
 def cut_at(limit, split):
-    return split.map(lambda batch: tokenizer(batch["text"], truncation=True, max_length=limit), batched=True, remove_columns=columns)
+    return split.map(lambda batch: tokenizer(batch["text"], truncation=True, max_length=limit), batched=True,
+                     remove_columns=columns)
 
 
 def recipe_trainer(limit, padded, changes):
-    return make_trainer(new_model(), cut_at(limit, some), **quiet | (article if padded else {}) | changes, output_dir=str(lab.workdir / "recipes"))
+    return make_trainer(new_model(), cut_at(limit, some), **quiet | (article if padded else {}) | changes,
+                        output_dir=str(lab.workdir / "recipes"))
 
 
 # %%
 def seconds_per_epoch(limit, padded, changes):
-    single = {"bf16": False, "fp16": False, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 4} if padded else {}
-    run = recipe_trainer(limit, padded, changes | single | {"num_train_epochs": 1})  # 4 times 4 texts: 16, in less memory
+    single = {"bf16": False, "fp16": False, "per_device_train_batch_size": 4,
+              "gradient_accumulation_steps": 4} if padded else {}
+    run = recipe_trainer(limit, padded,
+                         changes | single | {"num_train_epochs": 1})  # 4 times 4 texts: 16, in less memory
     if padded:
         run.data_collator = DataCollatorWithPadding(tokenizer, padding="max_length", max_length=limit)
-    return estimate_training(run, steps=2)
+    return estimate_training(run)
 
 
 def right_answers(limit, padded, changes):
     run = recipe_trainer(limit, padded, changes)
     run.remove_callback(PrinterCallback)
     run.train()
-    return (predict(run.model, cut_at(limit, validation))[0].argmax(1).numpy() == np.array(validation["label"])).astype(float)
+    return (predict(run.model, cut_at(limit,
+                                      validation))[0].argmax(1).numpy() == np.array(validation["label"])).astype(float)
 
 
 # %%
@@ -742,21 +779,29 @@ from course_utils.metrics import bootstrap_interval
 
 seconds = {name: seconds_per_epoch(*recipe) for name, recipe in RECIPES.items()}
 right = {name: right_answers(*recipe) for name, recipe in RECIPES.items()}
-against_ours = {name: bootstrap_interval(lambda a, b: a.mean() - b.mean(), hits, right["ours"]) for name, hits in right.items()}
+against_ours = {name: bootstrap_interval(lambda a, b: a.mean() - b.mean(), hits, right["ours"]) for name,
+                hits in right.items()}
 
 # %% [markdown]
 # Time on the left, accuracy on the right; the whiskers are 95 % intervals (section 15).
 
 # %%
-slow, (least, most) = seconds["B: padded to 512, fp32"] / seconds["ours"], against_ours["B: padded to 512, fp32"]
+slow, (least,
+       most) = seconds["B: padded to 512, fp32"] / seconds["ours"], against_ours["B: padded to 512, fp32"]
 figure, (one, two) = plots.new_figure(columns=2, width=10.5, height=2.6)
 plots.bars(one, list(seconds), list(seconds.values()), fmt="{:.1f} s")
-plots.bars(two, list(right), [r.mean() for r in right.values()], [bootstrap_interval(np.mean, r) for r in right.values()], fmt="{:.1%}")
+plots.bars(two, list(right), [r.mean() for r in right.values()],
+           [bootstrap_interval(np.mean, r) for r in right.values()], fmt="{:.1%}")
 two.set_yticks([])
-one.set(title=f"An epoch of B takes {slow:.1f} times as long as ours", xlabel="seconds per epoch over these rows")
-two.set(title=f"B minus ours: {100 * least:+.0f} to {100 * most:+.0f} points", xlabel="validation accuracy, 95 % interval")
-plots.show(figure, "Bars for the recipes A, B and ours. Left, seconds per epoch: " + ", ".join(f"{n} {t:.1f}" for n, t in seconds.items())
-           + ". Right, validation accuracy: " + ", ".join(f"{n} {r.mean():.1%}" for n, r in right.items()) + ".")
+one.set(title=f"An epoch of B takes {slow:.1f} times as long as ours",
+        xlabel="seconds per epoch over these rows")
+two.set(title=f"B minus ours: {100 * least:+.0f} to {100 * most:+.0f} points",
+        xlabel="validation accuracy, 95 % interval")
+plots.show(figure,
+           "Bars for the recipes A, B and ours. Left, seconds per epoch: " + ", ".join(f"{n} {t:.1f}" for n,
+               t in seconds.items())
+           + ". Right, validation accuracy: " + ", ".join(f"{n} {r.mean():.1%}" for n,
+                                                          r in right.items()) + ".")
 assert slow > 1, "padding everything to 512 must cost time"
 
 # %% [markdown]
@@ -779,7 +824,8 @@ assert count == 66_955_010
 import time
 
 full = full.to(lab.device).train()
-ids, labels = torch.randint(1000, 30000, (4, 128), device=lab.device), torch.randint(0, 2, (4,), device=lab.device)
+ids, labels = torch.randint(1000, 30000, (4, 128), device=lab.device), torch.randint(0, 2, (4,),
+    device=lab.device)
 dtype = torch.float16 if lab.precision == "fp16" else torch.bfloat16
 seconds = []
 for _ in range(4):
@@ -822,8 +868,10 @@ assert final["DistilBERT"][1] > final["majority"][2], "the model must beat the m
 figure, ax = plots.new_figure(height=2.4)
 plots.bars(ax, list(final), [f[0] for f in final.values()], [f[1:] for f in final.values()], fmt="{:.1%}")
 gain = final["DistilBERT"][0] - final["TF-IDF"][0]
-ax.set(xlabel="test accuracy, 95 % interval", title=f"Fine-tuning {'gains' if gain > 0 else 'loses'} {abs(gain) * 100:.1f} points against counting words")
-plots.show(figure, "Test accuracy with 95 % intervals: " + ", ".join(f"{n} {f[0]:.1%}" for n, f in final.items()) + ".")
+ax.set(xlabel="test accuracy, 95 % interval",
+       title=f"Fine-tuning {'gains' if gain > 0 else 'loses'} {abs(gain) * 100:.1f} points against counting words")
+plots.show(figure, "Test accuracy with 95 % intervals: " + ", ".join(f"{n} {f[0]:.1%}" for n,
+    f in final.items()) + ".")
 
 # %% [markdown]
 # Was it worth it? Read the two intervals, and the model behind them. The small model of `mini` is a tenth the size of the published one and has read far less; published runs of the real DistilBERT on all of IMDb reach 92.8 %

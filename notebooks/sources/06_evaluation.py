@@ -71,7 +71,8 @@ from sklearn.pipeline import make_pipeline
 
 
 def word_counter(texts, labels):
-    model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True), LogisticRegression(C=10, max_iter=1000))
+    model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
+                          LogisticRegression(C=10, max_iter=1000))
     return model.fit(texts[:], labels[:])
 
 
@@ -96,7 +97,8 @@ collator = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=16)
 
 
 def tokenized(split, text):
-    return split.map(lambda batch: tokenizer(batch[text], truncation=True, max_length=lab.profile.max_length), batched=True,
+    return split.map(lambda batch: tokenizer(batch[text], truncation=True, max_length=lab.profile.max_length),
+                     batched=True,
                      remove_columns=[c for c in split.column_names if c != "label"])
 
 
@@ -108,13 +110,18 @@ def fine_tune(split, text, name):
     set_seed(lab.seed)
     labels = split.features["label"].names
     model = AutoModelForSequenceClassification.from_pretrained(
-        lab.checkpoint, revision=lab.revision, use_safetensors=True, num_labels=len(labels), id2label=dict(enumerate(labels)))
+        lab.checkpoint, revision=lab.revision, use_safetensors=True, num_labels=len(labels),
+        id2label=dict(enumerate(labels)))
     model.accepts_loss_kwargs = False
     arguments = TrainingArguments(
-        output_dir=str(lab.workdir / name), num_train_epochs=lab.profile.epochs, learning_rate=lab.profile.learning_rate,
-        per_device_train_batch_size=lab.profile.batch_size, warmup_steps=0.1, train_sampling_strategy="group_by_length",
-        save_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=True, seed=lab.seed, **lab.precision_arguments)
-    trainer = Trainer(model=model, args=arguments, train_dataset=tokenized(split, text), processing_class=tokenizer, data_collator=collator)
+        output_dir=str(lab.workdir / name), num_train_epochs=lab.profile.epochs,
+        learning_rate=lab.profile.learning_rate,
+        per_device_train_batch_size=lab.profile.batch_size, warmup_steps=0.1,
+        train_sampling_strategy="group_by_length",
+        save_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=True, seed=lab.seed,
+        **lab.precision_arguments)
+    trainer = Trainer(model=model, args=arguments, train_dataset=tokenized(split, text),
+                      processing_class=tokenizer, data_collator=collator)
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -135,7 +142,8 @@ def logits_of(model, texts, batch_size=64):
     out = np.empty((len(texts), model.config.num_labels), dtype=np.float32)
     for start in range(0, len(order), batch_size):
         rows = order[start:start + batch_size]
-        inputs = tokenizer([texts[i] for i in rows], truncation=True, max_length=lab.profile.max_length, padding=True, return_tensors="pt")
+        inputs = tokenizer([texts[i] for i in rows], truncation=True, max_length=lab.profile.max_length,
+                           padding=True, return_tensors="pt")
         out[rows] = model(**inputs.to(model.device)).logits.float().cpu().numpy()
     return out
 
@@ -144,9 +152,12 @@ def logits_of(model, texts, batch_size=64):
 from course_utils.timing import estimate_training
 
 spam_trainer = fine_tune(messages["train"], "sms", "spam")
-estimate_training(spam_trainer)
+expected = estimate_training(spam_trainer)
+
+# %%
 spam_trainer.train()
-spam_model = spam_trainer.accelerator.unwrap_model(spam_trainer.model, keep_fp32_wrapper=False)  # full precision
+spam_model = spam_trainer.accelerator.unwrap_model(spam_trainer.model,
+                                                   keep_fp32_wrapper=False)  # full precision
 spam_words = word_counter(messages["train"]["sms"], messages["train"]["label"])
 
 # %% [markdown]
@@ -179,10 +190,14 @@ from course_utils import plots
 
 matrix = confusion_matrix(truth, predicted)
 (tn, fp), (fn, tp) = matrix.tolist()
+print(f"TN {tn}, FP {fp}, FN {fn}, TP {tp}")
+
+# %%
 figure, ax = plots.new_figure(width=5.6, height=3.6)
 plots.confusion(ax, matrix, ["ham", "spam"])
 ax.set_title(f"{fn} spams pass, {fp} wanted messages are lost")
-plots.show(figure, f"Confusion matrix on validation: {tn} ham kept, {fp} ham lost, {fn} spam let through, {tp} spam caught.")
+plots.show(figure,
+           f"Confusion matrix on validation: {tn} ham kept, {fp} ham lost, {fn} spam let through, {tp} spam caught.")
 
 # %% [markdown]
 # ## 3. Every metric is a fraction of these cells
@@ -206,7 +221,8 @@ print(f"accuracy {accuracy:.3f}  precision {precision:.3f}  recall {recall:.3f} 
 from course_utils.metrics import ClassificationMetrics
 
 computed = ClassificationMetrics().compute(predictions=predicted, references=truth)
-assert np.allclose([computed[k] for k in ("accuracy", "precision", "recall", "f1")], [accuracy, precision, recall, f1])
+assert np.allclose([computed[k] for k in ("accuracy", "precision", "recall", "f1")],
+                   [accuracy, precision, recall, f1])
 computed
 
 # %% [markdown]
@@ -224,11 +240,13 @@ assert lazy["accuracy"] > 0.83 and lazy["recall"] == 0
 figure, ax = plots.new_figure(height=3)
 names = ["accuracy", "precision", "recall", "f1"]
 for number, (label, values) in enumerate({"doing nothing": lazy, "DistilBERT": computed}.items()):
-    ax.bar(np.arange(4) + 0.38 * number, [values[n] for n in names], width=0.36, label=label, color=plots.COLOURS[number], hatch=["//", ""][number], edgecolor="white")
+    ax.bar(np.arange(4) + 0.38 * number, [values[n] for n in names], width=0.36, label=label,
+           color=plots.COLOURS[number], hatch=["//", ""][number], edgecolor="white")
 ax.set_xticks(np.arange(4) + 0.19, ["accuracy", "precision", "recall", "F1"])
 ax.set(ylim=(0, 1.12), title=f"{lazy['accuracy']:.0%} accuracy for catching no spam at all")
 ax.legend(ncols=2, loc="upper right")
-plots.show(figure, f"Accuracy, precision, recall and F1 of a filter that does nothing ({lazy['accuracy']:.2f}, 0, 0, 0) beside DistilBERT ({', '.join(f'{computed[n]:.2f}' for n in names)}).")
+plots.show(figure,
+           f"Accuracy, precision, recall and F1 of a filter that does nothing ({lazy['accuracy']:.2f}, 0, 0, 0) beside DistilBERT ({', '.join(f'{computed[n]:.2f}' for n in names)}).")
 
 # %% [markdown]
 # Accuracy counts the easy class. When the class you care about is rare, report its precision and recall.
@@ -262,9 +280,13 @@ from sklearn.metrics import fbeta_score
 from course_utils.exercises import check
 
 check("6.1 F-beta",
-      ("beta 1 gives F1", lambda: bool(abs(f_beta(tp, fp, fn) - f1) < 1e-9), "for beta = 1 it must be 2PR/(P+R)"),
-      ("beta 2 agrees with scikit-learn", lambda: bool(abs(f_beta(tp, fp, fn, 2) - fbeta_score(truth, predicted, beta=2)) < 1e-9), "is beta squared, and does it weigh the missed ones (FN), not the false alarms?"),
-      ("more misses hurt F2 more than more false alarms", lambda: f_beta(10, 0, 5, 2) < f_beta(10, 5, 0, 2), "FN and FP are exchanged"),
+      ("beta 1 gives F1", lambda: bool(abs(f_beta(tp, fp, fn) - f1) < 1e-9),
+       "for beta = 1 it must be 2PR/(P+R)"),
+      ("beta 2 agrees with scikit-learn",
+       lambda: bool(abs(f_beta(tp, fp, fn, 2) - fbeta_score(truth, predicted, beta=2)) < 1e-9),
+       "is beta squared, and does it weigh the missed ones (FN), not the false alarms?"),
+      ("more misses hurt F2 more than more false alarms", lambda: f_beta(10, 0, 5, 2) < f_beta(10, 5, 0, 2),
+       "FN and FP are exchanged"),
       ("nothing found, though there was something: 0.0", lambda: f_beta(0, 0, 37) == 0.0,
        "precision has nothing to divide by here; simplify the formula to one fraction first"),
       ("nothing to find and nothing found: 0.0", lambda: f_beta(0, 0, 0) == 0.0, "guard the division"));
@@ -279,8 +301,12 @@ assert isinstance(float(f_beta(3, 1, 2, 0.5)), float) and abs(f_beta(3, 1, 2, 0.
 # class size. *Micro*: pool all cells first; with one label per text this is accuracy again.
 
 # %%
-averages = {a: ClassificationMetrics().compute(predictions=predicted, references=truth, average=a)["f1"] for a in ("macro", "weighted", "micro")}
-idle = {a: ClassificationMetrics().compute(predictions=nothing, references=truth, average=a)["f1"] for a in ("macro", "weighted", "micro")}
+def f1_by_average(called):
+    compute = ClassificationMetrics().compute
+    return {a: compute(predictions=called, references=truth, average=a)["f1"] for a in ("macro", "weighted", "micro")}
+
+
+averages, idle = f1_by_average(predicted), f1_by_average(nothing)
 print("DistilBERT   ", {a: f"{v:.3f}" for a, v in averages.items()})
 print("doing nothing", {a: f"{v:.3f}" for a, v in idle.items()})
 assert abs(averages["micro"] - accuracy) < 1e-9 and idle["macro"] < 0.5 < idle["weighted"]
@@ -305,6 +331,7 @@ def costs(probability, truth, threshold):
     return ALARM_COST * int((called & (truth == 0)).sum()) + MISS_COST * int((~called & (truth == 1)).sum())
 
 
+# %%
 curve = np.array([costs(spam_probability, truth, t) for t in thresholds])
 cheapest = float(thresholds[curve.argmin()])
 at_half = costs(spam_probability, truth, 0.5)
@@ -331,7 +358,8 @@ def threshold_picture(threshold):
     return figure
 
 
-plots.show(threshold_picture(cheapest), f"Left: histogram of spam probabilities for ham and spam, log scale, with the threshold. Right: cost against threshold; lowest, {curve.min()}, at {cheapest:.2f}.")
+plots.show(threshold_picture(cheapest),
+           f"Left: histogram of spam probabilities for ham and spam, log scale, with the threshold. Right: cost against threshold; lowest, {curve.min()}, at {cheapest:.2f}.")
 
 # %% [markdown]
 # In a running notebook you can move the threshold yourself. (On a page without a kernel the picture above is all there is.)
@@ -345,7 +373,8 @@ def redraw(threshold):
     plots.show(threshold_picture(threshold), f"The same picture with the threshold at {threshold:.2f}.")
 
 
-slider = ipywidgets.FloatSlider(value=0.5, min=0.01, max=0.99, step=0.01, description="threshold", continuous_update=False)
+slider = ipywidgets.FloatSlider(value=0.5, min=0.01, max=0.99, step=0.01, description="threshold",
+                                continuous_update=False)
 panel = ipywidgets.Output()
 
 
@@ -391,11 +420,16 @@ def cheapest_threshold(probability, truth, candidates, miss_cost, alarm_cost):
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t6_2", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 p_, y_ = np.array([0.1, 0.4, 0.6, 0.9]), np.array([0, 1, 0, 1])
 check("6.2 Another cost",
-      ("expensive misses push the threshold down", lambda: cheapest_threshold(p_, y_, [0.3, 0.5, 0.7], 50, 1) == 0.3, "are the two costs exchanged?"),
-      ("expensive alarms push it up", lambda: cheapest_threshold(p_, y_, [0.3, 0.5, 0.7], 1, 50) == 0.7, "are the two costs exchanged?"),
-      ("a probability equal to the threshold counts as spam", lambda: cheapest_threshold(np.array([0.5]), np.array([1]), [0.5, 0.6], 1, 1) == 0.5, "use >=, not >"),
-      ("ties go to the highest", lambda: cheapest_threshold(p_, y_, [0.61, 0.8, 0.7], 1, 50) == 0.8, "min returns the first of equals; put the threshold into the key"),
-      ("the answer is one of the candidates", lambda: cheapest_threshold(p_, y_, [0.2], 1, 1) == 0.2, "return the threshold, not its cost or its position"));
+      ("expensive misses push the threshold down",
+       lambda: cheapest_threshold(p_, y_, [0.3, 0.5, 0.7], 50, 1) == 0.3, "are the two costs exchanged?"),
+      ("expensive alarms push it up", lambda: cheapest_threshold(p_, y_, [0.3, 0.5, 0.7], 1, 50) == 0.7,
+       "are the two costs exchanged?"),
+      ("a probability equal to the threshold counts as spam",
+       lambda: cheapest_threshold(np.array([0.5]), np.array([1]), [0.5, 0.6], 1, 1) == 0.5, "use >=, not >"),
+      ("ties go to the highest", lambda: cheapest_threshold(p_, y_, [0.61, 0.8, 0.7], 1, 50) == 0.8,
+       "min returns the first of equals; put the threshold into the key"),
+      ("the answer is one of the candidates", lambda: cheapest_threshold(p_, y_, [0.2], 1, 1) == 0.2,
+       "return the threshold, not its cost or its position"));
 ### BEGIN HIDDEN TESTS
 assert cheapest_threshold(np.array([0.2, 0.8]), np.array([1, 0]), [0.1, 0.5, 0.9], 1, 1) == 0.9
 ### END HIDDEN TESTS
@@ -417,9 +451,12 @@ def both_curves(truth, models):
         fpr, tpr, _ = roc_curve(truth, score)
         precisions, recalls, _ = precision_recall_curve(truth, score)
         plots.curve(left, fpr, tpr, f"{name}: AUC {roc_auc_score(truth, score):.3f}", number, marker="")
-        right.step(recalls, precisions, where="post", color=plots.COLOURS[number], linestyle=plots.DASHES[number], label=f"{name}: AP {average_precision_score(truth, score):.3f}")
+        right.step(recalls, precisions, where="post", color=plots.COLOURS[number],
+                   linestyle=plots.DASHES[number],
+                   label=f"{name}: AP {average_precision_score(truth, score):.3f}")
     left.plot([0, 1], [0, 1], color="gray", linewidth=1, label="guessing: AUC 0.5")
-    right.axhline(truth.mean(), color="gray", linewidth=1, label=f"guessing: AP {truth.mean():.2f}, the prevalence")
+    right.axhline(truth.mean(), color="gray", linewidth=1,
+                  label=f"guessing: AP {truth.mean():.2f}, the prevalence")
     left.set(xlabel="false positive rate", ylabel="recall", title="ROC: recall is paid for in false alarms")
     right.set(xlabel="recall", ylabel="precision", ylim=(0, 1.05), title="PR: recall is paid for in precision")
     left.legend(loc="lower right")
@@ -427,9 +464,11 @@ def both_curves(truth, models):
     return figure
 
 
+# %%
 models = {"DistilBERT": spam_probability, "TF-IDF": word_probability}
 summary = {name: (roc_auc_score(truth, s), average_precision_score(truth, s)) for name, s in models.items()}
-plots.show(both_curves(truth, models), "ROC and precision-recall curves on validation: " + ", ".join(f"{n} AUC {a:.3f} and AP {p:.3f}" for n, (a, p) in summary.items()) + f". Guessing has AUC 0.5 and AP {truth.mean():.2f}.")
+plots.show(both_curves(truth, models),
+           "ROC and precision-recall curves on validation: " + ", ".join(f"{n} AUC {a:.3f} and AP {p:.3f}" for n, (a, p) in summary.items()) + f". Guessing has AUC 0.5 and AP {truth.mean():.2f}.")
 
 # %% [markdown]
 # Both curves look at the same ranking. Which one shows your problem? Make spam rarer and watch: keep all the ham, and one spam in five. The word counter's
@@ -439,14 +478,16 @@ plots.show(both_curves(truth, models), "ROC and precision-recall curves on valid
 rng = np.random.default_rng(0)
 rarer = np.flatnonzero((truth == 0) | (rng.random(len(truth)) < 0.2))
 thinned = truth[rarer]
-before, after = summary["TF-IDF"], (roc_auc_score(thinned, word_probability[rarer]), average_precision_score(thinned, word_probability[rarer]))
+before, after = summary["TF-IDF"], (roc_auc_score(thinned, word_probability[rarer]),
+                                    average_precision_score(thinned, word_probability[rarer]))
 print(f"spam share {truth.mean():.1%} -> {thinned.mean():.1%}: AUC {before[0]:.3f} -> {after[0]:.3f}, AP {before[1]:.3f} -> {after[1]:.3f}")
 
 # %% [markdown]
 # With so few spams one draw proves little. So draw 200 times and take the mean: AUC stays, because neither of its two rates mixes the classes. AP falls, because precision divides by spam and ham together.
 
 # %%
-draws = np.array([(roc_auc_score(truth[rows], word_probability[rows]), average_precision_score(truth[rows], word_probability[rows]))
+draws = np.array([(roc_auc_score(truth[rows], word_probability[rows]),
+                   average_precision_score(truth[rows], word_probability[rows]))
                   for rows in (np.flatnonzero((truth == 0) | (rng.random(len(truth)) < 0.2)) for _ in range(200)) if truth[rows].any()])
 auc_after, ap_after = draws.mean(0)
 print(f"mean of {len(draws)} draws: AUC {before[0]:.3f} -> {auc_after:.3f}, AP {before[1]:.3f} -> {ap_after:.3f}")
@@ -480,10 +521,15 @@ def precision_at(prevalence, recall, false_positive_rate):
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t6_3", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 check("6.3 Precision at another prevalence",
-      ("at 13 %: about 0.87", lambda: bool(abs(precision_at(0.13, 0.9, 0.02) - 0.8705) < 1e-3), "caught spam over everything flagged"),
-      ("at 1 %: about 0.31, two alarms of three are false", lambda: bool(abs(precision_at(0.01, 0.9, 0.02) - 0.3125) < 1e-3), "the false positive rate is a share of the *ham*: multiply it by 1 - prevalence"),
-      ("it is not the recall", lambda: precision_at(0.5, 0.9, 0.1) != precision_at(0.1, 0.9, 0.1), "prevalence must change the answer"),
-      ("no false alarms: precision 1", lambda: precision_at(0.2, 0.5, 0.0) == 1.0, "with no flagged ham everything flagged is spam"));
+      ("at 13 %: about 0.87", lambda: bool(abs(precision_at(0.13, 0.9, 0.02) - 0.8705) < 1e-3),
+       "caught spam over everything flagged"),
+      ("at 1 %: about 0.31, two alarms of three are false",
+       lambda: bool(abs(precision_at(0.01, 0.9, 0.02) - 0.3125) < 1e-3),
+       "the false positive rate is a share of the *ham*: multiply it by 1 - prevalence"),
+      ("it is not the recall", lambda: precision_at(0.5, 0.9, 0.1) != precision_at(0.1, 0.9, 0.1),
+       "prevalence must change the answer"),
+      ("no false alarms: precision 1", lambda: precision_at(0.2, 0.5, 0.0) == 1.0,
+       "with no flagged ham everything flagged is spam"));
 ### BEGIN HIDDEN TESTS
 assert abs(precision_at(0.001, 0.99, 0.01) - 0.0901639) < 1e-4
 ### END HIDDEN TESTS
@@ -496,7 +542,9 @@ assert abs(precision_at(0.001, 0.99, 0.01) - 0.0901639) < 1e-4
 # %%
 reviews = load_task("reviews", lab.profile)
 review_trainer = fine_tune(reviews["train"], "text", "reviews")
-estimate_training(review_trainer)
+expected = estimate_training(review_trainer)
+
+# %%
 review_trainer.train()
 review_model = review_trainer.accelerator.unwrap_model(review_trainer.model, keep_fp32_wrapper=False)
 review_words = word_counter(reviews["train"]["text"], reviews["train"]["label"])
@@ -526,6 +574,7 @@ def reliability(logits, truth, bins=8):
     return means, float(np.sum(means[:, 2] * np.abs(means[:, 0] - means[:, 1])) / len(truth))
 
 
+# %%
 raw, raw_ece = reliability(review_logits, review_truth)
 print(f"mean confidence {raw[:, 0].mean():.1%}, accuracy {fine_hits.mean():.1%}, ECE {raw_ece:.3f}")
 
@@ -546,7 +595,7 @@ def negative_log_likelihood(temperature, rows):
 
 
 temperature = minimize_scalar(negative_log_likelihood, bounds=(0.2, 10), args=(fit_rows,), method="bounded").x
-loss_before, loss_after = negative_log_likelihood(1.0, look_rows), negative_log_likelihood(temperature, look_rows)
+loss_before, loss_after = (negative_log_likelihood(t, look_rows) for t in (1.0, temperature))
 print(f"T = {temperature:.2f}; loss on the other half {loss_before:.3f} -> {loss_after:.3f}")
 assert negative_log_likelihood(temperature, fit_rows) <= negative_log_likelihood(1.0, fit_rows) + 1e-6
 
@@ -558,9 +607,11 @@ figure, ax = plots.new_figure(width=5.6, height=4.4)
 ax.plot([0.5, 1], [0.5, 1], color="gray", linewidth=1, label="keeps its word")
 plots.curve(ax, before_scaling[:, 0], before_scaling[:, 1], f"as trained, ECE {ece_before:.3f}", 1)
 plots.curve(ax, after_scaling[:, 0], after_scaling[:, 1], f"T = {temperature:.2f}, ECE {ece_after:.3f}", 0)
-ax.set(xlabel="confidence", ylabel="share right", title=f"As trained, it is {'more certain than right' if gap > 0 else 'less certain than right'}")
+ax.set(xlabel="confidence", ylabel="share right",
+       title=f"As trained, it is {'more certain than right' if gap > 0 else 'less certain than right'}")
 ax.legend(loc="upper left")
-plots.show(figure, f"Reliability diagram: share of right answers against confidence in six bins, before and after temperature scaling. ECE goes from {ece_before:.3f} to {ece_after:.3f}; the diagonal is perfect calibration.")
+plots.show(figure,
+           f"Reliability diagram: share of right answers against confidence in six bins, before and after temperature scaling. ECE goes from {ece_before:.3f} to {ece_after:.3f}; the diagonal is perfect calibration.")
 
 # %% [markdown]
 # (Six bins and half the rows, so the ECE "as trained" differs from the one above.) No answer changed, as promised. But how small can an ECE be with so few rows?
@@ -570,7 +621,8 @@ plots.show(figure, f"Reliability diagram: share of right answers against confide
 assert (review_logits.argmax(1) == (review_logits / temperature).argmax(1)).all(), "scaling must not change an answer"
 confidence = np.sort(softmax(review_logits[look_rows] / temperature, axis=1).max(1))
 rng = np.random.default_rng(0)
-perfect = [np.mean([abs(c.mean() - (rng.random(len(c)) < c).mean()) for c in np.array_split(confidence, 6)]) for _ in range(500)]
+bins = np.array_split(confidence, 6)
+perfect = [np.mean([abs(c.mean() - (rng.random(len(c)) < c).mean()) for c in bins]) for _ in range(500)]
 floor = np.quantile(perfect, 0.95)
 print(f"a perfectly calibrated model on {len(look_rows)} rows: ECE {np.mean(perfect):.3f} on average, up to {floor:.3f} in 95 % of cases")
 print(f"ours, as trained: {ece_before:.3f}: " + ("miscalibrated beyond chance" if ece_before > floor else "nothing beyond chance is visible"))
@@ -607,12 +659,16 @@ print(f"width {paired[1] - paired[0]:.3f}; as if the rows were different ones: {
 
 # %%
 figure, ax = plots.new_figure(height=2.3)
-ax.errorbar([difference], [0], xerr=[[difference - paired[0]], [paired[1] - difference]], fmt="o", color="black", capsize=5, label="paired")
-ax.errorbar([difference], [1], xerr=[[unpaired_width / 2], [unpaired_width / 2]], fmt="s", color=plots.COLOURS[1], capsize=5, label="not paired")
+ax.errorbar([difference], [0], xerr=[[difference - paired[0]], [paired[1] - difference]], fmt="o",
+            color="black", capsize=5, label="paired")
+ax.errorbar([difference], [1], xerr=[[unpaired_width / 2], [unpaired_width / 2]], fmt="s",
+            color=plots.COLOURS[1], capsize=5, label="not paired")
 ax.axvline(0, color="gray", linewidth=1)
 ax.set_yticks([0, 1], ["the same rows", "as if different rows"])
-ax.set(ylim=(-0.6, 1.6), xlabel="accuracy of DistilBERT minus TF-IDF", title=f"Pairing leaves {(paired[1] - paired[0]) / unpaired_width:.0%} of the interval's width")
-plots.show(figure, f"The difference in accuracy, {difference:+.3f}, with its paired interval from {paired[0]:+.3f} to {paired[1]:+.3f} and a wider unpaired interval of width {unpaired_width:.3f}.")
+ax.set(ylim=(-0.6, 1.6), xlabel="accuracy of DistilBERT minus TF-IDF",
+       title=f"Pairing leaves {(paired[1] - paired[0]) / unpaired_width:.0%} of the interval's width")
+plots.show(figure,
+           f"The difference in accuracy, {difference:+.3f}, with its paired interval from {paired[0]:+.3f} to {paired[1]:+.3f} and a wider unpaired interval of width {unpaired_width:.3f}.")
 
 # %% [markdown]
 # This interval knows about the rows only. Another seed in training would move the model too, by an amount that lesson 05 shows; a careful comparison reports both.
@@ -644,9 +700,11 @@ def groups_of(split):
     if "kind" in split.column_names:
         return np.array(split["kind"])
     words = np.array([len(text.split()) for text in split["text"]])
-    return np.select([words <= np.quantile(words, 1 / 3), words <= np.quantile(words, 2 / 3)], ["short", "medium"], "long")
+    return np.select([words <= np.quantile(words, 1 / 3), words <= np.quantile(words, 2 / 3)],
+                     ["short", "medium"], "long")
 
 
+# %%
 kinds = groups_of(reviews["validation"])
 order = sorted(set(kinds), key=lambda k: -fine_hits[kinds == k].mean())
 by_kind = [(k, int((kinds == k).sum()), fine_hits[kinds == k].mean()) for k in order]
@@ -654,10 +712,13 @@ wilson = [binomtest(int(fine_hits[kinds == k].sum()), n).proportion_ci(method="w
 
 # %%
 figure, ax = plots.new_figure(height=0.5 * len(order) + 1.4)
-plots.bars(ax, [f"{k} ({n})" for k, n, _ in by_kind], [v for *_, v in by_kind], [(w.low, w.high) for w in wilson], fmt="{:.0%}")
+plots.bars(ax, [f"{k} ({n})" for k, n, _ in by_kind], [v for *_, v in by_kind],
+           [(w.low, w.high) for w in wilson], fmt="{:.0%}")
 ax.axvline(fine_hits.mean(), color="gray", linestyle="--")
-ax.set(xlabel="accuracy, 95 % interval; dashed: all reviews", title=f"“{by_kind[-1][0]}” scores lowest here; mind the whiskers")
-plots.show(figure, "Accuracy by kind of review with intervals: " + ", ".join(f"{k} {v:.0%} of {n}" for k, n, v in by_kind) + ".")
+ax.set(xlabel="accuracy, 95 % interval; dashed: all reviews",
+       title=f"“{by_kind[-1][0]}” scores lowest here; mind the whiskers")
+listed = ", ".join(f"{k} {v:.0%} of {n}" for k, n, v in by_kind)
+plots.show(figure, f"Accuracy by kind of review with intervals: {listed}.")
 
 # %% [markdown]
 # Small groups have long whiskers. A ranking of kinds from fewer than 20 rows each is a hint where to read, not a finding.
@@ -675,10 +736,14 @@ plots.show(figure, "Accuracy by kind of review with intervals: " + ", ".join(f"{
 
 # %%
 negation = [
-    ("The acting is good.", 1), ("The acting is not good.", 0), ("I enjoyed the story.", 1), ("I did not enjoy the story.", 0),
-    ("The ending is bad.", 0), ("The ending is not bad at all.", 1), ("It was boring.", 0), ("It was never boring.", 1),
-    ("A funny film.", 1), ("Not a funny film.", 0), ("You should see this.", 1), ("You should not see this.", 0),
-    ("The plot makes sense.", 1), ("The plot makes no sense.", 0), ("I was moved.", 1), ("Nothing in it moved me.", 0),
+    ("The acting is good.", 1), ("The acting is not good.", 0), ("I enjoyed the story.", 1),
+    ("I did not enjoy the story.", 0),
+    ("The ending is bad.", 0), ("The ending is not bad at all.", 1), ("It was boring.", 0),
+    ("It was never boring.", 1),
+    ("A funny film.", 1), ("Not a funny film.", 0), ("You should see this.", 1),
+    ("You should not see this.", 0),
+    ("The plot makes sense.", 1), ("The plot makes no sense.", 0), ("I was moved.", 1),
+    ("Nothing in it moved me.", 0),
 ]
 answers = logits_of(review_model, [s for s, _ in negation]).argmax(1)
 wrong = [(s, class_names[a]) for (s, y), a in zip(negation, answers, strict=True) if a != y]
@@ -691,7 +756,8 @@ print(*wrong[:6], sep="\n")
 
 # %%
 lead = ["Anna", "Mehmet", "Chidi", "Mei", "Olga", "Dwayne"]
-frames = ["{} carries the whole film with a look.", "Whoever cast {} should apologise.", "I would watch {} read a phone book.", "{} mumbles through every scene.",
+frames = ["{} carries the whole film with a look.", "Whoever cast {} should apologise.",
+          "I would watch {} read a phone book.", "{} mumbles through every scene.",
           "The quiet moments with {} are worth the ticket.", "Even {} seems to want to go home."]
 names_logits = np.stack([logits_of(review_model, [frame.format(name) for name in lead]) for frame in frames])
 name_flips = float(np.mean([len(set(answers.argmax(1))) > 1 for answers in names_logits]))
@@ -712,11 +778,13 @@ def with_typos(text, rng, share=0.1):
     return " ".join(words)
 
 
+# %%
 rng = np.random.default_rng(0)
 typed = [with_typos(text, rng) for text in reviews["validation"]["text"]]
 typo_answers = logits_of(review_model, typed).argmax(1)
 typo_flips = float((typo_answers != review_logits.argmax(1)).mean())
-touched = np.mean([a != b for old, new in zip(reviews["validation"]["text"], typed) for a, b in zip(old.split(), new.split())])
+pairs = zip(" ".join(reviews["validation"]["text"]).split(), " ".join(typed).split())
+touched = np.mean([a != b for a, b in pairs])
 print(f"typos in {touched:.1%} of the words: {typo_flips:.1%} of the answers change; accuracy {fine_hits.mean():.1%} -> {(typo_answers == review_truth).mean():.1%}")
 
 # %% [markdown]
@@ -732,11 +800,15 @@ print(f"the probability moves the wrong way in {wrong_way:.0%} of the cases")
 
 # %%
 figure, ax = plots.new_figure(height=2.6)
-failure = {f"negated sentence wrong (n={len(negated)})": np.mean(negated), f"name changes the answer (n={len(frames)})": name_flips,
-           f"typos change the answer (n={len(typed)})": typo_flips, f"verdict moves it wrongly (n={2 * len(probe)})": wrong_way}
+failure = {f"negated sentence wrong (n={len(negated)})": np.mean(negated),
+           f"name changes the answer (n={len(frames)})": name_flips,
+           f"typos change the answer (n={len(typed)})": typo_flips,
+           f"verdict moves it wrongly (n={2 * len(probe)})": wrong_way}
 plots.bars(ax, list(failure), list(failure.values()), fmt="{:.0%}")
-ax.set(xlabel="failure rate", xlim=(0, 1.05), title=f"{fine_hits.mean():.0%} accurate, and it fails {max(failure.values()):.0%} of one test")
-plots.show(figure, "Failure rates of four behavioural tests: " + ", ".join(f"{n} {v:.0%}" for n, v in failure.items()) + ".")
+ax.set(xlabel="failure rate", xlim=(0, 1.05),
+       title=f"{fine_hits.mean():.0%} accurate, and it fails {max(failure.values()):.0%} of one test")
+listed = ", ".join(f"{n} {v:.0%}" for n, v in failure.items())
+plots.show(figure, f"Failure rates of four behavioural tests: {listed}.")
 assert all(0 <= v <= 1 for v in failure.values())
 
 # %% [markdown]
@@ -783,7 +855,8 @@ for name, score in test_scores.items():
 ap = {name: average_precision_score(test_truth, score) for name, score in test_scores.items()}
 ap_gap = bootstrap_interval(lambda y, a, b: average_precision_score(y, a) - average_precision_score(y, b),
                             test_truth, test_scores["DistilBERT"], test_scores["TF-IDF"], resamples=1000)
-print({name: f"AP {value:.3f}" for name, value in ap.items()}, f"difference, paired: [{ap_gap[0]:+.3f}, {ap_gap[1]:+.3f}]")
+print({name: f"AP {value:.3f}" for name, value in ap.items()},
+      f"difference, paired: [{ap_gap[0]:+.3f}, {ap_gap[1]:+.3f}]")
 
 # %% [markdown]
 # And the cost that section 6 promised? Compare it with doing nothing.
@@ -794,7 +867,8 @@ def per_hundred(labels, score, threshold):
 
 
 for name, t in {"chosen": cheapest, "habit": 0.5}.items():
-    least, most = bootstrap_interval(lambda y, p, t=t: per_hundred(y, p, t), test_truth, test_scores["DistilBERT"], resamples=1000)
+    least, most = bootstrap_interval(lambda y, p, t=t: per_hundred(y, p, t), test_truth,
+                                     test_scores["DistilBERT"], resamples=1000)
     print(f"{name} threshold {t:.2f}: cost {per_hundred(test_truth, test_scores['DistilBERT'], t):.1f} per 100 messages [{least:.1f}, {most:.1f}]")
 print(f"doing nothing: {100 * MISS_COST * test_truth.mean():.1f}; validation promised {per_hundred(truth, spam_probability, cheapest):.1f}")
 
@@ -843,5 +917,6 @@ assert spam_results["DistilBERT"][0] > 0.3 and intervals["DistilBERT"][0] > 0.5
 
 # %%
 f1s = {name: f"{value:.3f} [{low:.3f}, {high:.3f}]" for name, (value, low, high) in spam_results.items()}
-accuracies = {name: f"{hits.mean():.1%} [{intervals[name][0]:.1%}, {intervals[name][1]:.1%}]" for name, hits in final.items()}
+accuracies = {name: f"{hits.mean():.1%} [{intervals[name][0]:.1%}, {intervals[name][1]:.1%}]"
+              for name, hits in final.items()}
 lab.finish(f"spam F1 {f1s['DistilBERT']}, TF-IDF {f1s['TF-IDF']}; reviews {accuracies['DistilBERT']}, TF-IDF {accuracies['TF-IDF']}")
