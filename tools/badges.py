@@ -7,8 +7,8 @@ import sys
 
 import nbformat
 
-from tools.build import build_learner, write
-from tools.lessons import ROOT, lessons, repository
+from tools.build import build_learner, learner_notebook, write
+from tools.lessons import ROOT, Lesson, lessons, repository
 
 README = ROOT / "README.md"
 
@@ -25,10 +25,18 @@ def set_repository(name: str, branch: str) -> None:
     file.write_text(re.sub(r'^branch = ".*"$', f'branch = "{branch}"', text, flags=re.M), encoding="utf-8")
 
 
+def is_stale(lesson: Lesson) -> bool:
+    """Whether the committed notebook's cells differ from those that its source gives."""
+    committed = nbformat.read(lesson.notebook, as_version=4).cells
+    return [c.source for c in committed] != [c.source for c in learner_notebook(lesson).cells]
+
+
 def main() -> None:
     if len(sys.argv) not in (2, 3):
         raise SystemExit("usage: make badges REPO=owner/name [BRANCH=main]")
     before = repository()
+    if stale := [lesson.notebook.name for lesson in lessons() if is_stale(lesson)]:
+        raise SystemExit(f"{', '.join(stale)}: differs from its source. Run `make notebooks` first; nothing was changed.")
     try:
         set_repository(sys.argv[1], sys.argv[2] if len(sys.argv) == 3 else before.branch)
     except ValueError as error:
