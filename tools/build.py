@@ -20,7 +20,6 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert.filters import markdown2html
-from traitlets.config import Config
 
 from tools.lessons import ROOT, Lesson, lessons, measured, repository
 
@@ -128,8 +127,7 @@ def solution_notebook(lesson: Lesson) -> nbformat.NotebookNode:
 
 def execute(notebook: nbformat.NotebookNode, workdir: Path, environment: dict[str, str], timeout: int = 1800) -> None:
     """Run all cells in place, in a kernel of its own started in ``workdir``. Raises CellExecutionError."""
-    config = Config({"KernelManager": {"transport": "tcp" if os.name == "nt" else "ipc"}})  # files, not ports
-    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", store_widget_state=False, config=config,
+    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", store_widget_state=False,
                             record_timing=False, resources={"metadata": {"path": str(workdir)}})
     client.execute(env=os.environ | environment)
 
