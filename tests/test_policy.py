@@ -10,7 +10,7 @@ import tomllib
 
 import pytest
 
-from tools.lessons import ROOT
+from tools.lessons import ROOT, lessons, measured
 
 TRACKED = [ROOT / f for f in subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True,
                                             text=True, check=True).stdout.splitlines() if (ROOT / f).is_file()]
@@ -102,6 +102,20 @@ def test_the_helper_package_stays_small():
 
 def test_lessons_do_not_import_the_maintainers_tools():
     assert not mentions(r"^\s*(?:from|import) tools\b", list((ROOT / "notebooks/sources").glob("*.py")))
+
+
+def test_the_readme_lists_each_lesson_with_its_measured_cost():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for lesson in lessons():
+        m = measured()[lesson.number]["mini"]
+        row = next(line for line in readme.splitlines() if lesson.notebook.name in line and line.startswith("|"))
+        assert lesson.title in row and f"{m['minutes']:.1f} min, {m['memory_gib']:.1f} GiB" in row
+
+
+def test_links_in_the_prose_lead_to_files():
+    for page in [f for f in TRACKED if f.suffix == ".md"]:
+        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.relative_to(ROOT)}: no file {target}"
 
 
 def test_tracked_json_is_json():
