@@ -213,8 +213,8 @@ def new_model(seed=lab.seed):
     return model
 
 
-_, report = AutoModelForSequenceClassification.from_pretrained(lab.checkpoint, revision=lab.revision,
-    output_loading_info=True)
+_, report = AutoModelForSequenceClassification.from_pretrained(
+    lab.checkpoint, revision=lab.revision, use_safetensors=True, output_loading_info=True)
 print("new:", *sorted(report["missing_keys"]), sep="\n  ")
 
 # %% [markdown]
