@@ -487,7 +487,7 @@ def test_texts_are_read_from_folders_of_text_and_parquet(tmp_path):
 
 def test_encoded_documents_end_with_a_separator_and_keep_their_split(tmp_path):
     splits = ["train", "train", "validation"]
-    write_parquet(tmp_path / "t.parquet", text=["The film.", "A Film", "held out"], split=splits)
+    write_parquet(tmp_path / "t.parquet", text=["The film.", "A Film", "held out"], split=splits, repeats=[1, 1, 3])
     counts = corpus.encode(tmp_path / "t.parquet", MINI / "vocab.txt", tmp_path)
     pieces = (MINI / "vocab.txt").read_text(encoding="utf-8").splitlines()
     words = [pieces[i] for i in np.fromfile(tmp_path / "train.bin", dtype=np.uint16)]
