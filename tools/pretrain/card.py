@@ -84,7 +84,7 @@ def write_card(folder: Path, work: Path, plan_name: str, plan: Plan, parameters:
         "| stage | layers | length x batch | tokens | rate | training loss at its end | held-out loss |",
         "|---|---|---|---|---|---|---|", *rows, "",
         "The loss is the masked-LM cross-entropy in nats. `config.json` has dropout 0 in the body (the published model: 0.1):",
-        "a model this small, fine-tuned for a few epochs, is far from overfitting, and learns faster without.\n",
+        "in one run of two epochs on the course's reviews it learned faster without. Larger or longer runs may want it back.\n",
         "## Evaluation\n",
         "Lessons 05 and 06 fine-tune it and state the results with intervals; the repository's README has those on",
         "real data.",
