@@ -1,27 +1,35 @@
-"""Command line: ``python -m tools.pretrain corpus|vocab|teacher|student``."""
+"""Command line: ``python -m tools.pretrain corpus|vocab|teacher|student|evaluate``."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import BertForMaskedLM, DistilBertForMaskedLM, DistilBertTokenizerFast
+from transformers import BertForMaskedLM, BertTokenizerFast, DistilBertForMaskedLM, DistilBertTokenizerFast
 
+from course_utils.lab import EMBEDDED_MODELS
 from tools.pretrain import corpus, models
 from tools.pretrain.batches import TokenStream
-from tools.pretrain.card import write_card
-from tools.pretrain.losses import Distillation, masked_lm
+from tools.pretrain.card import Measured, read_log, write_cards
+from tools.pretrain.evaluate import SEEDS, Run, perform_all, planned, scores, speed
+from tools.pretrain.losses import WEIGHTS, Distillation, masked_lm
+from tools.pretrain.picture import draw_losses
 from tools.pretrain.plans import PLANS, Plan
 from tools.pretrain.train import Progress, Stage, load_checkpoint, read_progress, run_stage, validation_loss
 from tools.pretrain.vectors import word_vectors
 
 ROOT = Path(__file__).resolve().parents[2]
-VOCAB = ROOT / "data/models/mini-distilbert/vocab.txt"
+FOLDERS = {"teacher": EMBEDDED_MODELS["bert"], "student": EMBEDDED_MODELS["distilbert"]}
+VOCAB = FOLDERS["student"] / "vocab.txt"
 VECTOR_TOKENS = 20_000_000
+WITHOUT = {"all three losses": None, "no soft targets": "soft", "no cosine": "cosine", "no masked LM": "mlm",
+           "random start": None}
+ABLATION_TASKS = {True: "SST-2, 2,000 labels", False: "course reviews"}  # with a mirror, without
 
 
 def special_ids() -> dict[str, int]:
@@ -64,15 +72,19 @@ def train(name: str, stages: tuple[Stage, ...], model_of, loss_of, args) -> torc
             compile_model=args.compile)
         if not finished:
             raise SystemExit(f"stopped by --stop-after at stage {number}, step {progress.step}: run the same command to go on.")
+        if any(line["stage"] == number and "validation_mlm" in line for line in read_log(folder / "log.jsonl")):
+            continue  # a resumed run comes here again
         loss = validation_loss(model, loss_of, streams["validation"], stage, device=args.device)
-        line = {"validation_mlm": round(loss, 4), **vars(progress)}
+        line = json.dumps({"validation_mlm": round(loss, 4), **vars(progress)})
         print(line)
         with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
-            log.write(json.dumps(line) + "\n")
+            log.write(line + "\n")
+    draw_losses(args.work / args.plan)
     return model.cpu()
 
 
 def teacher(args, plan: Plan) -> BertForMaskedLM:
+    """Train the teacher, or load it where that is done."""
     def model_of(number: int, previous: BertForMaskedLM | None) -> BertForMaskedLM:
         stage = plan.teacher[number]
         if previous is None:
@@ -84,38 +96,90 @@ def teacher(args, plan: Plan) -> BertForMaskedLM:
             models.extend_positions(previous, before.length, stage.length)
         return models.stack(previous, stage.layers) if stage.layers > before.layers else previous
 
-    return train("teacher", plan.teacher, model_of, masked_lm, args)
-
-
-def student(args, plan: Plan) -> DistilBertForMaskedLM:
-    source = teacher(args, plan)  # finished: only loads the checkpoint
-    depth = len(source.bert.encoder.layer)
-    model = models.student_from(source, models.TEACHER_LAYERS if depth == 12 else tuple(range(depth)))
-    if plan.student:
-        model = train("student", plan.student, lambda number, previous: previous or model,
-                      Distillation(source.to(args.device)), args)
-    write_card(VOCAB.parent, args.work, args.plan, plan, export(model, VOCAB.parent), args.note)
+    model = train("teacher", plan.teacher, model_of, masked_lm, args)
+    if args.compile:
+        model.base_model.compile()  # for the passes that the student's loss needs
     return model
 
 
-def export(model: torch.nn.Module, folder: Path) -> int:
-    """Write the model as fp16 safetensors with its tokenizer; returns the number of parameters without the head.
+def teacher_layers(source: BertForMaskedLM) -> tuple[int, ...]:
+    depth = len(source.bert.encoder.layer)
+    return models.TEACHER_LAYERS if depth == 12 else tuple(range(depth))
+
+
+def student(args, plan: Plan) -> DistilBertForMaskedLM:
+    """Distil the student (or cut it out, where the plan has no stage for it) and put the pair in its place."""
+    source = teacher(args, plan)  # finished: only loads the checkpoint
+    model = models.student_from(source, teacher_layers(source))
+    if plan.student:
+        loss = Distillation(source.to(args.device))
+        model = train("student", plan.student, lambda number, previous: previous or model, loss, args)
+    export(source.cpu(), FOLDERS["teacher"], BertTokenizerFast)
+    export(model, FOLDERS["student"], DistilBertTokenizerFast)
+    write_cards(FOLDERS, args.work, args.plan, plan, teacher_layers(source), args.note)
+    return model
+
+
+def export(model: torch.nn.Module, folder: Path, tokenizer_class: type) -> None:
+    """Write a copy of the model as fp16 safetensors with its tokenizer.
 
     The config says float32, so that ``from_pretrained`` loads float32.
     """
-    base = model.base_model
-    model.half().save_pretrained(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    half = type(model)(model.config)
+    half.load_state_dict(model.state_dict())
+    half.half().save_pretrained(folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["dtype"] = "float32"
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    tokenizer = DistilBertTokenizerFast(vocab=str(VOCAB), do_lower_case=True, model_max_length=models.POSITIONS)
-    tokenizer.save_pretrained(folder)
-    return sum(p.numel() for p in base.parameters())
+    tokenizer_class(vocab=str(VOCAB), do_lower_case=True, model_max_length=models.POSITIONS).save_pretrained(folder)
+    if folder != VOCAB.parent:
+        shutil.copyfile(VOCAB, folder / VOCAB.name)
+
+
+def ablation(args, plan: Plan) -> dict[str, dict]:
+    """Short distillations from the same start, each with one thing left out.
+
+    {variant: validation_mlm, tokens, folder}, where a variant is one of ``WITHOUT``.
+    """
+    source, out = teacher(args, plan).to(args.device), {}
+    for variant, left_out in WITHOUT.items():
+        weights = {name: 0.0 if name == left_out else weight for name, weight in WEIGHTS.items()}
+        torch.manual_seed(0)
+        start = (models.distilbert(source.config.vocab_size) if variant == "random start" else
+                 models.student_from(source, teacher_layers(source)))
+        name = "ablation/" + variant.replace(" ", "-")
+        folder = args.work / args.plan / name
+        model = train(name, (plan.ablation,), lambda number, previous, start=start: previous or start,
+                      Distillation(source, weights), args)
+        export(model, folder, DistilBertTokenizerFast)
+        last = read_log(folder / "log.jsonl")[-1]
+        out[variant] = {"validation_mlm": last["validation_mlm"], "tokens": last["tokens"], "folder": str(folder)}
+    return out
+
+
+def evaluate(args, plan: Plan) -> Measured:
+    """Measure what is missing, then write both cards. A kill loses the run in progress; ``--stop-after`` leaves early."""
+    mirror, results = args.shared / "mirror", args.work / args.plan / "results"
+    runs = planned(mirror)
+    variants = ablation(args, plan) if plan.ablation else {}
+    task = ABLATION_TASKS[mirror.is_dir()]
+    short = {v: [Run(task, figures["folder"], seed) for seed in SEEDS] for v, figures in variants.items()}
+    perform_all([*runs, *(run for group in short.values() for run in group)], mirror, results, args.stop_after)
+    for variant, group in short.items():
+        variants[variant]["task"] = task
+        variants[variant]["scores"] = [value for values in scores(group, results).values() for value in values]
+    done = {v: figures for v, figures in variants.items() if figures["scores"]}
+    measured = Measured(scores(runs, results), speed(), done if len(done) == len(variants) else {})
+    depth = json.loads((FOLDERS["teacher"] / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
+    layers = models.TEACHER_LAYERS if depth == 12 else tuple(range(depth))
+    write_cards(FOLDERS, args.work, args.plan, plan, layers, args.note, measured)
+    return measured
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.pretrain", description=__doc__)
-    parser.add_argument("step", choices=["corpus", "vocab", "teacher", "student"])
+    parser.add_argument("step", choices=["corpus", "vocab", "teacher", "student", "evaluate"])
     parser.add_argument("--plan", choices=sorted(PLANS), default="cpu")
     parser.add_argument("--work", type=Path, default=ROOT / "build/pretrain", help="folder for token ids and checkpoints")
     parser.add_argument("--text", type=Path, nargs="*", help="folders of .parquet or .txt files instead of the defaults")
@@ -123,7 +187,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=torch.cuda.is_available(),
                         help="torch.compile; on a CPU it needs a C++ compiler and gains 5 to 30 percent")
-    parser.add_argument("--note", default="", help="a sentence about this run for the model card")
+    parser.add_argument("--note", default="", help="a sentence about this run for the model cards")
     parser.add_argument("--stop-after", type=float, default=math.inf, help="seconds; writes a checkpoint and leaves")
     args = parser.parse_args()
     if args.step == "corpus":
@@ -137,8 +201,10 @@ def main() -> None:
         print(corpus.encode(args.work / "texts.parquet", VOCAB, args.work))
     elif args.step == "teacher":
         teacher(args, PLANS[args.plan])
-    else:
+    elif args.step == "student":
         student(args, PLANS[args.plan])
+    else:
+        evaluate(args, PLANS[args.plan])
 
 
 if __name__ == "__main__":

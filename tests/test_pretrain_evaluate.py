@@ -1,0 +1,212 @@
+"""The pair's results: scores are right, runs are kept and repeated only when something changed, cards say what was measured."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, write_parquet
+from safetensors import safe_open
+from transformers import AutoModel, AutoTokenizer, BertForMaskedLM, BertTokenizerFast, DistilBertTokenizerFast
+from transformers.utils import logging
+
+from tools.pretrain import __main__ as program
+from tools.pretrain import benchmarks, card, evaluate, models
+from tools.pretrain.benchmarks import Benchmark, accuracy, entity_f1, spans
+from tools.pretrain.evaluate import Run
+from tools.pretrain.plans import Plan
+from tools.pretrain.train import Stage
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+GOOD, BAD = "a fine warm film", "a dull cold film"
+
+
+@pytest.fixture
+def pair(tmp_path, monkeypatch):
+    """A tiny untrained pair, exported as the real one is, in the place of the real one."""
+    monkeypatch.setattr(models, "WIDTH", 16)
+    monkeypatch.setattr(models, "HEADS", 2)
+    folders = {"teacher": tmp_path / "mini-bert", "student": tmp_path / "mini-distilbert"}
+    monkeypatch.setattr(program, "FOLDERS", folders)
+    monkeypatch.setattr(evaluate, "FOLDERS", folders)
+    torch.manual_seed(0)
+    teacher = models.bert(8192, 4)
+    program.export(teacher, folders["teacher"], BertTokenizerFast)
+    program.export(models.student_from(teacher, (0, 2)), folders["student"], DistilBertTokenizerFast)
+    return folders
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """A benchmark that a word decides; it counts how often it is loaded."""
+    loads = []
+
+    def load(mirror):
+        loads.append(mirror)
+        feature = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])})
+        texts = [f"{(BAD, GOOD)[i % 2]} number {i}" for i in range(24)]
+        return {s: datasets.Dataset.from_dict({"text": texts, "label": [i % 2 for i in range(24)]}, features=feature)
+                for s in ("train", "validation", "test")}
+
+    benchmark = Benchmark("toy", load, accuracy, "accuracy", epochs=1, rate=1e-2, batch_size=8)
+    monkeypatch.setattr(evaluate, "EMBEDDED", (benchmark,))
+    monkeypatch.setattr(evaluate, "REAL", ())
+    monkeypatch.setattr(card, "EMBEDDED", (benchmark,))
+    monkeypatch.setattr(card, "REAL", ())
+    monkeypatch.setattr(evaluate, "ProcessPoolExecutor", lambda workers, mp_context: ThreadPoolExecutor(1))
+    return loads
+
+
+@pytest.mark.parametrize(("tags", "expected"), [
+    (["O", "O"], set()),
+    (["B-person", "I-person", "O"], {(0, 2, "person")}),
+    (["B-person", "B-person"], {(0, 1, "person"), (1, 2, "person")}),
+    (["I-group", "I-group"], {(0, 2, "group")}),
+    (["B-person", "I-group"], {(0, 1, "person"), (1, 2, "group")}),
+    (["O", "B-creative-work", "I-creative-work"], {(1, 3, "creative-work")}),
+])
+def test_entities_are_read_from_bio_tags(tags, expected):
+    assert spans(tags) == expected
+
+
+def test_entity_f1_wants_borders_and_type_right():
+    truth = [["B-person", "I-person", "O", "B-group"], ["O", "B-location"]]
+    guess = [["B-person", "O", "O", "B-group"], ["O", "B-person"]]
+    assert entity_f1(truth, truth) == 1.0
+    assert entity_f1(truth, guess) == pytest.approx(2 * 1 / (3 + 3))
+    assert entity_f1([["O"]], [["O"]]) == 0.0
+
+
+def test_words_cut_into_pieces_are_labelled_once():
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "data/models/mini-distilbert")
+    rows = {"words": [["Kubrickesque", "film"]], "tags": [[3, 0]]}
+    out = evaluate.word_labels(rows, tokenizer, 32)
+    pieces = tokenizer.convert_ids_to_tokens(out["input_ids"][0])
+    assert pieces[0] == "[CLS]" and pieces[-2:] == ["film", "[SEP]"] and len(pieces) > 4
+    assert out["labels"][0] == [-100, 3, *[-100] * (len(pieces) - 4), 0, -100]
+
+
+def test_a_text_is_cut_where_the_model_stops_reading():
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "data/models/mini-distilbert")
+    assert evaluate.cut(["one two three four five"], tokenizer, 5) == ["one two three"]
+    assert evaluate.cut(["one two"], tokenizer, 64) == ["one two"]
+
+
+def test_repeated_texts_are_dropped_and_parts_do_not_overlap(tmp_path):
+    file = tmp_path / "train.parquet"
+    write_parquet(file, text=["a", "A ", "b", "c", "d", "e"], label=[0, 0, 1, 0, 1, 0])
+    split = benchmarks.table(file, "text", "label")
+    assert split["text"][:] == ["a", "b", "c", "d", "e"]
+    first, second, rest = benchmarks.parts(split, 1, 2, None)
+    assert sorted([*first["text"], *second["text"], *rest["text"]]) == ["a", "b", "c", "d", "e"]
+    assert benchmarks.without(split, first).num_rows == 4
+
+
+def test_every_real_task_has_disjoint_splits_and_both_pair_members_see_the_same(mirror):
+    for benchmark in benchmarks.REAL:
+        splits = benchmark.load(mirror)
+        column = "words" if benchmark.name == "WNUT-17" else "text"
+        assert set(splits) == {"train", "validation", "test"}
+        if column == "text":
+            held = {benchmarks.fingerprint(t) for t in splits["test"]["text"]}
+            assert not held & {benchmarks.fingerprint(t) for t in splits["train"]["text"]} or "CLINC" in benchmark.name
+        if "2,000" in benchmark.name:
+            assert len(splits["train"]) == 2000
+    assert len(benchmarks.imdb(mirror)["test"]) == 5000
+    intents = benchmarks.clinc(mirror)["test"]
+    assert intents.features["label"].num_classes == 151 and "oos" in intents.features["label"].names
+
+
+def test_a_pair_is_exported_in_half_precision_and_loads_in_full(pair):
+    for folder in pair.values():
+        with safe_open(folder / "model.safetensors", "pt") as file:
+            assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118
+        assert AutoModel.from_pretrained(folder, use_safetensors=True).dtype == torch.float32
+        assert AutoTokenizer.from_pretrained(folder).model_max_length == 512
+        assert (folder / "vocab.txt").read_bytes() == program.VOCAB.read_bytes()
+
+
+def test_exporting_leaves_the_model_as_it_is(tmp_path):
+    model = BertForMaskedLM(models.bert(8192, 1).config)
+    program.export(model, tmp_path / "out", BertTokenizerFast)
+    assert model.dtype == torch.float32
+
+
+def test_runs_are_kept_and_repeated_only_when_weights_or_recipe_change(pair, toy, tmp_path, monkeypatch):
+    runs = [Run("toy", m, 0) for m in evaluate.MODELS]
+    results = tmp_path / "results"
+    evaluate.perform_all(runs, tmp_path, results)
+    assert len(toy) == 4 and len(list(results.iterdir())) == 4
+    first = evaluate.scores(runs, results)
+    assert first["toy", "TF-IDF"] == [1.0] and all(0 <= s[0] <= 1 for s in first.values())
+
+    evaluate.perform_all(runs, tmp_path, results)
+    assert len(toy) == 4
+
+    program.export(models.bert(8192, 4), pair["teacher"], BertTokenizerFast)
+    assert ("toy", "teacher") not in evaluate.scores(runs, results)
+    evaluate.perform_all(runs, tmp_path, results)
+    assert len(toy) == 5
+
+    monkeypatch.setattr(evaluate, "EMBEDDED", (replace(evaluate.EMBEDDED[0], epochs=2),))
+    assert evaluate.scores(runs, results) == {}
+
+
+def test_no_run_begins_after_the_time_is_up(pair, toy, tmp_path):
+    evaluate.perform_all([Run("toy", "TF-IDF", seed) for seed in range(9)], tmp_path, tmp_path / "results", stop_after=0)
+    assert 1 <= len(toy) < 9
+
+
+def test_a_tagger_learns_a_name(pair):
+    logging.set_verbosity_error()
+    feature = datasets.Features({"words": datasets.List(datasets.Value("string")),
+                                 "tags": datasets.List(datasets.ClassLabel(names=["O", "B-person", "I-person"]))})
+    rows = {"words": [["we", "saw", "john", "smith", "today"]] * 64, "tags": [[0, 0, 1, 2, 0]] * 64}
+    split = datasets.Dataset.from_dict(rows, features=feature)
+    benchmark = Benchmark("names", lambda mirror: {}, entity_f1, "entity F1", epochs=8, rate=2e-2, batch_size=8)
+    splits = {s: split for s in ("train", "validation", "test")}
+    assert evaluate.fine_tune(benchmark, splits, "student", 0, 2e-2, "test") == 1.0
+
+
+def test_the_share_of_the_teacher_is_the_mean_of_the_ratios():
+    scores = {("a", "student"): [0.8, 0.9], ("a", "teacher"): [1.0], ("b", "student"): [0.6], ("b", "teacher"): [0.8],
+              ("c", "student"): [0.1]}
+    assert card.share_of_teacher(scores) == pytest.approx((0.85 + 0.75) / 2)
+    assert card.share_of_teacher({("c", "student"): [0.1]}) is None
+    assert card.percent([0.5, 0.6]) == "55.0 (50.0–60.0)" and card.percent([0.5]) == "50.0" and card.percent(None) == "–"
+
+
+def test_the_whole_program_from_texts_to_cards(tmp_path, pair, toy, monkeypatch, capsys):
+    work = tmp_path / "work"
+    work.mkdir()
+    for name in ("train", "validation"):
+        np.random.default_rng(0).integers(5, 8192, 6000).astype(np.uint16).tofile(work / f"{name}.bin")
+    plan = Plan(teacher=(Stage(2, 8, 4, 64, 1e-3), Stage(4, 16, 4, 128, 1e-3)), student=(Stage(2, 16, 4, 128, 1e-3),),
+                ablation=Stage(2, 16, 4, 128, 1e-3))
+    monkeypatch.setattr(program, "first_model", lambda work, layers: models.bert(8192, layers))
+    monkeypatch.setattr(program, "speed", lambda: [{"batch": 1, "length": 32, "student": 0.01, "teacher": 0.018, "ratio": 1.8}])
+    monkeypatch.setattr("tools.pretrain.train.bf16_pays", lambda: False)
+    monkeypatch.setattr(program, "ABLATION_TASKS", {True: "toy", False: "toy"})
+
+    class Arguments:
+        plan, device, compile, stop_after, note, shared = "tiny", "cpu", False, math.inf, "A note.", tmp_path / "shared"
+
+    Arguments.work = work
+    program.student(Arguments, plan)
+    teacher_card = (pair["teacher"] / "README.md").read_text(encoding="utf-8")
+    assert "Not measured yet" in teacher_card and "A note." in teacher_card
+    student = AutoModel.from_pretrained(pair["student"], use_safetensors=True)
+    assert student.config.n_layers == 4  # a teacher of four layers gives all of them
+
+    Arguments.note = ""
+    measured = program.evaluate(Arguments, plan)
+    assert set(measured.ablation) == set(program.WITHOUT)
+    losses = {v: row["validation_mlm"] for v, row in measured.ablation.items()}
+    assert all(5 < value < 12 for value in losses.values()) and losses["random start"] != losses["all three losses"]
+    text = (pair["student"] / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("---\n") and "model-index" in text and "A note." in text
+    assert "| toy | accuracy | 100.0 |" in text and "1.80 ×" in text and "| random start |" in text and "-3.69" in text
+    assert (work / "tiny/loss.png").stat().st_size > 5000
