@@ -326,6 +326,17 @@ def test_stacking_repeats_the_layers_from_the_bottom_and_keeps_the_rest():
     assert equal(weights(deeper.cls), weights(model.cls))
 
 
+def test_interleaving_repeats_each_layer_in_its_place_so_that_a_student_takes_one_of_each_pair():
+    shallow = scrambled(tiny_bert(layers=6))
+    deep = models.stack(shallow, 12, interleave=True)
+    for i in range(12):
+        expected = shallow.bert.encoder.layer[i // 2].state_dict()
+        assert all(torch.equal(value, expected[name]) for name, value in deep.bert.encoder.layer[i].state_dict().items())
+    student = models.student_from(deep, models.TEACHER_LAYERS).eval()
+    ids = some_ids()
+    torch.testing.assert_close(logits_of(student, ids), logits_of(shallow, ids))
+
+
 def test_new_positions_continue_the_rotations_of_the_trained_ones():
     model = tiny_bert()
     weight = model.bert.embeddings.position_embeddings.weight

@@ -160,6 +160,14 @@ def test_no_run_begins_after_the_time_is_up(pair, toy, tmp_path):
     assert 1 <= len(toy) < 9
 
 
+def test_each_score_belongs_to_its_own_row_although_rows_are_grouped_by_length(pair):
+    feature = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])})
+    rows = [((BAD, GOOD)[i % 2] + " indeed" * (i % 23), i % 2) for i in range(200)]
+    split = datasets.Dataset.from_dict({"text": [t for t, _ in rows], "label": [y for _, y in rows]}, features=feature)
+    benchmark = Benchmark("words", lambda mirror: {}, accuracy, "accuracy", epochs=6, rate=1e-2, batch_size=8)
+    assert evaluate.fine_tune(benchmark, {"train": split, "test": split}, "student", 0, 1e-2, "test") > 0.97
+
+
 def test_a_tagger_learns_a_name(pair):
     logging.set_verbosity_error()
     feature = datasets.Features({"words": datasets.List(datasets.Value("string")),

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ VOCAB = FOLDERS["student"] / "vocab.txt"
 VECTOR_TOKENS = 20_000_000
 WITHOUT = {"all three losses": None, "no soft targets": "soft", "no cosine": "cosine", "no masked LM": "mlm",
            "random start": None}
+RATES = (1e-4, 2e-4, 5e-4)
 ABLATION_TASKS = {True: "SST-2, 2,000 labels", False: "course reviews"}  # with a mirror, without
 
 
@@ -94,7 +96,7 @@ def teacher(args, plan: Plan) -> BertForMaskedLM:
         before = plan.teacher[number - 1]
         if stage.length > before.length:
             models.extend_positions(previous, before.length, stage.length)
-        return models.stack(previous, stage.layers) if stage.layers > before.layers else previous
+        return models.stack(previous, stage.layers, stage.interleave) if stage.layers > before.layers else previous
 
     model = train("teacher", plan.teacher, model_of, masked_lm, args)
     if args.compile:
@@ -158,6 +160,13 @@ def ablation(args, plan: Plan) -> dict[str, dict]:
     return out
 
 
+def choose(args) -> None:
+    """Print validation scores of the student for several rates: what the benchmarks' recipes are chosen by."""
+    mirror, results = args.shared / "mirror", args.work / args.plan / "results"
+    perform_all([replace(run, rate=rate, split="validation") for rate in RATES for run in planned(mirror)
+                 if run.model == "student" and run.seed == 0], mirror, results, args.stop_after)
+
+
 def evaluate(args, plan: Plan) -> Measured:
     """Measure what is missing, then write both cards. A kill loses the run in progress; ``--stop-after`` leaves early."""
     mirror, results = args.shared / "mirror", args.work / args.plan / "results"
@@ -188,6 +197,7 @@ def main() -> None:
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=torch.cuda.is_available(),
                         help="torch.compile; on a CPU it needs a C++ compiler and gains 5 to 30 percent")
     parser.add_argument("--note", default="", help="a sentence about this run for the model cards")
+    parser.add_argument("--choose", action="store_true", help="evaluate: compare learning rates on validation rows instead")
     parser.add_argument("--stop-after", type=float, default=math.inf, help="seconds; writes a checkpoint and leaves")
     args = parser.parse_args()
     if args.step == "corpus":
@@ -203,6 +213,8 @@ def main() -> None:
         teacher(args, PLANS[args.plan])
     elif args.step == "student":
         student(args, PLANS[args.plan])
+    elif args.choose:
+        choose(args)
     else:
         evaluate(args, PLANS[args.plan])
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import datasets
-import numpy as np
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -131,14 +130,11 @@ def fine_tune(benchmark: Benchmark, splits: Splits, model_name: str, seed: int, 
             report_to="none", disable_tqdm=True, use_cpu=not cuda, bf16=cuda or bf16_pays()))
     trainer.remove_callback(PrinterCallback)
     trainer.train()
-    order = np.argsort([-len(ids) for ids in data[split]["input_ids"]])
-    logits = trainer.predict(data[split].select(order)).predictions
-    labels = [data[split]["labels"][i] for i in order]
+    out = trainer.predict(data[split])  # grouped by length, so rows come back in another order, labels with them
     if not entities:
-        return benchmark.score(labels, logits.argmax(-1))
-    names = feature.names
-    kept = [[(names[t], names[p]) for t, p in zip(tags, row[: len(tags)].argmax(-1), strict=True) if t != -100]
-            for tags, row in zip(labels, logits, strict=True)]
+        return benchmark.score(out.label_ids, out.predictions.argmax(-1))
+    kept = [[(feature.names[t], feature.names[p]) for t, p in zip(tags, row, strict=True) if t != -100]
+            for tags, row in zip(out.label_ids, out.predictions.argmax(-1), strict=True)]
     return benchmark.score([[t for t, _ in row] for row in kept], [[p for _, p in row] for row in kept])
 
 

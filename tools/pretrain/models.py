@@ -34,15 +34,19 @@ def set_embeddings(model: BertForMaskedLM, vectors: torch.Tensor, log_frequency:
         model.cls.predictions.bias.copy_(log_frequency)
 
 
-def stack(model: BertForMaskedLM, layers: int) -> BertForMaskedLM:
-    """A deeper copy: the trained layers repeated from the bottom (progressive stacking, Gong et al. 2019)."""
+def stack(model: BertForMaskedLM, layers: int, interleave: bool = False) -> BertForMaskedLM:
+    """A deeper copy of a model.
+
+    The trained layers are repeated from the bottom, 0 1 2 0 1 2 (progressive stacking, Gong et al. 2019), or each is
+    repeated in its place, 0 0 1 1 2 2 (``interleave``; shallow-to-deep training, Li et al. 2020).
+    """
     trained = len(model.bert.encoder.layer)
     config = copy.deepcopy(model.config)
     config.num_hidden_layers = layers
     deeper = BertForMaskedLM(config)
     state = {k: v for k, v in model.state_dict().items() if ".encoder.layer." not in k}
     for i in range(layers):
-        prefix = f"bert.encoder.layer.{i % trained}."
+        prefix = f"bert.encoder.layer.{i * trained // layers if interleave else i % trained}."
         state |= {f"bert.encoder.layer.{i}." + k.removeprefix(prefix): v
                   for k, v in model.state_dict().items() if k.startswith(prefix)}
     deeper.load_state_dict(state)

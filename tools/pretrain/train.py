@@ -24,6 +24,7 @@ class Stage:
     """A stretch of training with one depth, sequence length and batch size.
 
     The rate rises for ``warmup`` steps, stays at ``rate`` and falls linearly over the last ``decay`` share of the steps.
+    ``interleave`` says how a model grows where this stage is deeper than the one before: see ``models.stack``.
     """
 
     layers: int
@@ -34,6 +35,7 @@ class Stage:
     warmup: int = 100
     decay: float = 1.0
     mask_share: float = 0.2
+    interleave: bool = False
 
     @property
     def steps(self) -> int:
