@@ -34,7 +34,7 @@ badges: install
 
 PLAN ?= cpu
 pretrain: install
-	@for step in corpus vocab teacher student; do $(RUN) -m tools.pretrain $$step --plan $(PLAN) || exit; done
+	@for step in corpus vocab teacher student evaluate; do $(RUN) -m tools.pretrain $$step --plan $(PLAN) || exit; done
 
 clean:
 	rm -rf build

@@ -256,6 +256,11 @@ def test_checkpoints_come_from_the_mirror_else_from_the_hub_at_the_pinned_revisi
     assert repo == "distilbert/distilbert-base-uncased" and revision == hub.MODELS["distilbert"].revision
 
 
+def test_mini_has_the_teacher_beside_the_student():
+    teacher, revision = lab.checkpoint_of("bert", PROFILES["mini"])
+    assert teacher == str(MINI.parent / "mini-bert") and revision == "main"
+
+
 def test_mini_takes_the_embedded_checkpoint_whatever_the_mirror_has(mini_model, mirrored):
     made = start_lab("05", profile="mini")
     assert (made.checkpoint, made.revision, made.profile.name) == (str(MINI), "main", "mini")

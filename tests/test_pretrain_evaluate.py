@@ -179,6 +179,41 @@ def test_a_tagger_learns_a_name(pair):
     assert evaluate.fine_tune(benchmark, splits, "student", 0, 2e-2, "test") == 1.0
 
 
+def test_quick_runs_come_first_and_only_the_pair_is_repeated(mirror):
+    runs = evaluate.planned(mirror)
+    assert len(set(runs)) == len(runs)
+    assert {r.seed for r in runs if r.model in ("TF-IDF", "random")} == {0}
+    for benchmark in (*benchmarks.EMBEDDED, *benchmarks.REAL):
+        assert {r.seed for r in runs if r.benchmark == benchmark.name and r.model == "teacher"} == {0, 1, 2}
+    long = [evaluate.find(r.benchmark).long for r in runs]
+    assert long == sorted(long)
+    assert [r.seed > 0 for r, slow in zip(runs, long, strict=True) if slow].index(True) > 10
+
+
+PAIR = {"student": ROOT / "data/models/mini-distilbert", "teacher": ROOT / "data/models/mini-bert"}
+
+
+@pytest.mark.parametrize("role", PAIR)
+def test_the_shipped_cards_count_what_the_files_hold(role):
+    text = (PAIR[role] / "README.md").read_text(encoding="utf-8")
+    (all_s, body_s, size_s), (all_t, body_t, size_t) = (card.parameters(PAIR[r]) for r in ("student", "teacher"))
+    assert f"| parameters without the head | {body_s:,} | {body_t:,} | {body_s / body_t:.1%} |" in text
+    assert f"| with the masked-LM head | {all_s:,} | {all_t:,} |" in text
+    assert f"| {size_s:.1f} MB | {size_t:.1f} MB |" in text
+    assert 0.57 < body_s / body_t < 0.63
+    assert "dropout" in text and "CC BY-SA" in text and "Maas et al. 2011" in text
+
+
+def test_the_shipped_student_keeps_its_teachers_width_heads_and_vocabulary():
+    student, teacher = (AutoModel.from_pretrained(PAIR[r], use_safetensors=True).config for r in ("student", "teacher"))
+    assert (student.n_layers, teacher.num_hidden_layers) == (6, 12)
+    assert (student.dim, student.n_heads, student.vocab_size) == (256, 4, 8192)
+    assert (teacher.hidden_size, teacher.num_attention_heads, teacher.vocab_size) == (256, 4, 8192)
+    texts = ["An uncommonly gripping film!", "naïve"]
+    ids = [AutoTokenizer.from_pretrained(folder)(texts)["input_ids"] for folder in PAIR.values()]
+    assert ids[0] == ids[1]
+
+
 def test_the_share_of_the_teacher_is_the_mean_of_the_ratios():
     scores = {("a", "student"): [0.8, 0.9], ("a", "teacher"): [1.0], ("b", "student"): [0.6], ("b", "teacher"): [0.8],
               ("c", "student"): [0.1]}
