@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoTokenizer, BertForMaskedLM, BertTokenize
 from transformers.utils import logging
 
 from tools.pretrain import __main__ as program
-from tools.pretrain import benchmarks, card, evaluate, models
+from tools.pretrain import benchmarks, card, evaluate, models, picture
 from tools.pretrain.benchmarks import Benchmark, accuracy, entity_f1, spans
 from tools.pretrain.evaluate import Run
 from tools.pretrain.plans import Plan
@@ -31,6 +31,7 @@ def pair(tmp_path, monkeypatch):
     monkeypatch.setattr(models, "HEADS", 2)
     folders = {"teacher": tmp_path / "mini-bert", "student": tmp_path / "mini-distilbert"}
     monkeypatch.setattr(program, "FOLDERS", folders)
+    monkeypatch.setattr(program, "PICTURE", tmp_path / "pair.png")
     monkeypatch.setattr(evaluate, "FOLDERS", folders)
     torch.manual_seed(0)
     teacher = models.bert(8192, 4)
@@ -56,6 +57,8 @@ def toy(monkeypatch):
     monkeypatch.setattr(evaluate, "REAL", ())
     monkeypatch.setattr(card, "EMBEDDED", (benchmark,))
     monkeypatch.setattr(card, "REAL", ())
+    monkeypatch.setattr(picture, "EMBEDDED", (benchmark,))
+    monkeypatch.setattr(picture, "REAL", ())
     monkeypatch.setattr(evaluate, "ProcessPoolExecutor", lambda workers, mp_context: ThreadPoolExecutor(1))
     return loads
 
@@ -252,4 +255,5 @@ def test_the_whole_program_from_texts_to_cards(tmp_path, pair, toy, monkeypatch,
     text = (pair["student"] / "README.md").read_text(encoding="utf-8")
     assert text.startswith("---\n") and "model-index" in text and "A note." in text
     assert "| toy | accuracy | 100.0 |" in text and "1.80 ×" in text and "| random start |" in text and "-3.69" in text
+    assert (tmp_path / "pair.png").stat().st_size > 5000
     assert (work / "tiny/loss.png").stat().st_size > 5000

@@ -19,7 +19,7 @@ from tools.pretrain.batches import TokenStream
 from tools.pretrain.card import Measured, read_log, write_cards
 from tools.pretrain.evaluate import SEEDS, Run, perform_all, planned, scores, speed
 from tools.pretrain.losses import WEIGHTS, Distillation, masked_lm
-from tools.pretrain.picture import draw_losses
+from tools.pretrain.picture import draw_losses, draw_scores
 from tools.pretrain.plans import PLANS, Plan
 from tools.pretrain.train import Progress, Stage, load_checkpoint, read_progress, run_stage, validation_loss
 from tools.pretrain.vectors import word_vectors
@@ -27,6 +27,7 @@ from tools.pretrain.vectors import word_vectors
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"teacher": EMBEDDED_MODELS["bert"], "student": EMBEDDED_MODELS["distilbert"]}
 VOCAB = FOLDERS["student"] / "vocab.txt"
+PICTURE = ROOT / "assets/pair.png"
 VECTOR_TOKENS = 20_000_000
 WITHOUT = {"all three losses": None, "no soft targets": "soft", "no cosine": "cosine", "no masked LM": "mlm",
            "random start": None}
@@ -183,6 +184,7 @@ def evaluate(args, plan: Plan) -> Measured:
     depth = json.loads((FOLDERS["teacher"] / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
     layers = models.TEACHER_LAYERS if depth == 12 else tuple(range(depth))
     write_cards(FOLDERS, args.work, args.plan, plan, layers, args.note, measured)
+    draw_scores(measured, PICTURE)
     return measured
 
 

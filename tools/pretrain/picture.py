@@ -1,4 +1,4 @@
-"""The loss log as a picture, beside the log."""
+"""The loss log and the scores as pictures."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from course_utils.plots import COLOURS, curve, new_figure
-from tools.pretrain.card import read_log
+from course_utils.plots import COLOURS, MARKERS, curve, new_figure
+from tools.pretrain.benchmarks import EMBEDDED, REAL
+from tools.pretrain.card import Measured, read_log, share_of_teacher
 
 
 def draw_losses(folder: Path) -> Path | None:
@@ -31,3 +32,25 @@ def draw_losses(folder: Path) -> Path | None:
     figure.savefig(folder / "loss.png")
     plt.close(figure)
     return folder / "loss.png"
+
+
+def draw_scores(measured: Measured, file: Path) -> None:
+    """Write a picture of all test scores, one row a task, seeds as separate marks."""
+    tasks = [b for b in (*EMBEDDED, *REAL) if (b.name, "student") in measured.scores]
+    names = {"TF-IDF": "counting words (TF-IDF)", "random": "random weights", "student": "mini-distilbert",
+             "teacher": "mini-bert"}
+    figure, ax = new_figure(width=9, height=0.5 * len(tasks) + 1.6)
+    for number, (model, name) in enumerate(names.items()):
+        marks = [(100 * score, row + 0.11 * (number - 1.5)) for row, task in enumerate(tasks)
+                 for score in measured.scores.get((task.name, model), [])]
+        if marks:
+            ax.plot(*zip(*marks, strict=True), MARKERS[number], color=COLOURS[number], label=name, markersize=7,
+                    markerfacecolor="white" if model in ("TF-IDF", "random") else COLOURS[number])
+    ax.set_yticks(range(len(tasks)), [f"{task.name} ({task.metric})" for task in tasks])
+    ax.invert_yaxis()
+    share = share_of_teacher(measured.scores)
+    ax.set(xlabel="test score, percent; each mark is one seed",
+           title=f"The student keeps {share:.0%} of its teacher's score" if share else "Test scores")
+    figure.legend(loc="outside lower center", ncols=4, columnspacing=1.2, handletextpad=0.3)
+    figure.savefig(file)
+    plt.close(figure)

@@ -31,8 +31,8 @@ PLANS = {
     "cpu": Plan(teacher=(Stage(3, 64, 32, 8 * M, 1e-3, decay=0.0), Stage(6, 128, 16, 18 * M, 7e-4, decay=0.9),
                          Stage(12, 128, 16, 9 * M, 3e-4, warmup=100, decay=0.95, interleave=True),
                          Stage(12, 512, 4, 600_000, 1e-4, warmup=30)),
-                student=(Stage(6, 128, 16, 8 * M, 4e-4), Stage(6, 512, 4, 600_000, 1e-4, warmup=30)),
-                ablation=Stage(6, 128, 16, 700_000, 5e-4, warmup=30)),
+                student=(Stage(6, 128, 16, 5 * M, 4e-4), Stage(6, 512, 4, 600_000, 1e-4, warmup=30)),
+                ablation=Stage(6, 128, 16, 500_000, 4e-4, warmup=30)),
     # A billion tokens: half an hour on a current data-centre GPU.
     "gpu": Plan(teacher=(Stage(3, 128, 256, 60 * M, 1e-3, decay=0.0), Stage(6, 128, 256, 120 * M, 1e-3, decay=0.0),
                          Stage(12, 128, 256, 900 * M, 8e-4, warmup=500, decay=0.9, interleave=True),
