@@ -175,7 +175,7 @@ def evaluate(args, plan: Plan) -> Measured:
     variants = ablation(args, plan) if plan.ablation else {}
     task = ABLATION_TASKS[mirror.is_dir()]
     short = {v: [Run(task, figures["folder"], seed) for seed in SEEDS] for v, figures in variants.items()}
-    perform_all([*runs, *(run for group in short.values() for run in group)], mirror, results, args.stop_after)
+    perform_all([*(run for group in short.values() for run in group), *runs], mirror, results, args.stop_after)
     for variant, group in short.items():
         variants[variant]["task"] = task
         variants[variant]["scores"] = [value for values in scores(group, results).values() for value in values]
