@@ -182,15 +182,16 @@ def test_a_tagger_learns_a_name(pair):
     assert evaluate.fine_tune(benchmark, splits, "student", 0, 2e-2, "test") == 1.0
 
 
-def test_quick_runs_come_first_and_only_the_pair_is_repeated(mirror):
+def test_a_first_score_of_every_task_comes_first_and_only_the_pair_is_repeated(mirror):
     runs = evaluate.planned(mirror)
     assert len(set(runs)) == len(runs)
     assert {r.seed for r in runs if r.model in ("TF-IDF", "random")} == {0}
     for benchmark in (*benchmarks.EMBEDDED, *benchmarks.REAL):
         assert {r.seed for r in runs if r.benchmark == benchmark.name and r.model == "teacher"} == {0, 1, 2}
-    long = [evaluate.find(r.benchmark).long for r in runs]
-    assert long == sorted(long)
-    assert [r.seed > 0 for r, slow in zip(runs, long, strict=True) if slow].index(True) > 10
+    first = [(r.benchmark, r.model) for r in runs[:24]]
+    assert {name for name, model in first if model == "student"} == {b.name for b in (*benchmarks.EMBEDDED, *benchmarks.REAL)}
+    last = runs[-16:]
+    assert all(evaluate.find(r.benchmark).long and r.seed > 0 for r in last)
 
 
 PAIR = {"student": ROOT / "data/models/mini-distilbert", "teacher": ROOT / "data/models/mini-bert"}

@@ -121,9 +121,10 @@ def training_section(logs: dict[str, list[dict]], plan_name: str, plan: Plan, no
     return "\n".join([
         "## Training\n",
         f"Plan `{plan_name}` on {os.cpu_count()} cores: {'; '.join(spent)}.", *([note] if note else []),
-        "Word vectors (PPMI, truncated SVD) start the embeddings; 3 layers are stacked to 6 and to 12 (Gong et al. 2019).",
-        "Masking is dynamic, 20 % of the tokens while training and 15 % in validation; AdamW, bf16 where it pays, no dropout,",
-        "one pass. The student's loss is 5 soft targets (T = 2) : 2 masked LM : 1 cosine of the last hidden states.\n",
+        "Word vectors (PPMI, truncated SVD) start the embeddings. A deeper stage starts from the layers of the one before,",
+        "repeated as a stack (Gong et al. 2019) up to 6, each doubled in its place (Li et al. 2020) from 6 to 12. Masking is",
+        "dynamic, 20 % of the tokens while training and 15 % in validation; AdamW, bf16 where it pays, no dropout, one pass.",
+        "The student's loss is 5 soft targets (T = 2) : 2 masked LM : 1 cosine of the last hidden states.\n",
         "| stage | layers | length x batch | tokens | rate | training loss at its end | held-out loss |",
         "|---|---|---|---|---|---|---|", *rows, "",
         "Both losses are the masked-LM cross-entropy in nats. `config.json` has dropout 0 in the body (the published model:",
