@@ -475,16 +475,18 @@ def test_short_texts_and_copies_are_left_out_and_sources_are_mixed(tmp_path):
     assert order != sorted(order) and sorted(order) == list(range(40))
 
 
-def test_a_source_that_counts_three_times_is_encoded_three_times(tmp_path):
-    once, thrice = ("alpha beta gamma delta " * 12, "one two three four five " * 12)
-    corpus.collect([(iter([once]), 1), (iter([thrice]), 3)], tmp_path / "t.parquet")
+def test_a_source_that_counts_three_times_is_encoded_three_times_with_its_copies_far_apart(tmp_path):
+    once, first, second = ("alpha beta gamma delta " * 12, "one two three four five " * 12, "six seven eight nine ten " * 12)
+    corpus.collect([(iter([once]), 1), (iter([first, second]), 3)], tmp_path / "t.parquet")
     table = {row["text"]: row["repeats"] for row in pq.read_table(tmp_path / "t.parquet").to_pylist()}
-    assert table == {once: 1, thrice: 3}
+    assert table == {once: 1, first: 3, second: 3}
     vocab = tmp_path / "vocab.txt"
-    vocab.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "alpha", "one"]), encoding="utf-8")
-    corpus.encode(tmp_path / "t.parquet", vocab, tmp_path)
+    vocab.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "alpha", "one", "six"]), encoding="utf-8")
+    assert corpus.encode(tmp_path / "t.parquet", vocab, tmp_path)["train"] == 12 * 4 + 6 * 12 * 5 + 7
     ids = np.fromfile(tmp_path / "train.bin", dtype=np.uint16)
-    assert (ids == 5).sum() == 12 and (ids == 6).sum() == 36
+    assert [(ids == n).sum() for n in (5, 6, 7)] == [12, 36, 36]
+    documents = "".join({5: "a", 6: "b", 7: "c"}.get(n, "") for n in ids[np.isin(ids, [5, 6, 7])])[::12].replace("a", "")
+    assert documents in ("bcbcbc", "cbcbcb")
 
 
 def test_texts_are_read_from_folders_of_text_and_parquet(tmp_path):

@@ -1,6 +1,7 @@
 """The pair's results: scores are right, runs are kept and repeated only when something changed, cards say what was measured."""
 
 import math
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -208,6 +209,16 @@ def test_the_shipped_cards_count_what_the_files_hold(role):
     assert "dropout" in text and "CC BY-SA" in text and "Maas et al. 2011" in text
 
 
+def test_the_readme_repeats_the_cards_scores():
+    text, readme = (PAIR["student"] / "README.md").read_text(encoding="utf-8"), (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    cells = {row[0]: row for row in rows}
+    for line in ("SST-2, all labels", "CLINC150 with out-of-scope", "SMS spam, 4,000 labels", "IMDb, 2,000 labels, 256 pieces"):
+        _, _, tf_idf, _, student, _ = cells[line]
+        assert re.search(rf"\| {line}[^|]*\| {tf_idf} \| {student.split()[0]} \|", readme), line
+    assert cells["parameters without the head"][3].replace("%", " %") in readme
+
+
 def test_the_shipped_student_keeps_its_teachers_width_heads_and_vocabulary():
     student, teacher = (AutoModel.from_pretrained(PAIR[r], use_safetensors=True).config for r in ("student", "teacher"))
     assert (student.n_layers, teacher.num_hidden_layers) == (6, 12)
@@ -218,11 +229,13 @@ def test_the_shipped_student_keeps_its_teachers_width_heads_and_vocabulary():
     assert ids[0] == ids[1]
 
 
-def test_the_share_of_the_teacher_is_the_mean_of_the_ratios():
-    scores = {("a", "student"): [0.8, 0.9], ("a", "teacher"): [1.0], ("b", "student"): [0.6], ("b", "teacher"): [0.8],
-              ("c", "student"): [0.1]}
-    assert card.share_of_teacher(scores) == pytest.approx((0.85 + 0.75) / 2)
-    assert card.share_of_teacher({("c", "student"): [0.1]}) is None
+def test_the_share_of_the_teacher_is_the_mean_of_the_ratios_and_waits_for_all_tasks(monkeypatch):
+    tasks = tuple(Benchmark(name, len, accuracy, "accuracy", 1, 1e-4) for name in "ab")
+    monkeypatch.setattr(card, "EMBEDDED", tasks)
+    monkeypatch.setattr(card, "REAL", ())
+    scores = {("a", "student"): [0.8, 0.9], ("a", "teacher"): [1.0], ("b", "student"): [0.6]}
+    assert card.share_of_teacher(scores) is None
+    assert card.share_of_teacher(scores | {("b", "teacher"): [0.8]}) == pytest.approx((0.85 + 0.75) / 2)
     assert card.percent([0.5, 0.6]) == "55.0 (50.0–60.0)" and card.percent([0.5]) == "50.0" and card.percent(None) == "–"
 
 

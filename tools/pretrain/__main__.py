@@ -16,7 +16,7 @@ from transformers import BertForMaskedLM, BertTokenizerFast, DistilBertForMasked
 from course_utils.lab import EMBEDDED_MODELS
 from tools.pretrain import corpus, models
 from tools.pretrain.batches import TokenStream
-from tools.pretrain.card import Measured, read_log, write_cards
+from tools.pretrain.card import Measured, read_log, share_of_teacher, write_cards
 from tools.pretrain.evaluate import SEEDS, Run, perform_all, planned, scores, speed
 from tools.pretrain.losses import WEIGHTS, Distillation, masked_lm
 from tools.pretrain.picture import draw_losses, draw_scores
@@ -184,7 +184,8 @@ def evaluate(args, plan: Plan) -> Measured:
     depth = json.loads((FOLDERS["teacher"] / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
     layers = models.TEACHER_LAYERS if depth == 12 else tuple(range(depth))
     write_cards(FOLDERS, args.work, args.plan, plan, layers, args.note, measured)
-    draw_scores(measured, PICTURE)
+    if share_of_teacher(measured.scores):
+        draw_scores(measured, PICTURE)
     return measured
 
 

@@ -40,14 +40,14 @@ for research), the reviews written {repeats} times. Reviews that also stand in I
 """
 SCORES_INTRODUCTION = """## Evaluation
 
-Test scores in percent: the mean of three seeds and their range; a value alone is one seed. The recipes were chosen on
-validation rows. "Random weights" is the student's architecture, untrained. TF-IDF with logistic regression reads the same
-pieces of each text. For SST-2 the official validation split serves as test.
+Test scores in percent: the mean of three seeds and their range; a value alone is one seed, a dash is not measured yet.
+Each task has one recipe, the same for all models. "Random weights" is the student's architecture, untrained. TF-IDF with
+logistic regression reads the same pieces of each text. For SST-2 the official validation split serves as test.
 """
 ABLATION_INTRODUCTION = """\
-Ablation: the same short distillation ({tokens:.1f} million tokens) with one thing left out: held-out masked-LM
-loss, and the score on "{task}" (three seeds; change in points). Beside it the paper's table 4 (change of the GLUE macro score,
-quoted).
+Ablation: the same short distillation ({tokens:.1f} million tokens) with one thing left out:
+held-out masked-LM loss, and the score on "{task}" (three seeds; change in points). Beside it the paper's table 4
+(change of the GLUE macro score, quoted).
 """
 LIMITS = """
 ## Limits
@@ -89,10 +89,11 @@ def percent(values: list[float] | None) -> str:
 
 
 def share_of_teacher(scores: dict[tuple[str, str], list[float]]) -> float | None:
-    """Mean over the benchmarks of the student's mean score divided by the teacher's."""
-    ratios = [statistics.mean(values) / statistics.mean(scores[name, "teacher"])
-              for (name, model), values in scores.items() if model == "student" and (name, "teacher") in scores]
-    return statistics.mean(ratios) if ratios else None
+    """Mean over the benchmarks of the student's mean score divided by the teacher's; None until both have all of them."""
+    names = [b.name for b in (*EMBEDDED, *REAL)]
+    if any((name, model) not in scores for name in names for model in ("student", "teacher")):
+        return None
+    return statistics.mean(statistics.mean(scores[n, "student"]) / statistics.mean(scores[n, "teacher"]) for n in names)
 
 
 def read_log(file: Path) -> list[dict]:
@@ -137,7 +138,17 @@ def score_rows(scores: dict[tuple[str, str], list[float]]) -> list[str]:
             for b in (*EMBEDDED, *REAL) if any((b.name, m) in scores for m in names)]
 
 
-def evaluation_section(measured: Measured, folders: dict[str, Path]) -> str:
+def size_section(folders: dict[str, Path]) -> str:
+    (s_all, s_body, s_size), (t_all, t_body, t_size) = (parameters(folders[role]) for role in ("student", "teacher"))
+    return "\n".join([
+        "## Size\n",
+        "| | mini-distilbert | mini-bert | ratio |", "|---|---|---|---|",
+        f"| parameters without the head | {s_body:,} | {t_body:,} | {s_body / t_body:.1%} |",
+        f"| with the masked-LM head | {s_all:,} | {t_all:,} | {s_all / t_all:.1%} |",
+        f"| file (fp16) | {s_size:.1f} MB | {t_size:.1f} MB | {s_size / t_size:.1%} |\n"])
+
+
+def evaluation_section(measured: Measured) -> str:
     if not measured.scores:
         return "## Evaluation\n\nNot measured yet: `python -m tools.pretrain evaluate` fills this section.\n"
     lines = [SCORES_INTRODUCTION,
@@ -145,19 +156,13 @@ def evaluation_section(measured: Measured, folders: dict[str, Path]) -> str:
              *score_rows(measured.scores), ""]
     if share := share_of_teacher(measured.scores):
         lines += [f"The student keeps {share:.1%} of its teacher's score (mean of the ratios above).\n"]
-    count = {name: parameters(folder) for name, folder in folders.items()}
-    (s_all, s_body, s_size), (t_all, t_body, t_size) = count["student"], count["teacher"]
-    lines += ["| | mini-distilbert | mini-bert | ratio |", "|---|---|---|---|",
-              f"| parameters without the head | {s_body:,} | {t_body:,} | {s_body / t_body:.1%} |",
-              f"| with the masked-LM head | {s_all:,} | {t_all:,} | {s_all / t_all:.1%} |",
-              f"| file (fp16) | {s_size:.1f} MB | {t_size:.1f} MB | {s_size / t_size:.1%} |", ""]
     if measured.speed:
         lines += [f"Forward passes in fp32 on {os.cpu_count()} cores, median, the two models in turn:\n",
                   "| batch | length | mini-distilbert | mini-bert | speed-up |", "|---|---|---|---|---|",
                   *(f"| {r['batch']} | {r['length']} | {1e3 * r['student']:.1f} ms | {1e3 * r['teacher']:.1f} ms | "
                     f"{r['ratio']:.2f} × |" for r in measured.speed), "",
-                  "Half the layers halve the work of the layers alone. Looking up and normalising embeddings and the call",
-                  "itself cost both models the same.\n"]
+                  "The passes run the bare model: half the layers, about half the time. Tokenising, heads and the calls around",
+                  "cost both models the same and pull the ratio towards 1.\n"]
     if measured.ablation:
         full = measured.ablation["all three losses"]
         lines += [ABLATION_INTRODUCTION.format(tokens=full["tokens"] / 1e6, task=full["task"]),
@@ -197,5 +202,5 @@ def write_cards(folders: dict[str, Path], work: Path, plan_name: str, plan: Plan
         text = "\n".join([
             header(role, folder, measured.scores), HEADS[role].format(layers=", ".join(map(str, layers))), "",
             INTENDED.format(published=published[role], repeats=REVIEW_REPEATS, held=VALIDATION_SHARE),
-            training_section(logs, plan_name, plan, note), evaluation_section(measured, folders)])
+            training_section(logs, plan_name, plan, note), size_section(folders), evaluation_section(measured)])
         (folder / "README.md").write_text(text.rstrip() + "\n" + LIMITS.format(plan=plan_name), encoding="utf-8")

@@ -90,7 +90,12 @@ def train_vocabulary(texts: Path, vocab_file: Path, limit: int = 40_000) -> None
 
 
 def encode(texts: Path, vocab_file: Path, work: Path) -> dict[str, int]:
-    """Write ``train.bin`` and ``validation.bin``; returns the number of tokens in each."""
+    """Write ``train.bin`` and ``validation.bin``; returns the number of tokens in each.
+
+    Copies of a text that counts several times stand far apart: side by side, in one window, a model could look a masked
+    word up in the other copy.
+    """
+    again: list[tuple[int, np.ndarray]] = []
     tokenizer = BertWordPieceTokenizer(str(vocab_file), lowercase=True, strip_accents=True)
     separator = tokenizer.token_to_id("[SEP]")
     counts = {"train": 0, "validation": 0}
@@ -102,10 +107,16 @@ def encode(texts: Path, vocab_file: Path, work: Path) -> dict[str, int]:
             rows = zip(batch.column("split").to_pylist(), batch.column("repeats").to_pylist(), encoded, strict=True)
             for split, repeats, e in rows:
                 ids = np.asarray([*e.ids, separator], dtype=np.uint16)
-                for _ in range(repeats if split == "train" else 1):
-                    files[split].write(ids.tobytes())
-                    counts[split] += len(ids)
+                files[split].write(ids.tobytes())
+                counts[split] += len(ids)
+                if split == "train" and repeats > 1:
+                    again.append((repeats, ids))
             bar.update(len(encoded))
+    for turn in range(1, max((repeats for repeats, _ in again), default=1)):
+        for repeats, ids in again:
+            if repeats > turn:
+                files["train"].write(ids.tobytes())
+                counts["train"] += len(ids)
     for name, file in files.items():
         file.close()
         (work / f"{name}.bin.part").replace(work / f"{name}.bin")

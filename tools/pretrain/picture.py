@@ -35,7 +35,7 @@ def draw_losses(folder: Path) -> Path | None:
 
 
 def draw_scores(measured: Measured, file: Path) -> None:
-    """Write a picture of all test scores, one row a task, seeds as separate marks."""
+    """Write a picture of all test scores, one row a task, seeds as separate marks. Wants student and teacher everywhere."""
     tasks = [b for b in (*EMBEDDED, *REAL) if (b.name, "student") in measured.scores]
     names = {"TF-IDF": "counting words (TF-IDF)", "random": "random weights", "student": "mini-distilbert",
              "teacher": "mini-bert"}
@@ -48,9 +48,8 @@ def draw_scores(measured: Measured, file: Path) -> None:
                     markerfacecolor="white" if model in ("TF-IDF", "random") else COLOURS[number])
     ax.set_yticks(range(len(tasks)), [f"{task.name} ({task.metric})" for task in tasks])
     ax.invert_yaxis()
-    share = share_of_teacher(measured.scores)
     ax.set(xlabel="test score, percent; each mark is one seed",
-           title=f"The student keeps {share:.0%} of its teacher's score" if share else "Test scores")
+           title=f"The student keeps {share_of_teacher(measured.scores):.0%} of its teacher's score")
     figure.legend(loc="outside lower center", ncols=4, columnspacing=1.2, handletextpad=0.3)
     figure.savefig(file)
     plt.close(figure)
