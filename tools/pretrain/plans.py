@@ -25,7 +25,7 @@ PLANS = {
     # About an hour on two cores with native bf16. Ends at six layers, so the "student" is that model itself.
     "brief": Plan(teacher=(Stage(3, 64, 32, 8 * M, 1e-3, decay=0.0), Stage(6, 128, 16, 18 * M, 7e-4, decay=0.9),
                            Stage(6, 512, 4, 2 * M, 1.5e-4))),
-    # About three hours on the same machine. It starts like "brief": that run's checkpoint before its last stage goes on
+    # About two hours on the same machine. It starts like "brief": that run's checkpoint before its last stage goes on
     # here. Twelve layers bear half the rate of six: at 7e-4 the loss jumped from 3.9 to 5.5 within 900 steps. Interleaving
     # gives the student's layers 0, 2, 4, 7, 9, 11 one of each doubled pair: it starts near the six-layer model.
     "cpu": Plan(teacher=(Stage(3, 64, 32, 8 * M, 1e-3, decay=0.0), Stage(6, 128, 16, 18 * M, 7e-4, decay=0.9),
