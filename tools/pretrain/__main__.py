@@ -18,7 +18,7 @@ from tools.pretrain import corpus, models
 from tools.pretrain.batches import TokenStream
 from tools.pretrain.card import Measured, read_log, share_of_teacher, write_cards
 from tools.pretrain.evaluate import SEEDS, Run, perform_all, planned, scores, speed
-from tools.pretrain.losses import WEIGHTS, Distillation, masked_lm
+from tools.pretrain.losses import WEIGHTS, Distillation, masked_lm_and_bag
 from tools.pretrain.picture import draw_losses, draw_scores
 from tools.pretrain.plans import PLANS, Plan
 from tools.pretrain.train import Progress, Stage, load_checkpoint, read_progress, run_stage, validation_loss
@@ -50,6 +50,18 @@ def first_model(work: Path, layers: int) -> BertForMaskedLM:
     models.set_embeddings(model, torch.from_numpy(word_vectors(ids, vocab_size, models.WIDTH)),
                           torch.from_numpy(np.log(frequency / frequency.sum())).float())
     return model
+
+
+def from_start(folder: Path, work: Path) -> BertForMaskedLM:
+    """The student of an earlier run as the first model of this one; how that was trained is kept for the new cards."""
+    if not (folder / "model.safetensors").is_file():
+        raise SystemExit(f"--start {folder}: no model.safetensors there. Name the folder of an earlier student.")
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    if "## Training\n" in text:
+        before = text.split("## Training\n")[1].split("\n## ")[0].strip()
+        (work / "before.md").write_text(before + "\n", encoding="utf-8")
+    return models.bert_from(DistilBertForMaskedLM.from_pretrained(folder, use_safetensors=True))
 
 
 def train(name: str, stages: tuple[Stage, ...], model_of, loss_of, args) -> torch.nn.Module:
@@ -92,14 +104,14 @@ def teacher(args, plan: Plan) -> BertForMaskedLM:
         stage = plan.teacher[number]
         if previous is None:
             if number == 0 and not (args.work / args.plan / "teacher/checkpoint.safetensors").exists():
-                return first_model(args.work, stage.layers)
+                return from_start(args.start, args.work / args.plan) if args.start else first_model(args.work, stage.layers)
             return models.bert(len(VOCAB.read_text(encoding="utf-8").splitlines()), stage.layers)
         before = plan.teacher[number - 1]
         if stage.length > before.length:
             models.extend_positions(previous, before.length, stage.length)
         return models.stack(previous, stage.layers, stage.interleave) if stage.layers > before.layers else previous
 
-    model = train("teacher", plan.teacher, model_of, masked_lm, args)
+    model = train("teacher", plan.teacher, model_of, masked_lm_and_bag, args)
     if args.compile:
         model.base_model.compile()  # for the passes that the student's loss needs
     return model
@@ -199,6 +211,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=torch.cuda.is_available(),
                         help="torch.compile; on a CPU it needs a C++ compiler and gains 5 to 30 percent")
+    parser.add_argument("--start", type=Path, help="teacher: the folder of an earlier student to go on from (plan `more`)")
     parser.add_argument("--note", default="", help="a sentence about this run for the model cards")
     parser.add_argument("--choose", action="store_true", help="evaluate: compare learning rates on validation rows instead")
     parser.add_argument("--stop-after", type=float, default=math.inf, help="seconds; writes a checkpoint and leaves")

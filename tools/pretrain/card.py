@@ -14,6 +14,7 @@ from safetensors import safe_open
 
 from tools.pretrain.benchmarks import EMBEDDED, REAL
 from tools.pretrain.corpus import REVIEW_REPEATS, VALIDATION_SHARE
+from tools.pretrain.losses import BAG_WEIGHT
 from tools.pretrain.plans import Plan
 from tools.pretrain.train import Stage
 
@@ -24,8 +25,9 @@ HEADS = {
 8,192 pieces. It was cut out of `mini-bert` (layers {layers}) and distilled from it. The published model has 6 layers and
 is 768 wide.""",
     "teacher": """A BERT small enough to ship with a course: 12 layers, 256 wide, 4 heads, uncased WordPiece vocabulary of
-8,192 pieces. It was trained on masked language modelling alone (no next-sentence task, so `pooler` has no trained weights)
-and is the teacher of `mini-distilbert`. The published model has 12 layers and is 768 wide.""",
+8,192 pieces. It was trained on masked language modelling and, for `[CLS]`, on guessing which words a window holds; it saw no
+next-sentence task, so `pooler` has no trained weights. It is the teacher of `mini-distilbert`. The published
+model has 12 layers and is 768 wide.""",
 }
 INTENDED = """## Intended use
 
@@ -58,7 +60,7 @@ encyclopedia of 2014 and of film reviews gives, with their biases. It was not te
 ## Licence and command
 
 Weights: Apache-2.0. Made with `python -m tools.pretrain corpus`, `vocab`, `teacher`, `student`, `evaluate`, each with
-`--plan {plan}`; a longer plan replaces the files here and changes nothing else.
+`--plan {plan}`{start}; a longer plan replaces the files here and changes nothing else.
 """
 
 
@@ -113,7 +115,7 @@ def stage_rows(name: str, stages: tuple[Stage, ...], log: list[dict]) -> list[st
     return rows
 
 
-def training_section(logs: dict[str, list[dict]], plan_name: str, plan: Plan, note: str) -> str:
+def training_section(logs: dict[str, list[dict]], plan_name: str, plan: Plan, note: str, before: str = "") -> str:
     rows, spent = [], []
     for name, stages in (("teacher", plan.teacher), ("student", plan.student)):
         rows += stage_rows(name, stages, logs[name])
@@ -122,14 +124,18 @@ def training_section(logs: dict[str, list[dict]], plan_name: str, plan: Plan, no
     return "\n".join([
         "## Training\n",
         f"Plan `{plan_name}` on {os.cpu_count()} cores: {'; '.join(spent)}.", *([note] if note else []),
-        "Word vectors (PPMI, truncated SVD) start the embeddings. A deeper stage starts from the layers of the one before,",
-        "repeated as a stack (Gong et al. 2019) up to 6, each doubled in its place (Li et al. 2020) from 6 to 12. Masking is",
-        "dynamic, 20 % of the tokens while training and 15 % in validation; AdamW, bf16 where it pays, no dropout, one pass.",
-        "The student's loss is 5 soft targets (T = 2) : 2 masked LM : 1 cosine of the last hidden states.\n",
+        "It goes on from an earlier run's student (below)." if before else "Word vectors (PPMI, SVD) start the embeddings.",
+        "A deeper stage starts from the layers of the one before, repeated as a stack (Gong et al. 2019) up to 6, each doubled",
+        "in its place (Li et al. 2020) from 6 to 12. Masking is dynamic, 20 % of the tokens while training and 15 % in",
+        "validation; AdamW, bf16 where it pays, no dropout, one pass.",
+        f"The teacher's loss is masked LM plus {BAG_WEIGHT:g} times bag-of-words prediction: from `[CLS]` alone, which words",
+        "stand in this window (Ma et al. 2024, arXiv 2401.11248). The student's is 5 soft targets (T = 2, also at",
+        "`[CLS]`) : 2 masked LM : 1 cosine of the last hidden states.\n",
         "| stage | layers | length x batch | tokens | rate | training loss at its end | held-out loss |",
         "|---|---|---|---|---|---|---|", *rows, "",
         "Both losses are the masked-LM cross-entropy in nats. `config.json` has dropout 0 in the body (the published model:",
-        "0.1): in one run of two epochs on the course's reviews a model of this size learned faster without.\n"])
+        "0.1): in one run of two epochs on the course's reviews a model of this size learned faster without.\n",
+        *(["### The run before\n", before] if before else [])])
 
 
 def score_rows(scores: dict[tuple[str, str], list[float]]) -> list[str]:
@@ -195,6 +201,8 @@ def write_cards(folders: dict[str, Path], work: Path, plan_name: str, plan: Plan
     if note:
         kept.write_text(note, encoding="utf-8")
     note = kept.read_text(encoding="utf-8") if kept.exists() else ""
+    earlier = work / plan_name / "before.md"  # how the student was trained that this run started from
+    before = earlier.read_text(encoding="utf-8") if earlier.exists() else ""
     measured = measured or Measured()
     logs = {name: read_log(work / plan_name / name / "log.jsonl") for name in ("teacher", "student")}
     published = {"student": "distilbert/distilbert-base-uncased", "teacher": "google-bert/bert-base-uncased"}
@@ -202,5 +210,7 @@ def write_cards(folders: dict[str, Path], work: Path, plan_name: str, plan: Plan
         text = "\n".join([
             header(role, folder, measured.scores), HEADS[role].format(layers=", ".join(map(str, layers))), "",
             INTENDED.format(published=published[role], repeats=REVIEW_REPEATS, held=VALIDATION_SHARE),
-            training_section(logs, plan_name, plan, note), size_section(folders), evaluation_section(measured)])
-        (folder / "README.md").write_text(text.rstrip() + "\n" + LIMITS.format(plan=plan_name), encoding="utf-8")
+            training_section(logs, plan_name, plan, note, before), size_section(folders), evaluation_section(measured)])
+        start = " (`teacher` with `--start` and the folder of the earlier student)" if before else ""
+        limits = LIMITS.format(plan=plan_name, start=start)
+        (folder / "README.md").write_text(text.rstrip() + "\n" + limits, encoding="utf-8")

@@ -76,35 +76,56 @@ def extend_positions(model: BertForMaskedLM, trained: int, wanted: int, rank: in
         weight[trained - 1 : wanted] = torch.from_numpy(mean + moved).to(weight)
 
 
+LAYER_NAMES = {  # BERT's names of a layer's parts, and DistilBERT's
+    "attention.self.query": "attention.q_lin", "attention.self.key": "attention.k_lin",
+    "attention.self.value": "attention.v_lin", "attention.output.dense": "attention.out_lin",
+    "attention.output.LayerNorm": "sa_layer_norm", "intermediate.dense": "ffn.lin1",
+    "output.dense": "ffn.lin2", "output.LayerNorm": "output_layer_norm"}
+OUTER_NAMES = {
+    "bert.embeddings.LayerNorm": "distilbert.embeddings.LayerNorm",
+    "cls.predictions.transform.dense": "vocab_transform", "cls.predictions.transform.LayerNorm": "vocab_layer_norm"}
+
+
+def paired_names(layers: tuple[int, ...]) -> dict[str, str]:
+    """Names of the tensors that a student copies unchanged: {the teacher's: the student's}."""
+    names = {f"{theirs}.{kind}": f"{ours}.{kind}" for theirs, ours in OUTER_NAMES.items() for kind in ("weight", "bias")}
+    for new, old in enumerate(layers):
+        names |= {f"bert.encoder.layer.{old}.{theirs}.{kind}": f"distilbert.transformer.layer.{new}.{ours}.{kind}"
+                  for theirs, ours in LAYER_NAMES.items() for kind in ("weight", "bias")}
+    return names | {"bert.embeddings.word_embeddings.weight": "distilbert.embeddings.word_embeddings.weight",
+                    "cls.predictions.bias": "vocab_projector.bias"}
+
+
 def student_from(teacher: BertForMaskedLM, layers: tuple[int, ...]) -> DistilBertForMaskedLM:
     """A DistilBERT whose layers, embeddings and masked-LM head are copied from ``teacher``.
 
     DistilBERT has no segment embeddings. Segment 0, the only one that single sentences ever see, is added to the
     position vectors, so that a student with *all* the teacher's layers computes exactly what the teacher computes.
     """
-    config = teacher.config
-    student = distilbert(config.vocab_size, len(layers))
-    source, state = teacher.state_dict(), {}
+    student, source = distilbert(teacher.config.vocab_size, len(layers)), teacher.state_dict()
+    state = {ours: source[theirs] for theirs, ours in paired_names(layers).items()}
     embeddings = "bert.embeddings."
-    state["distilbert.embeddings.word_embeddings.weight"] = source[embeddings + "word_embeddings.weight"]
     state["distilbert.embeddings.position_embeddings.weight"] = (
         source[embeddings + "position_embeddings.weight"] + source[embeddings + "token_type_embeddings.weight"][0])
-    names = {"attention.self.query": "attention.q_lin", "attention.self.key": "attention.k_lin",
-             "attention.self.value": "attention.v_lin", "attention.output.dense": "attention.out_lin",
-             "attention.output.LayerNorm": "sa_layer_norm", "intermediate.dense": "ffn.lin1",
-             "output.dense": "ffn.lin2", "output.LayerNorm": "output_layer_norm"}
-    for kind in ("weight", "bias"):
-        state[f"distilbert.embeddings.LayerNorm.{kind}"] = source[f"{embeddings}LayerNorm.{kind}"]
-        for new, old in enumerate(layers):
-            for theirs, ours in names.items():
-                state[f"distilbert.transformer.layer.{new}.{ours}.{kind}"] = source[f"bert.encoder.layer.{old}.{theirs}.{kind}"]
-        head = "cls.predictions.transform."
-        state[f"vocab_transform.{kind}"] = source[f"{head}dense.{kind}"]
-        state[f"vocab_layer_norm.{kind}"] = source[f"{head}LayerNorm.{kind}"]
     state["vocab_projector.weight"] = source[embeddings + "word_embeddings.weight"]
-    state["vocab_projector.bias"] = source["cls.predictions.bias"]
     student.load_state_dict(state)
     return student
+
+
+def bert_from(student: DistilBertForMaskedLM) -> BertForMaskedLM:
+    """A BERT of the student's depth that computes what the student computes: a start for a longer run.
+
+    Its segment embeddings are 0 (they are part of the student's position vectors); its pooler is new.
+    """
+    depth = student.config.n_layers
+    model, source = bert(student.config.vocab_size, depth), student.state_dict()
+    state = model.state_dict() | {theirs: source[ours] for theirs, ours in paired_names(tuple(range(depth))).items()}
+    state["bert.embeddings.position_embeddings.weight"] = source["distilbert.embeddings.position_embeddings.weight"]
+    state["bert.embeddings.token_type_embeddings.weight"] = torch.zeros(2, model.config.hidden_size)
+    state["cls.predictions.decoder.weight"] = source["distilbert.embeddings.word_embeddings.weight"]
+    state["cls.predictions.decoder.bias"] = source["vocab_projector.bias"]
+    model.load_state_dict(state)
+    return model
 
 
 def hidden_and_logits(model, input_ids: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
