@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from course_utils import hub
-from course_utils.precision import choose_precision, product_gflops
+from course_utils.precision import choose_precision, training_speed
 from course_utils.timing import Stopwatch, duration
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -105,13 +105,13 @@ def checkpoint_of(model: str, profile: Profile) -> tuple[str, str]:
     return hub.MODELS[model].repo, hub.MODELS[model].revision
 
 
-def expected_minutes(lesson: str, profile: str, gflops: float) -> float | None:
-    """Minutes to expect: those measured for the course, scaled by this machine's matrix-product speed."""
+def expected_minutes(lesson: str, profile: str, speed: float) -> float | None:
+    """Minutes to expect: those measured for the course, scaled by this machine's ``training_speed``."""
     try:
         measured = json.loads((ROOT / "notebooks/measured.json").read_text(encoding="utf-8"))[lesson][profile]
+        return measured["minutes"] * measured["speed"] / speed
     except (OSError, KeyError):
         return None
-    return measured["minutes"] * measured["gflops"] / gflops
 
 
 def start_lab(lesson: str, profile: str = "auto", seed: int = 0) -> Lab:
@@ -141,7 +141,7 @@ def start_lab(lesson: str, profile: str = "auto", seed: int = 0) -> Lab:
     workdir = Path(os.environ.get("COURSE_WORK", ROOT / "build/work")) / f"lesson-{lesson}"
     workdir.mkdir(parents=True, exist_ok=True)
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU with {torch.get_num_threads()} threads"
-    minutes = expected_minutes(lesson, chosen.name, product_gflops(precision, device)) if device == "cpu" else None
+    minutes = expected_minutes(lesson, chosen.name, training_speed(precision, device)) if device == "cpu" else None
     estimate = (f"about {duration(60 * minutes)} here" if minutes else
                 "not measured here yet; each training gives an estimate first")
     print(f"Lesson {lesson} · profile {chosen.name} ({reason}) · {name}, {precision} · time: {estimate}")

@@ -22,7 +22,7 @@ from course_utils.timing import Stopwatch
 def speeds(monkeypatch, **gflops: float) -> None:
     """Pretend that matrix products run at these speeds."""
     monkeypatch.setattr(precision, "product_gflops", lambda kind, device="cpu": gflops[kind])
-    monkeypatch.setattr(lab, "product_gflops", lambda kind, device="cpu": gflops[kind])
+    monkeypatch.setattr(lab, "training_speed", lambda kind, device="cpu": 20 * gflops[kind])
 
 
 @pytest.fixture(autouse=True)
@@ -183,6 +183,15 @@ def test_the_timed_product_counts_two_operations_a_term(monkeypatch):
     assert precision.product_gflops.__wrapped__("fp32", size=10, repeats=2) == pytest.approx(2 * 10**3 / 1.0 / 1e9)
 
 
+@pytest.mark.parametrize("kind", ["fp32", "bf16"])
+def test_the_training_speed_counts_the_tokens_of_the_fastest_step_and_leaves_the_random_state_alone(kind, monkeypatch):
+    ticks = iter([0.0, 4.0, 10.0, 12.0, 20.0, 25.0])  # steps of 4, 2 and 5 seconds
+    monkeypatch.setattr(precision.time, "perf_counter", lambda: next(ticks))
+    state = torch.random.get_rng_state()
+    assert precision.training_speed.__wrapped__(kind) == 8 * 64 / 2
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
 @pytest.mark.parametrize(("device", "kind", "keywords"), [
     ("cpu", "fp32", {"use_cpu": True}), ("cpu", "bf16", {"use_cpu": True, "bf16": True}),
     ("cuda", "fp16", {"fp16": True}), ("cuda", "bf16", {"bf16": True}),
@@ -226,7 +235,7 @@ def test_start_lab_says_everything_in_one_line(mirrored, capsys):
 def test_start_lab_scales_the_measured_minutes_to_this_machine(mirrored, monkeypatch, tmp_path, capsys):
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks/measured.json").write_text(
-        json.dumps({"05": {"cpu": {"minutes": 6.0, "gflops": 50.0}}}), encoding="utf-8")
+        json.dumps({"05": {"cpu": {"minutes": 6.0, "speed": 1000}}}), encoding="utf-8")
     monkeypatch.setattr(lab, "ROOT", tmp_path)
     start_lab("05", profile="cpu")  # a machine twice as fast as the one that was measured
     assert capsys.readouterr().out.endswith(" · time: about 3 min here\n")

@@ -77,14 +77,14 @@ def outside() -> dict[str, str]:
 
 def keep(results: list[Result]) -> None:
     """Make executed notebooks the committed ones; their minutes and memory go to the cost tables and ``start_lab``."""
-    from course_utils.precision import choose_precision, product_gflops
+    from course_utils.precision import choose_precision, training_speed
 
     precision = choose_precision("cpu")
     known = measured()
     for r in results:
         known.setdefault(r.lesson.number, {})["mini"] = {
             "minutes": round(r.minutes, 2), "memory_gib": float(r.memory.split()[0]),
-            "gflops": round(product_gflops(precision), 1), "date": datetime.date.today().isoformat(),
+            "speed": round(training_speed(precision)), "date": datetime.date.today().isoformat(),
             "machine": f"{os.cpu_count()} cores, {platform.machine()}, {precision}"}
     MEASURED.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     for r in results:
