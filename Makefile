@@ -3,11 +3,12 @@ PYTHON ?= python3
 LESSON ?=
 RUN := .venv/bin/python
 
-.PHONY: help learn install run notebooks test badges pretrain clean
+.PHONY: help learn install run notebooks progress test badges pretrain clean
 
 help:
 	@echo "make learn                     make .venv, install, open JupyterLab on the first lesson"
 	@echo "make run [LESSON=05]           execute lessons headless; table, notebooks and HTML in build/run/"
+	@echo "make progress                  which exercises you have solved on this machine"
 	@echo "make test                      everything that CI proves"
 	@echo "make notebooks [LESSON=05]     write and execute the learner notebooks from notebooks/sources/"
 	@echo "make badges REPO=owner/name    point badges and setup cells at a fork"
@@ -25,6 +26,9 @@ run: install
 
 notebooks: install
 	@$(RUN) -m tools.run_lessons $(LESSON) --keep
+
+progress:
+	@$(PYTHON) -c "from course_utils.exercises import progress; progress()"
 
 test: install
 	@$(RUN) -m pytest $(ARGS)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 Property = tuple[str, Callable[[], object]] | tuple[str, Callable[[], object], str]
 
@@ -40,6 +43,7 @@ def check(name: str, *properties: Property, strict: bool = False) -> bool:
             print(f"{name}: not attempted yet")
             if strict:
                 raise AssertionError(f"{name}: not attempted yet") from None
+            remember(name, "not attempted")
             return False
         except Exception as error:  # the learner sees type and message, not a traceback from inside the course
             good, problem = False, f"your code stopped with {type(error).__name__}: {error}"
@@ -48,4 +52,43 @@ def check(name: str, *properties: Property, strict: bool = False) -> bool:
         if strict and not good:
             raise AssertionError(f"{name}: {what}: {problem}")
     print(f"{name}: {passed} of {len(properties)}")
+    remember(name, "solved" if passed == len(properties) else "not solved yet")
     return passed == len(properties)
+
+
+def progress_file() -> Path:
+    """Where this machine keeps what is solved: ``COURSE_PROGRESS``, or a file in the course's folder."""
+    return Path(os.environ.get("COURSE_PROGRESS") or Path(__file__).resolve().parents[1] / ".course-progress.json")
+
+
+def recorded() -> dict[str, str]:
+    """Name of each exercise checked so far -> "solved", "not solved yet" or "not attempted"."""
+    try:
+        known = json.loads(progress_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none yet, or damaged: progress starts anew, the exercise goes on
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def remember(name: str, state: str) -> None:
+    """Keep an exercise's state; what was solved once stays solved. Where nothing can be written, nothing is kept."""
+    known = recorded()
+    if known.get(name) == "solved":
+        return
+    file = progress_file()
+    part = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        part.write_text(json.dumps(known | {name: state}, ensure_ascii=False, indent=1), encoding="utf-8")
+        os.replace(part, file)
+    except OSError:
+        return
+
+
+def progress(lesson: str = "") -> None:
+    """Print what is solved of ``lesson`` ("05"), or of all lessons. It stands in a file on this machine and goes nowhere."""
+    states = {name: state for name, state in recorded().items()
+              if not lesson or name.split(".")[0] == str(int(lesson))}
+    marks = {"solved": "✅", "not solved yet": "❌", "not attempted": "○"}
+    for name, state in sorted(states.items()):
+        print(f"{marks.get(state, '○')} {name}: {state}")
+    print(f"{sum(s == 'solved' for s in states.values())} of {len(states)} exercises solved")

@@ -22,6 +22,7 @@ def clean_environment(monkeypatch, tmp_path):
     for name in ("COURSE_PROFILE", "COURSE_MIRROR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COURSE_WORK", str(tmp_path / "work"))
+    monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "progress.json"))
 
 
 @pytest.fixture

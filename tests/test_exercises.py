@@ -1,9 +1,11 @@
 """check tells a right answer from a wrong one, and no trick, crash or blank answer passes."""
 
+import json
+
 import numpy as np
 import pytest
 
-from course_utils.exercises import check
+from course_utils.exercises import check, progress, recorded
 
 
 class Agreeable:
@@ -108,3 +110,34 @@ def test_strict_lets_a_right_answer_pass():
 def test_a_check_without_properties_proves_nothing_and_is_refused():
     with pytest.raises(ValueError, match="Exercise 1: no property to check"):
         check("Exercise 1")
+
+
+# Progress
+
+
+def test_what_is_solved_is_remembered_and_stays_solved(capsys):
+    check("5.1 Steps", ("it holds", not_solved))
+    check("5.2 Curves", ("it holds", lambda: False))
+    check("6.1 Cost", ("it holds", lambda: True))
+    assert recorded() == {"5.1 Steps": "not attempted", "5.2 Curves": "not solved yet", "6.1 Cost": "solved"}
+    check("5.1 Steps", ("it holds", lambda: True))
+    check("5.1 Steps", ("it holds", not_solved))  # the notebook was opened afresh
+    capsys.readouterr()
+    progress("05")
+    assert capsys.readouterr().out == "✅ 5.1 Steps: solved\n❌ 5.2 Curves: not solved yet\n1 of 2 exercises solved\n"
+    progress()
+    assert "2 of 3 exercises solved" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "\x00"])
+def test_a_damaged_record_starts_anew(content, tmp_path, monkeypatch, capsys):
+    (tmp_path / "damaged.json").write_text(content, encoding="utf-8")
+    monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "damaged.json"))
+    assert recorded() == {} and check("5.1 Steps", ("it holds", lambda: True)) is True
+    assert json.loads((tmp_path / "damaged.json").read_text(encoding="utf-8")) == {"5.1 Steps": "solved"}
+
+
+def test_where_nothing_can_be_written_the_check_still_answers(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "no such folder/progress.json"))
+    assert check("5.1 Steps", ("it holds", lambda: True)) is True and recorded() == {}
+
