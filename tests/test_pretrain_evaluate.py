@@ -252,7 +252,8 @@ def test_the_whole_program_from_texts_to_cards(tmp_path, pair, toy, monkeypatch,
     monkeypatch.setattr(program, "ABLATION_TASKS", {True: "toy", False: "toy"})
 
     class Arguments:
-        plan, device, compile, stop_after, note, shared = "tiny", "cpu", False, math.inf, "A note.", tmp_path / "shared"
+        plan, device, compile, stop_after, start = "tiny", "cpu", False, math.inf, None
+        note, shared = "A note.", tmp_path / "shared"
 
     Arguments.work = work
     program.student(Arguments, plan)
