@@ -6,6 +6,7 @@ import base64
 import io
 import os
 import re
+import runpy
 import subprocess
 import sys
 
@@ -70,26 +71,76 @@ def test_the_last_cell_states_the_result(lesson):
 @each_lesson
 def test_minutes_and_memory_stay_inside_the_budget(lesson):
     m = measured()[lesson.number]["mini"]
-    assert m["minutes"] < 3 and m["memory_gib"] < 3, f"lesson {lesson.number} took {m['minutes']} min, {m['memory_gib']} GiB"
+    limit = 3 if m["machine"].endswith("bf16") else 4.5  # minutes on two cores, with and without fast bf16
+    assert m["minutes"] < limit and m["memory_gib"] < 3, f"lesson {lesson.number} took {m['minutes']} min, {m['memory_gib']} GiB"
+
+
+# One execution proves a lesson: the learner notebook with, at each exercise, the unsolved stub, every listed wrong answer and
+# the solution tried one after the other. The stub comes last, so that the rest runs on what a learner who skips it has.
+
+
+def wrong_answers(lesson) -> dict[str, list[tuple[str, str, str]]]:
+    """grade_id -> (what is wrong, code in the solution's place, what the check must say)."""
+    file = ROOT / f"tests/wrong_answers/lesson_{lesson.number}.py"
+    return runpy.run_path(str(file))["WRONG"] if file.is_file() else {}
+
+
+VERDICTS = {
+    "right": "assert '✅' in said.stdout and not crosses and 'not attempted' not in said.stdout, said.stdout",
+    "stub": "assert 'not attempted yet' in said.stdout and '✅' not in said.stdout, said.stdout",
+    "wrong": "assert any(message in line for line in crosses), f'expected {message!r} behind a cross, got:\\n{said.stdout}'"}
+
+
+def attempt(kind: str, exercise: str, check: str, message: str = "") -> list[nbformat.NotebookNode]:
+    """Three cells: an answer, its check, and whether the check said what it must.
+
+    ``%%capture`` loses what it caught where the cell ends in a semicolon.
+    """
+    verdict = (f"message = {message!r}\ncrosses = [line for line in said.stdout.splitlines() if line.startswith('❌')]\n"
+               + VERDICTS[kind])
+    captured = f"%%capture said\n{check.rstrip().removesuffix(';')}"
+    return [nbformat.v4.new_code_cell(source) for source in (exercise, captured, verdict)]
+
+
+def proof_notebook(lesson) -> nbformat.NotebookNode:
+    notebook, cells, exercise, grade_id = build.read_source(lesson), [], "", ""
+    wrong = wrong_answers(lesson)
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if "exercise" in tags:
+            exercise, grade_id = cell.source, cell.metadata["nbgrader"]["grade_id"]
+        elif "check" in tags:
+            visible = build.HIDDEN.sub("", cell.source)
+            for _, code, message in wrong.get(grade_id, []):
+                cells += attempt("wrong", build.SOLUTION.sub(lambda m, code=code: code, exercise), visible, message)
+            cells += attempt("right", exercise, cell.source)
+            cells += attempt("stub", build.stub(exercise), visible)
+        else:
+            cell.source = build.HIDDEN.sub("", cell.source)
+            cells.append(cell)
+    notebook.cells = cells
+    return build.finished(notebook, lesson, "proof")
+
+
+@each_lesson
+def test_every_exercise_lists_three_wrong_answers(lesson):
+    exercises = [c.metadata["nbgrader"]["grade_id"] for c in build.read_source(lesson).cells
+                 if "exercise" in c.metadata.get("tags", [])]
+    listed = wrong_answers(lesson)
+    assert set(listed) == set(exercises) and len(exercises) >= 3
+    assert not [g for g, answers in listed.items() if len(answers) < 3 or not all(m.strip() for _, _, m in answers)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["learner", "solution"])
 @each_lesson
-def test_it_runs_to_the_end_on_mini(lesson, kind, tmp_path):
+def test_it_runs_to_the_end_on_mini_and_every_answer_gets_what_it_deserves(lesson, tmp_path):
     """nbval executes the notebook in a fresh kernel; any cell that stops turns this red and is named."""
-    make = build.learner_notebook if kind == "learner" else build.solution_notebook
-    notebook = make(lesson)
-    if kind == "solution":  # a check that a solution fails must stop the notebook
-        for cell in notebook.cells:
-            if "check" in cell.metadata.get("tags", []):
-                cell.source = cell.source.replace("check(\"", "assert check(\"", 1)
-    folder = ROOT / "build/tests"
-    build.write(notebook, folder / f"{lesson.source.stem}_{kind}.ipynb")
+    file = ROOT / f"build/tests/{lesson.source.stem}.ipynb"
+    notebook = proof_notebook(lesson)
+    build.write(notebook, file)
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-current-env",
-         "--nbval-cell-timeout=600", str(folder / f"{lesson.source.stem}_{kind}.ipynb")],
-        cwd=folder, capture_output=True, text=True, timeout=1500,
-        env=os.environ | {"COURSE_PROFILE": "mini", "COURSE_MIRROR": "", "HF_HUB_OFFLINE": "1", "COURSE_WORK": str(tmp_path)})
+         "--nbval-cell-timeout=900", str(file)], cwd=file.parent, capture_output=True, text=True, timeout=2400,
+        env=os.environ | build.MINI | {"COURSE_WORK": str(tmp_path)})
     assert run.returncode == 0, run.stdout[-4000:]
     assert re.search(rf"{len(code_cells(notebook))} passed", run.stdout), "not every code cell ran"

@@ -344,9 +344,9 @@ check("5.1 How many steps?",
       ("100 rows, batches of 16, 3 epochs, accumulation 2: 12", lambda: training_steps(100, 16, 3, 2) == 12,
        "seven batches make four steps: a last, incomplete group counts too, in each epoch"),
       ("the answer is a whole number", lambda: type(training_steps(100, 16, 1)) is int,
-       "return an int, not a float"));
+       "return Python's own int, neither a float nor a NumPy number"));
 ### BEGIN HIDDEN TESTS
-assert type(training_steps(1001, 32, 4, 2)) is int and training_steps(1001, 32, 4, 2) == 64
+assert type(training_steps(1001, 32, 4, 3)) is int and training_steps(1001, 32, 4, 3) == 44
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -467,19 +467,24 @@ def best_step(log_history):
 log = [{"step": 5, "loss": 0.1}, {"step": 10, "eval_loss": 0.70, "test_loss": 0.6},
        {"step": 20, "eval_loss": 0.40, "test_loss": 0.8},
        {"step": 30, "eval_loss": 0.40, "test_loss": 0.7}, {"step": 40, "eval_loss": 0.55, "test_loss": 0.2},
-       {"step": 50, "eval_loss": 0.60, "test_loss": 0.9}]
+       {"step": 50, "eval_loss": 0.60, "test_loss": 0.9}, {"step": 60, "eval_loss": 0.65, "test_loss": 0.5}]
+tiny = [{"step": 3, "eval_loss": 2.0, "test_loss": 1.0}]
 check("5.2 Which checkpoint?",
+      ("it returns a step of the log it is given, an int",
+       lambda: type(best_step(tiny)) is int and best_step(tiny) == 3,
+       "return the step of an entry of log_history: not its loss, its place or the entry, nor a step of another run"),
       ("it does not choose by the test split", lambda: best_step(log) not in (40, 50),
        "choosing by the test loss makes the test part of training; choose with eval_loss"),
       ("it takes the lowest validation loss", lambda: best_step(log) in (20, 30),
-       "a low loss is good: min, not max; and entries without eval_loss are training logs"),
+       "a low loss is good: min, not max; the last need not be the best; entries without eval_loss are training logs"),
       ("of two equal ones it takes the earlier", lambda: best_step(log) == 20,
-       "you kept the later one; min returns the first of equals when only the loss is compared"),
+       "20 and 30 are equally good, so take 20; min returns the first of equals when only the loss is compared"),
       ("it agrees with the Trainer",
        lambda: best_step(trainer.state.log_history) == trainer.state.best_global_step,
        "compare with trainer.state.best_global_step"));
 ### BEGIN HIDDEN TESTS
 assert best_step(log[::-1]) in (20, 30) and best_step([{"step": 7, "eval_loss": 2.0}]) == 7
+assert type(best_step(log[2:])) is int and best_step(log[2:]) == 20
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -669,7 +674,7 @@ assert means[-1, 0] > means[0, 0], "more labels must help"
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e5_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def better_in_every_seed(first, second):
     ### BEGIN SOLUTION
-    return bool(all(a > b for a, b in zip(first, second, strict=True)))
+    return all([bool(a > b) for a, b in zip(first, second, strict=True)])
     ### END SOLUTION
 
 
@@ -680,31 +685,36 @@ def better_in_every_seed(first, second):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `all(...)` over `zip(first, second, strict=True)`. `strict=True` stops with an error where a run is missing.
+# `all([...])` over `zip(first, second, strict=True)`. `strict=True` stops with an error where a run is missing; a list is made to its
+# end, while a generator inside `all` stops at the first pair that is not better and may never meet the missing run.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t5_3", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 def refuses_missing_runs():
-    try:
-        better_in_every_seed([0.9, 0.8], [0.1])
-    except ValueError:
-        return True
-    return False
+    for first, second in (([0.9, 0.8], [0.1]), ([0.1, 0.8], [0.9])):
+        try:
+            better_in_every_seed(first, second)
+            return False
+        except ValueError:
+            pass
+    return True
 
 
 check("5.3 Better every time?",
-      ("better each time is better", lambda: bool(better_in_every_seed([0.8, 0.9], [0.7, 0.8])),
-       "return True when every run of the first beats its partner"),
+      ("better each time is better", lambda: better_in_every_seed([0.8, 0.9], [0.7, 0.6]),
+       "return True, not a number or a list, when every run of the first beats its partner"),
       ("a higher mean alone is not enough", lambda: not better_in_every_seed([0.99, 0.70], [0.75, 0.71]),
-       "you compared the means; compare pair by pair"),
+       "one run is worse than its partner: compare pair by pair, all of them, not any and not the means"),
       ("pairs, not best against worst", lambda: bool(better_in_every_seed([0.70, 0.90], [0.60, 0.80])),
        "compare each seed with the same seed, not min with max"),
+      ("each run keeps its partner", lambda: not better_in_every_seed([0.9, 0.6], [0.5, 0.7]),
+       "0.6 loses to its partner 0.7, though sorting would hide it"),
       ("equal is not better", lambda: not better_in_every_seed([0.8], [0.8]), "use >, not >="),
       ("a missing run is an error, not a verdict", refuses_missing_runs,
-       "zip drops what has no partner; give it strict=True"));
+       "stop with a ValueError; a plain zip drops what has no partner, and NumPy repeats a lone run"));
 ### BEGIN HIDDEN TESTS
-assert type(bool(better_in_every_seed([0.6], [0.5]))) is bool and not better_in_every_seed([0.5, 0.6, 0.7],
-    [0.4, 0.5, 0.8])
+assert refuses_missing_runs() and bool(better_in_every_seed([0.3, 0.9], [0.2, 0.8]))
+assert not any(better_in_every_seed(*runs) for runs in ([[0.9, 0.2], [0.1, 0.3]], [[0.5, 0.7], [0.5, 0.6]]))
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -905,4 +915,7 @@ plots.show(figure, "Test accuracy with 95 % intervals: " + ", ".join(f"{n} {f[0]
 # * Smith et al. 2018, *Don't decay the learning rate, increase the batch size*.
 
 # %%
+from course_utils.exercises import progress
+
+progress("{{lesson}}")  # what you have solved, kept on this machine
 lab.finish(f"test accuracy {final['DistilBERT'][0]:.1%} [{final['DistilBERT'][1]:.1%}, {final['DistilBERT'][2]:.1%}], TF-IDF {final['TF-IDF'][0]:.1%} [{final['TF-IDF'][1]:.1%}, {final['TF-IDF'][2]:.1%}]")

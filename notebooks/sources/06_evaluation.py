@@ -280,18 +280,22 @@ from sklearn.metrics import fbeta_score
 from course_utils.exercises import check
 
 check("6.1 F-beta",
-      ("beta 1 gives F1", lambda: bool(abs(f_beta(tp, fp, fn) - f1) < 1e-9),
-       "for beta = 1 it must be 2PR/(P+R)"),
-      ("beta 2 agrees with scikit-learn",
-       lambda: bool(abs(f_beta(tp, fp, fn, 2) - fbeta_score(truth, predicted, beta=2)) < 1e-9),
+      ("TP 6, FP 1, FN 3 with beta 1: 0.75, their F1", lambda: abs(f_beta(6, 1, 3) - 0.75) < 1e-9,
+       "for beta = 1 it must be 2PR/(P+R), with P and R of the cells given, not of section 3"),
+      ("the same cells with beta 2: 30/43", lambda: abs(f_beta(6, 1, 3, 2) - 30 / 43) < 1e-9,
        "is beta squared, and does it weigh the missed ones (FN), not the false alarms?"),
       ("more misses hurt F2 more than more false alarms", lambda: f_beta(10, 0, 5, 2) < f_beta(10, 5, 0, 2),
-       "FN and FP are exchanged"),
+       "FN and FP are exchanged, or count alike"),
+      ("it agrees with scikit-learn on the spam filter",
+       lambda: abs(f_beta(tp, fp, fn, 2) - fbeta_score(truth, predicted, beta=2)) < 1e-9,
+       "scikit-learn gets another number; mend what fails above first"),
       ("nothing found, though there was something: 0.0", lambda: f_beta(0, 0, 37) == 0.0,
-       "precision has nothing to divide by here; simplify the formula to one fraction first"),
-      ("nothing to find and nothing found: 0.0", lambda: f_beta(0, 0, 0) == 0.0, "guard the division"));
+       "precision has nothing to divide by here: return 0.0"),
+      ("nothing to find and nothing found: 0.0", lambda: f_beta(0, 0, 0) == 0.0,
+       "nothing to divide by: return 0.0"));
 ### BEGIN HIDDEN TESTS
-assert isinstance(float(f_beta(3, 1, 2, 0.5)), float) and abs(f_beta(3, 1, 2, 0.5) - 0.7142857142857143) < 1e-9
+assert abs(f_beta(3, 1, 2, 0.5) - 0.7142857142857143) < 1e-9 and abs(f_beta(3, 1, 2, 3) - 0.6122448979591837) < 1e-9
+assert f_beta(0, 0, 4, 2) == 0.0 and f_beta(0, 0, 0, 2) == 0.0
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -420,18 +424,25 @@ def cheapest_threshold(probability, truth, candidates, miss_cost, alarm_cost):
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t6_2", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 p_, y_ = np.array([0.1, 0.4, 0.6, 0.9]), np.array([0, 1, 0, 1])
 check("6.2 Another cost",
+      ("the answer is one of the candidates, a float",
+       lambda: isinstance(cheapest_threshold(p_, y_, [0.2], 1, 1), float) and cheapest_threshold(p_, y_, [0.2], 1, 1) == 0.2,
+       "return the candidate itself, not its cost, its position or a threshold of your own"),
       ("expensive misses push the threshold down",
-       lambda: cheapest_threshold(p_, y_, [0.3, 0.5, 0.7], 50, 1) == 0.3, "are the two costs exchanged?"),
+       lambda: cheapest_threshold(p_, y_, [0.3, 0.5, 0.7], 50, 1) == 0.3,
+       "a miss costs 50 here: are the two costs exchanged, left out, or those of section 6?"),
       ("expensive alarms push it up", lambda: cheapest_threshold(p_, y_, [0.3, 0.5, 0.7], 1, 50) == 0.7,
-       "are the two costs exchanged?"),
+       "an alarm costs 50 here: are the two costs exchanged, or is one left out?"),
+      ("the rows decide", lambda: cheapest_threshold(np.array([0.2, 0.3]), np.array([0, 1]), [0.25, 0.5], 1, 1) == 0.25,
+       "0.25 makes no error on these rows and 0.5 makes one; the costs alone can't tell"),
       ("a probability equal to the threshold counts as spam",
-       lambda: cheapest_threshold(np.array([0.5]), np.array([1]), [0.5, 0.6], 1, 1) == 0.5, "use >=, not >"),
+       lambda: cheapest_threshold(np.array([0.5]), np.array([1]), [0.6, 0.5], 1, 1) == 0.5,
+       "at 0.5 the spam is caught, so 0.5 costs nothing: use >=, not >"),
       ("ties go to the highest", lambda: cheapest_threshold(p_, y_, [0.61, 0.8, 0.7], 1, 50) == 0.8,
-       "min returns the first of equals; put the threshold into the key"),
-      ("the answer is one of the candidates", lambda: cheapest_threshold(p_, y_, [0.2], 1, 1) == 0.2,
-       "return the threshold, not its cost or its position"));
+       "all three cost the same; min returns the first of equals unless minus the threshold is in the key"));
 ### BEGIN HIDDEN TESTS
+assert isinstance(cheapest_threshold(p_, y_, [0.2], 1, 1), float)
 assert cheapest_threshold(np.array([0.2, 0.8]), np.array([1, 0]), [0.1, 0.5, 0.9], 1, 1) == 0.9
+assert [cheapest_threshold(p_, y_, [0.4, 0.5, 0.9], *c) for c in ((3, 1), (1, 3))] == [0.4, 0.9]
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -521,17 +532,18 @@ def precision_at(prevalence, recall, false_positive_rate):
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t6_3", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 check("6.3 Precision at another prevalence",
-      ("at 13 %: about 0.87", lambda: bool(abs(precision_at(0.13, 0.9, 0.02) - 0.8705) < 1e-3),
-       "caught spam over everything flagged"),
-      ("at 1 %: about 0.31, two alarms of three are false",
-       lambda: bool(abs(precision_at(0.01, 0.9, 0.02) - 0.3125) < 1e-3),
-       "the false positive rate is a share of the *ham*: multiply it by 1 - prevalence"),
-      ("it is not the recall", lambda: precision_at(0.5, 0.9, 0.1) != precision_at(0.1, 0.9, 0.1),
+      ("precision is a share", lambda: 0 <= precision_at(0.13, 0.9, 0.02) <= 1,
+       "return a number between 0 and 1, not per cent"),
+      ("at 13 %: 0.8705", lambda: abs(precision_at(0.13, 0.9, 0.02) - 0.8705) < 1e-3,
+       "caught spam over everything flagged, and nothing rounded on the way"),
+      ("at 1 %: 0.3125, two alarms of three are false", lambda: abs(precision_at(0.01, 0.9, 0.02) - 0.3125) < 1e-3,
+       "recall is a share of the spam, the false positive rate a share of the *ham*: multiply it by 1 - prevalence"),
+      ("it is not a property of the filter alone", lambda: precision_at(0.5, 0.9, 0.1) != precision_at(0.1, 0.9, 0.1),
        "prevalence must change the answer"),
       ("no false alarms: precision 1", lambda: precision_at(0.2, 0.5, 0.0) == 1.0,
        "with no flagged ham everything flagged is spam"));
 ### BEGIN HIDDEN TESTS
-assert abs(precision_at(0.001, 0.99, 0.01) - 0.0901639) < 1e-4
+assert abs(precision_at(0.001, 0.99, 0.01) - 0.0901639) < 1e-6
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -916,6 +928,9 @@ assert spam_results["DistilBERT"][0] > 0.3 and intervals["DistilBERT"][0] > 0.5
 # * Efron 1979, *Bootstrap methods: another look at the jackknife*.
 
 # %%
+from course_utils.exercises import progress
+
+progress("{{lesson}}")  # what you have solved, kept on this machine
 f1s = {name: f"{value:.3f} [{low:.3f}, {high:.3f}]" for name, (value, low, high) in spam_results.items()}
 accuracies = {name: f"{hits.mean():.1%} [{intervals[name][0]:.1%}, {intervals[name][1]:.1%}]"
               for name, hits in final.items()}
