@@ -239,6 +239,18 @@ def test_the_share_of_the_teacher_is_the_mean_of_the_ratios_and_waits_for_all_ta
     assert card.percent([0.5, 0.6]) == "55.0 (50.0–60.0)" and card.percent([0.5]) == "50.0" and card.percent(None) == "–"
 
 
+def test_a_run_that_goes_on_from_a_student_keeps_how_that_was_trained_for_its_own_cards(tmp_path, pair, capsys):
+    (pair["student"] / "README.md").write_text("# s\n\n## Training\n\nTen minutes.\n\n## Size\n\nSmall.\n", encoding="utf-8")
+    work = tmp_path / "work"
+    (work / "more").mkdir(parents=True)
+    model = program.from_start(pair["student"], work / "more")
+    assert len(model.bert.encoder.layer) == 2 and (work / "more/before.md").read_text(encoding="utf-8") == "Ten minutes.\n"
+    card.write_cards(pair, work, "more", Plan(teacher=()), (0, 1))
+    text = (pair["teacher"] / "README.md").read_text(encoding="utf-8")
+    assert "It goes on from an earlier run's student (below)." in text and "### The run before\n\nTen minutes." in text
+    assert "--start" in text and "Word vectors" not in text
+
+
 def test_the_whole_program_from_texts_to_cards(tmp_path, pair, toy, monkeypatch, capsys):
     work = tmp_path / "work"
     work.mkdir()

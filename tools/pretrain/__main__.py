@@ -18,7 +18,7 @@ from tools.pretrain import corpus, models
 from tools.pretrain.batches import TokenStream
 from tools.pretrain.card import Measured, read_log, share_of_teacher, write_cards
 from tools.pretrain.evaluate import SEEDS, Run, perform_all, planned, scores, speed
-from tools.pretrain.losses import WEIGHTS, Distillation, masked_lm_and_bag
+from tools.pretrain.losses import WEIGHTS, Distillation, masked_lm
 from tools.pretrain.picture import draw_losses, draw_scores
 from tools.pretrain.plans import PLANS, Plan
 from tools.pretrain.train import Progress, Stage, load_checkpoint, read_progress, run_stage, validation_loss
@@ -111,7 +111,7 @@ def teacher(args, plan: Plan) -> BertForMaskedLM:
             models.extend_positions(previous, before.length, stage.length)
         return models.stack(previous, stage.layers, stage.interleave) if stage.layers > before.layers else previous
 
-    model = train("teacher", plan.teacher, model_of, masked_lm_and_bag, args)
+    model = train("teacher", plan.teacher, model_of, masked_lm, args)
     if args.compile:
         model.base_model.compile()  # for the passes that the student's loss needs
     return model

@@ -14,7 +14,6 @@ from safetensors import safe_open
 
 from tools.pretrain.benchmarks import EMBEDDED, REAL
 from tools.pretrain.corpus import REVIEW_REPEATS, VALIDATION_SHARE
-from tools.pretrain.losses import BAG_WEIGHT
 from tools.pretrain.plans import Plan
 from tools.pretrain.train import Stage
 
@@ -25,9 +24,8 @@ HEADS = {
 8,192 pieces. It was cut out of `mini-bert` (layers {layers}) and distilled from it. The published model has 6 layers and
 is 768 wide.""",
     "teacher": """A BERT small enough to ship with a course: 12 layers, 256 wide, 4 heads, uncased WordPiece vocabulary of
-8,192 pieces. It was trained on masked language modelling and, for `[CLS]`, on guessing which words a window holds; it saw no
-next-sentence task, so `pooler` has no trained weights. It is the teacher of `mini-distilbert`. The published
-model has 12 layers and is 768 wide.""",
+8,192 pieces. It was trained on masked language modelling alone (no next-sentence task, so `pooler` has no trained weights)
+and is the teacher of `mini-distilbert`. The published model has 12 layers and is 768 wide.""",
 }
 INTENDED = """## Intended use
 
@@ -128,9 +126,7 @@ def training_section(logs: dict[str, list[dict]], plan_name: str, plan: Plan, no
         "A deeper stage starts from the layers of the one before, repeated as a stack (Gong et al. 2019) up to 6, each doubled",
         "in its place (Li et al. 2020) from 6 to 12. Masking is dynamic, 20 % of the tokens while training and 15 % in",
         "validation; AdamW, bf16 where it pays, no dropout, one pass.",
-        f"The teacher's loss is masked LM plus {BAG_WEIGHT:g} times bag-of-words prediction: from `[CLS]` alone, which words",
-        "stand in this window (Ma et al. 2024, arXiv 2401.11248). The student's is 5 soft targets (T = 2, also at",
-        "`[CLS]`) : 2 masked LM : 1 cosine of the last hidden states.\n",
+        "The student's loss is 5 soft targets (T = 2) : 2 masked LM : 1 cosine of the last hidden states.\n",
         "| stage | layers | length x batch | tokens | rate | training loss at its end | held-out loss |",
         "|---|---|---|---|---|---|---|", *rows, "",
         "Both losses are the masked-LM cross-entropy in nats. `config.json` has dropout 0 in the body (the published model:",

@@ -10,7 +10,6 @@ from tools.pretrain.models import hidden_and_logits
 
 TEMPERATURE = 2.0
 WEIGHTS = {"soft": 5.0, "mlm": 2.0, "cosine": 1.0}
-BAG_WEIGHT = 0.5
 
 
 def masked_lm(model: torch.nn.Module, batch: MaskedBatch) -> tuple[torch.Tensor, dict[str, float]]:
@@ -20,33 +19,11 @@ def masked_lm(model: torch.nn.Module, batch: MaskedBatch) -> tuple[torch.Tensor,
     return loss, {"mlm": loss.item()}
 
 
-def first_positions(batch: MaskedBatch) -> torch.Tensor:
-    """Where each row's ``[CLS]`` stands in the flattened batch, shape (batch,)."""
-    rows, length = batch.input_ids.shape
-    return torch.arange(rows, device=batch.input_ids.device) * length
-
-
-def masked_lm_and_bag(model: torch.nn.Module, batch: MaskedBatch) -> tuple[torch.Tensor, dict[str, float]]:
-    """The masked-LM loss plus ``BAG_WEIGHT`` times the bag-of-words loss: which tokens stand in the row, from ``[CLS]`` alone.
-
-    A masked LM never asks anything of ``[CLS]``, on which a classifier's head stands; BERT has next-sentence prediction
-    for that. Bag-of-words prediction (Ma et al. 2024, arXiv 2401.11248) is the cross-entropy of the row's tokens, hidden
-    ones too and in any order, under the one distribution that the masked-LM head gives at ``[CLS]``.
-    """
-    positions = torch.cat([batch.positions, first_positions(batch)])
-    _, logits = hidden_and_logits(model, batch.input_ids, positions)
-    chosen = len(batch.positions)
-    mlm = F.cross_entropy(logits[:chosen].float(), batch.labels)
-    tokens = batch.input_ids.flatten().scatter(0, batch.positions, batch.labels).view_as(batch.input_ids)[:, 1:-1]
-    bag = -F.log_softmax(logits[chosen:].float(), -1).gather(1, tokens).mean()
-    return mlm + BAG_WEIGHT * bag, {"mlm": mlm.item(), "bag": bag.item()}
-
-
 class Distillation:
     """``5 * soft + 2 * mlm + 1 * cosine`` (weights of the released single-GPU recipe), teacher frozen.
 
-    soft: KL(teacher / T, student / T) * T**2, over the chosen positions and ``[CLS]``; mlm: as ``masked_lm``; cosine: one
-    minus the cosine of the last hidden states, over all tokens. The factor T**2 keeps the soft gradients' size independent of T
+    soft: KL(teacher / T, student / T) * T**2, over the chosen positions; mlm: as ``masked_lm``; cosine: one minus the
+    cosine of the last hidden states, over all tokens. The factor T**2 keeps the soft gradients' size independent of T
     (Hinton et al. 2015). A weight of 0 leaves that loss out, for the ablation.
     """
 
@@ -54,15 +31,14 @@ class Distillation:
         self.teacher, self.weights, self.temperature = teacher.eval().requires_grad_(False), weights, temperature
 
     def __call__(self, model: torch.nn.Module, batch: MaskedBatch) -> tuple[torch.Tensor, dict[str, float]]:
-        positions = torch.cat([batch.positions, first_positions(batch)])
-        hidden, logits = hidden_and_logits(model, batch.input_ids, positions)
+        hidden, logits = hidden_and_logits(model, batch.input_ids, batch.positions)
         with torch.no_grad():
-            teacher_hidden, teacher_logits = hidden_and_logits(self.teacher, batch.input_ids, positions)
+            teacher_hidden, teacher_logits = hidden_and_logits(self.teacher, batch.input_ids, batch.positions)
         t = self.temperature
         parts = {
             "soft": F.kl_div(F.log_softmax(logits.float() / t, -1), F.log_softmax(teacher_logits.float() / t, -1),
                              reduction="batchmean", log_target=True) * t**2,
-            "mlm": F.cross_entropy(logits[: len(batch.labels)].float(), batch.labels),
+            "mlm": F.cross_entropy(logits.float(), batch.labels),
             "cosine": 1 - F.cosine_similarity(hidden.float(), teacher_hidden.float(), dim=-1).mean(),
         }
         loss = sum(self.weights[name] * part for name, part in parts.items())

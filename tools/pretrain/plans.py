@@ -33,12 +33,12 @@ PLANS = {
                          Stage(12, 512, 4, 600_000, 1e-4, warmup=30)),
                 student=(Stage(6, 128, 16, 5 * M, 4e-4), Stage(6, 512, 4, 600_000, 1e-4, warmup=30)),
                 ablation=Stage(6, 128, 16, 500_000, 4e-4, warmup=30)),
-    # Goes on from a student that is there already (`--start data/models/mini-distilbert`): six layers read on, twice as fast
-    # as twelve, then grow. About an hour and a half on two cores.
-    "more": Plan(teacher=(Stage(6, 128, 16, 5 * M, 4e-4, warmup=100, decay=0.8),
+    # Goes on from a student that is there already (`--start` and its folder): six layers read on, twice as fast as twelve,
+    # then grow. Hours on two cores; not run to its end yet.
+    "more": Plan(teacher=(Stage(6, 128, 16, 40 * M, 4e-4, warmup=200, decay=0.8),
                           Stage(12, 128, 16, 4 * M, 3e-4, warmup=100, interleave=True),
-                          Stage(12, 512, 4, 500_000, 1e-4, warmup=30)),
-                 student=(Stage(6, 128, 16, 4 * M, 4e-4), Stage(6, 512, 4, 500_000, 1e-4, warmup=30)),
+                          Stage(12, 512, 4, 600_000, 1e-4, warmup=30)),
+                 student=(Stage(6, 128, 16, 5 * M, 4e-4), Stage(6, 512, 4, 600_000, 1e-4, warmup=30)),
                  ablation=Stage(6, 128, 16, 500_000, 4e-4, warmup=30)),
     # A billion tokens: half an hour on a current data-centre GPU.
     "gpu": Plan(teacher=(Stage(3, 128, 256, 60 * M, 1e-3, decay=0.0), Stage(6, 128, 256, 120 * M, 1e-3, decay=0.0),
