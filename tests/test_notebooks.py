@@ -71,7 +71,7 @@ def test_the_last_cell_states_the_result(lesson):
 @each_lesson
 def test_minutes_and_memory_stay_inside_the_budget(lesson):
     m = measured()[lesson.number]["mini"]
-    limit = 3 if m["machine"].endswith("bf16") else 6  # minutes on two cores, with and without fast bf16
+    limit = 3 if m["machine"].endswith("bf16") else 8  # minutes on two cores, with and without fast bf16
     assert m["minutes"] < limit and m["memory_gib"] < 3, f"lesson {lesson.number}: {m['minutes']} min, {m['memory_gib']} GiB"
 
 

@@ -102,7 +102,7 @@ assert all(p.argmax() == softened[1].argmax() for p in softened.values())
 #
 # The student's softened answer is $q$, the teacher's is $p$. The soft loss is the [KL divergence](glossary.md#kl-divergence) from one to the other,
 # and its gradient with respect to a student's logit $z_i$ is $(q_i - p_i)/T$. Softening also brings $q$ and $p$ together: for a large T their difference shrinks by another factor T.
-# So the gradient falls like 1/T² (Hinton et al. 2015). Multiply by T², and changing T no longer changes the weight of this loss against the others.
+# So the gradient falls like 1/T² (Hinton et al. 2015). Multiply by T², and for large T changing it no longer changes the weight of this loss against the others.
 #
 # Is that so for real logits? Measure it. First you need a student and some text.
 #
@@ -205,7 +205,7 @@ assert 4 < drop < 40 and kept < 2.5, "for large T the gradient falls about like 
 
 # %% [markdown]
 # From T = 8 to T = 32 the factor expected is 16. At small T the rule is not exact: there a few likely words make up the gradient, at large T thousands of words share it.
-# T² is right in the limit, and roughly right below it. The other two losses have no temperature; without T² a higher one would silence the teacher.
+# T² is right in the limit, for large T. At the small T that people use it isn't exact: below T = 8 even the corrected gradient falls (read the upper line). So after changing T, look at the weights of the losses again. The other two losses have no temperature; without T² a higher one would silence the teacher.
 #
 # ## 3. The three losses
 #
@@ -283,7 +283,7 @@ def three_losses(output, answers, batch, T=2.0):
 # ### Exercise 2.1 Which loss forgot the temperature? ●●○ 8 minutes
 #
 # A common mistake divides by T in only one of the two softmaxes. The loss still falls in training; nothing warns you. Write a test for it: `softens_both(loss)` gets a function
-# `loss(student_logits, teacher_logits, T)` and returns `True` only if it softens both sides alike. Whether the loss multiplies by T² is none of your test's business.
+# `loss(student_logits, teacher_logits, T)` and returns `False` if T is missing on one side only. (A loss that forgets T on *both* sides may pass; how would you catch that one?) Whether the loss multiplies by T² is none of your test's business.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e2_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def softens_both(loss):
@@ -516,14 +516,14 @@ for name, result in at_start.items():
 figure, ax = plots.new_figure(height=3)
 plots.bars(ax, list(at_start), [r["mlm"] for r in at_start.values()])
 copied, random_start = at_start["every second layer"]["mlm"], at_start["random weights"]["mlm"]
-ax.set(xlabel="masked-LM loss on held-out reviews, in nats", title=f"Copied layers start at {copied:.1f} nats, random ones at {random_start:.1f}")
+ax.set(xlabel="masked-LM loss on held-out reviews, in nats", title=f"Every second layer starts at {copied:.1f} nats, random weights at {random_start:.1f}")
 plots.show(figure, "Bars of the held-out masked-LM loss before training: " + ", ".join(f"{n} {r['mlm']:.2f}" for n, r in at_start.items()) + ".")
 assert at_start["the teacher"]["mlm"] < copied < random_start and abs(random_start - math.log(teacher.config.vocab_size)) < 0.6
 del starts
 
 # %% [markdown]
 # Random weights know nothing: their loss is about ln of the vocabulary's size, that of guessing. Among the copies it matters which six layers you take. Every second one need not win this first look, against the first six for
-# instance: a start is not an end, and the paper compares its choice with random weights only.
+# instance: a start is not an end, and the paper compares its choice with random weights only. On so few gaps the finished student may even stand ahead of its teacher; that is no sign that it is the better model.
 #
 # Don't expect the same head start of every pair. `mini-bert` was grown: a six-layer model was trained first and each of its layers doubled in its place, so neighbouring layers are much alike, and one out of
 # two is nearly enough (its [card](https://github.com/{{repository}}/blob/{{branch}}/data/models/mini-bert/README.md) says how). The published BERT was not made that way.
@@ -563,7 +563,7 @@ assert list(spread(24, 12)) == [0, 2, 4, 6, 8, 10, 13, 15, 17, 19, 21, 23] and l
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 5. Distil for a minute
+# ## 5. Distil, live
 #
 # Everything is there: a teacher, a student cut out of it, three losses, text. The loop is plain PyTorch: [AdamW](glossary.md#adamw), a [warm-up](glossary.md#warm-up), a falling rate, and
 # [clipping](glossary.md#gradient-clipping). Sizes and rate depend on the profile. Every few steps the student takes the held-out exam.
@@ -641,7 +641,7 @@ plots.show(figure, "Three curves of held-out loss over the training steps, with 
 # %% [markdown]
 # The grey lines jump because each batch has other gaps; judge by the dots, which face the same gaps each time.
 #
-# Two things are mixed in the middle picture. The student recovers what the cut took from it, *and* it reads film reviews of a kind that the teacher may never have seen, with the true words as labels. That can take it below the teacher's own
+# Two things are mixed in the middle picture. The student recovers what the cut took from it, *and* it reads film reviews that the teacher hasn't read, with the true words as labels. That can take it below the teacher's own
 # masked-LM loss. The soft loss on the left says how close it comes to the teacher.
 #
 # Look at `same` too. The masked-LM loss pulls towards the word that stood there, also where the teacher would say another. So the two first choices can part while the soft loss falls.
@@ -694,7 +694,7 @@ table(["", "held-out masked-LM loss, three seeds", "the teacher's first choice",
 # %%
 change = {name: np.subtract(scores[name]["mlm"], scores["whole recipe"]["mlm"])
           for name in VARIANTS if name != "whole recipe"}
-noise = np.ptp(scores["whole recipe"]["mlm"])  # how far runs of one recipe lie apart
+noise = np.ptp(scores["whole recipe"]["mlm"])  # how far whole runs lie apart; pairs lie closer
 missed = [name.removeprefix("no ") for name, values in change.items() if name != "random start" and (values > noise).all()]
 
 # %%
@@ -702,19 +702,19 @@ figure, (left, right) = plots.new_figure(columns=2, width=10.5, height=3.2)
 plots.bars(left, list(change), [v.mean() for v in change.values()], fmt="{:+.2f}")
 for y, name in enumerate(list(change)[:3]):
     right.plot(change[name], [y] * SEEDS, "o", color=plots.COLOURS[0], markersize=7, fillstyle="none")
-right.axvspan(-noise, noise, color="#dddddd")
+right.axvline(0, color="black", linewidth=1)
 right.set_yticks(range(3), list(change)[:3])
 right.set_ylim(2.5, -0.5)
 left.set(title=f"A random start costs most:\n{change['random start'].mean():+.1f} nats on average", xlabel="rise of the held-out loss, in nats")
-right.set(title=f"Missed by more than seeds differ (grey):\n{', '.join(missed) or 'none of the losses'}", xlabel="the same on a finer scale, one dot per seed")
-plots.show(figure, "Left: mean rise of the held-out loss against the whole recipe: " + ", ".join(f"{n} {v.mean():+.2f}" for n, v in change.items()) + f". Right: the first three again, one dot per seed, with a grey band of {noise:.3f} nats for the spread of the whole recipe.")
+right.set(title=f"Missed in every seed, by over {noise:.2f} nats:\n{', '.join(missed) or 'none of the losses'}", xlabel="the same on a finer scale, one dot per seed, same batches")
+plots.show(figure, "Left: mean rise of the held-out loss against the whole recipe: " + ", ".join(f"{n} {v.mean():+.2f}" for n, v in change.items()) + ". Right: the first three again, one dot per seed; a line marks 0.")
 assert min(scores["random start"]["mlm"]) > max(max(s["mlm"]) for n, s in scores.items() if n != "random start")
 
 # %% [markdown]
 # What you may conclude: the start is worth more than any of the losses, in every seed, as in the paper. So few steps can't teach six random layers to read.
 #
-# What you may not conclude: an order among the three losses. Dots inside the grey band say nothing: runs of one and the same recipe differ as much from seed to seed. The yardstick favours one of them, too: held-out masked-LM loss is what the masked-LM loss trains for. The
-# column "the teacher's first choice" may order them differently: without the masked LM nothing pulls the student away from its teacher. The paper's differences come from 90 hours on 8 GPUs (quoted, section 3), not from a few seconds.
+# Among the three losses, compare the dots of a seed: its five students read the same batches, so each dot is a difference in pairs. An order that is the same in every seed is an order *on this yardstick*: held-out masked-LM loss is what the masked-LM loss trains for. The
+# column "the teacher's first choice" may order them the other way: without the masked LM nothing pulls the student away from its teacher. So you may not conclude which loss matters; that depends on what you measure. The paper's differences come from 90 hours on 8 GPUs (quoted, section 3), not from a few seconds.
 #
 # ## 7. Distil again, at fine-tuning time
 #
@@ -833,7 +833,7 @@ ax.scatter(plain, range(SEEDS), s=55, marker="o", color=plots.COLOURS[0], label=
 ax.scatter(taught, range(SEEDS), s=55, marker="s", color=plots.COLOURS[1], edgecolor="black", label="taught", zorder=2)
 ax.axvline(teacher_score, color="black", linestyle="--", label="its teacher")
 ax.set(ylim=(SEEDS - 0.5, -0.5), xlabel="average precision on the test messages",
-       title=f"Taught is better than plain in {wins} of {SEEDS} seeds, by {np.mean(np.subtract(taught, plain)):+.3f} on average")
+       title=f"Taught minus plain: {np.mean(np.subtract(taught, plain)):+.3f} on average; better in {wins} of {SEEDS} seeds")
 ax.set_yticks(range(SEEDS), [f"seed {s}" for s in range(SEEDS)])
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plots.show(figure, f"For each of {SEEDS} seeds the plain and the taught student's average precision, joined by a line: plain {', '.join(f'{s:.3f}' for s in plain)}; taught {', '.join(f'{s:.3f}' for s in taught)}; a dashed line at the teacher's {teacher_score:.3f}.")
@@ -841,7 +841,7 @@ plots.show(figure, f"For each of {SEEDS} seeds the plain and the taught student'
 # %% [markdown]
 # Read the gap between the seeds before the gap between the methods. Of two equal methods, one wins all three seeds in a quarter of all cases (twice 1/2³), so three seeds can show a large effect and nothing else.
 #
-# Ask also what the teacher *could* teach. If the dashed line isn't to the right of the dots, its answers are no better than the student's own. Then distillation has little to give. It pays where the teacher is much better, or where you have many
+# Ask also what the teacher *could* teach. It was trained once, on the same messages, so on them it says little that the labels don't. Where the dashed line isn't to the right of the dots, its answers are no better than the student's own; and even where it is, so small an experiment may show no gain. Distillation pays where the teacher is much better, or where you have many
 # *unlabelled* texts: the teacher can label those too.
 #
 # ## 8. The pair, measured: how much smaller, how much faster?
@@ -907,7 +907,7 @@ plots.show(figure, "Bars of the student's speed-up against the teacher for three
 assert min(speed_up.values()) > 1.1
 
 # %% [markdown]
-# Layers are nearly all the work of a bare forward pass, so half of them take about half the time. The paper timed a whole program.
+# Layers are nearly all the work of a bare forward pass, so half of them take about half the time. The paper timed a full pass over a data set; what else that time holds, it doesn't say.
 #
 # > **Quoted:** one pass over STS-B's development set on a Xeon CPU, batch 1: BERT 668 s, DistilBERT 410 s (paper, table 3). That is 1.63 times the speed, advertised as "60 % faster"; the *time* is 39 % less.
 
@@ -965,7 +965,7 @@ plots.show(figure, "Dots of DistilBERT's share of BERT's score by task, smallest
 assert round(by_task["RTE"], 3) == 0.864 and round(by_task["CoLA"], 3) == 0.911
 
 # %% [markdown]
-# * RTE (does one sentence follow from another?) keeps 86.4 %, CoLA (is this a grammatical sentence?) 91.1 %. Where small shades of meaning count, six layers lose more.
+# * RTE (does one sentence follow from another?) keeps 86.4 %, CoLA (is this a grammatical sentence?) 91.1 %. The table says where the student loses, not why.
 # * On WNLI the student *beats* the teacher. Its 56.3 is 40 right of 71, the score of always giving the more frequent answer, and BERT is below that. A task that neither model has learned lifts the mean; without it the share is 96.2 %.
 #
 # > **Quoted:** the number has a history. In August 2019 the README said "over 95 %" (first weights); in September, with new weights, "99 %"; in January 2020 a mistake in the evaluation was found, and it became 97 % (the README's change log).
@@ -1022,7 +1022,7 @@ assert abs(extra_errors(92.7, 91.3) - 1.4 / 7.3) < 1e-9
 #
 # 1. A soft target says how wrong each wrong word is; T makes that audible, T² keeps its weight in the sum.
 # 2. Three losses, the teacher's softened answers, the true words, the direction of the last hidden states: under 30 lines.
-# 3. Copying the teacher's layers is worth more than any single loss.
+# 3. Starting from the teacher's weights (embeddings, layers, head) was worth more than any single loss: in the paper's ablation, and in our far shorter one.
 # 4. Half the layers means about half the time of a bare forward pass, but 40 % less size: the embeddings stay.
 # 5. 97 % is a ratio of two means over nine unequal tasks. Ask for your task's number, and for the errors.
 #

@@ -126,7 +126,7 @@ verdict = "the end says more" if low > 0 else "the beginning says more" if high 
 print(f"last minus first: {100 * (end.mean() - start.mean()):+.1f} points, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}: {verdict}")
 
 # %% [markdown]
-# An interval on one side of 0 means that the side you cut matters for these texts. Ask your own.
+# The [interval](glossary.md#bootstrap) says how far the difference could shift with other validation texts. On one side of 0: the side you cut matters for these texts. With 0 inside: these rows can't decide it. Ask your own.
 #
 # > Quoted: for long documents, keeping the first 128 and the last 382 tokens did better than either end alone (Sun et al. 2019, arXiv 1905.05583).
 
@@ -181,7 +181,7 @@ assert wasted["fixed"] >= wasted["of 1,000"] >= wasted["of the batch"] > wasted[
 assert wasted["of the batch"] - wasted["grouped by length"] > wasted["of 1,000"] - wasted["of the batch"]
 
 # %% [markdown]
-# Those shares are counted over all training rows. Does the clock agree? Time forward and backward passes on real batches: for each habit two batches of 16 texts, one from the narrower half and one from the wider. They give cells per second; with the cells of all batches, that makes reviews per second.
+# Those shares are counted over all training rows. Does the clock agree? Training does two things with a batch: a [forward pass](glossary.md#forward-pass) computes the answers and the [loss](glossary.md#loss), a backward pass computes in which direction each weight should move, the [gradient](glossary.md#gradient) of section 6. Time both on real batches: for each habit two batches of 16 texts, one from the narrower half and one from the wider. They give cells per second; with the cells of all batches, that makes reviews per second.
 
 # %%
 from transformers import AutoModelForSequenceClassification, set_seed, utils
@@ -235,26 +235,26 @@ assert faster > 1, "less padding must be faster"
 # %%
 figure, (left, right) = plots.new_figure(columns=2, width=10, height=2.6)
 plots.bars(left, list(wasted), [100 * share for share in wasted.values()], fmt="{:.0f} %")
-plots.bars(right, list(speed), list(speed.values()), fmt="{:.0f}")
+plots.bars(right, list(speed), list(speed.values()), fmt="{:.1f}")
 right.set_yticks([])
-left.set(title=f"Fixed length: {wasted['fixed']:.0%} is padding", xlabel="padding, share of all cells")
-right.set(title=f"Grouped trains {faster:.1f} times as fast", xlabel="reviews per second, forward and backward")
+left.set(title=f"Fixed length of 512:\n{wasted['fixed']:.0%} is padding", xlabel="padding, share of all cells")
+right.set(title=f"Grouped: {faster:.1f} times the speed of 512,\n{speed['grouped by length'] / speed['of the batch']:.1f} times that of the batch", xlabel="reviews per second, forward and backward")
 plots.show(figure, "Bars for four habits of padding. Share of padding: " + ", ".join(f"{n} {s:.0%}" for n, s in wasted.items()) + ". Reviews per second: " + ", ".join(f"{n} {s:.0f}" for n, s in speed.items()) + ".")
 
 # %% [markdown]
-# "Of 1,000" saves only what the longest of 1,000 texts leaves free. On IMDb that is nothing, because there one in 1,000 is always longer than 512. `padding=True` in `map` looks dynamic and isn't.
+# "Of 1,000" saves only what the longest of 1,000 texts leaves free. Where nearly every 1,000 texts hold one longer than 512, as the log below suggests for IMDb, that is nothing. `padding=True` in `map` looks dynamic and isn't.
 #
-# Dynamic padding alone helps less than its fame: among 16 random texts there is a long one too. The larger gain comes from grouping.
+# Against a fixed 512 every other habit is a gain, the larger the shorter your texts; with a smaller limit the first bar shrinks. Against padding in `map`, dynamic padding alone gains little *on these reviews*: among 16 random texts there is a long one too. There most comes from grouping. Its price: batches are no longer random. Where length goes with the label, a batch leans to one class (section 8).
 #
-# A widely read article trained on IMDb in that way, three epochs of 25,000 reviews. Its own log gives it away.
+# One widely read article padded IMDb inside `map`, in a training of three epochs of 25,000 reviews. Its own log gives it away.
 #
 # > Quoted: `total_flos` 9,935,054,899,200,000 (training log in GeeksforGeeks, *DistilBERT in Natural Language Processing*, 24 March 2025).
 #
-# The library counts 6 operations per token and parameter, the embeddings left out. So how many tokens had each review?
+# The library counts 6 operations per token and parameter, the embeddings left out. The published classifier has 66,955,010 parameters; without its tables of token and position embeddings, (30,522 + 512) × 768, there remain 43,120,898. So how many tokens had each review?
 
 # %%
 quoted_total_flos = 9_935_054_899_200_000
-parameters_without_embeddings, reviews_seen = 43_120_898, 3 * 25_000
+parameters_without_embeddings, reviews_seen = 66_955_010 - (30_522 + 512) * 768, 3 * 25_000
 tokens_each = quoted_total_flos / (6 * parameters_without_embeddings * reviews_seen)
 print(f"{tokens_each} tokens, for every single review")
 assert tokens_each == 512
@@ -414,7 +414,7 @@ assert max(s.max() for (name, _), s in moved.items() if name == "with mask") < 1
 assert moved["without", 160].max() > 100 * moved["with mask", 160].max()
 
 # %% [markdown]
-# With the mask the change is rounding: sums over a wider tensor run in another order. Without it, a text's answer depends on the longest text that happens to share its batch.
+# With the mask the change is rounding: sums over a wider tensor run in another order. Without it, a text's answer depends on the longest text that happens to share its batch. How many predictions turn over depends on how sure the model is; after so few steps it isn't.
 
 # %%
 figure, ax = plots.new_figure(height=3.4)
@@ -431,7 +431,8 @@ plots.show(figure, f"Mean change of the spam probability against the width of th
 # ### Exercise 3.2 A mean with a mistake ●●○ 8 minutes
 #
 # The mask protects the model's attention. It doesn't protect what *you* compute afterwards. A colleague makes one vector per text, the mean of its tokens' vectors
-# ([mean pooling](glossary.md#mean-pooling)), and gets other vectors in other batches. Mend it: `hidden` has the shape (rows, length, width), `mask` (rows, length).
+# ([mean pooling](glossary.md#mean-pooling)), and gets other vectors in other batches. Mend it: `hidden` has the shape (rows, length, width), `mask` (rows, length); it is 1 on tokens and 0 on padding.
+# Tensors are indexed like NumPy arrays: `mask[:, :, None]` has the shape (rows, length, 1).
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e3_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def mean_vector(hidden, mask):
@@ -555,7 +556,7 @@ right.set(ylabel="MB", title=f"Each text keeps {memory[largest] / largest / 1e6:
 plots.show(figure, f"Left: texts per second against batch size, {rate[1]:.0f} at 1 and {rate[largest]:.0f} at {largest}; a line at {enough}. Right: activations on a straight line of slope 1, {memory[1] / 1e6:.1f} MB at 1 and {memory[largest] / 1e6:.0f} MB at {largest}, beside the constant {fixed_cost / 1e6:.0f} MB of weights and optimiser.")
 
 # %% [markdown]
-# Straight on two logarithmic axes, slope 1: activations grow in proportion. Small batches waste the cost that each step pays anyway: the optimiser touches every weight once per step, be the batch small or large. A GPU has thousands of cores to fill, so its curve flattens much later than a CPU's. Where the curve is flat, a larger batch
+# Straight on two logarithmic axes, slope 1: activations grow in proportion. Small batches waste the cost that each step pays anyway: the optimiser touches every weight once per step, be the batch small or large. A GPU has thousands of cores to fill, so expect its curve to flatten later. Where the curve is flat, a larger batch
 # buys no time; memory goes on growing.
 
 # %% [markdown]
@@ -583,7 +584,7 @@ variance = squares - full.square().sum().item()
 print(f"{full.numel():,} weights; squared length of the full gradient {full.square().sum():.2f}, variance of single rows {variance:.2f}")
 
 # %% [markdown]
-# Here *variance* is the mean squared distance from the full gradient, added up over the weights. A batch's gradient is the mean of its rows' gradients; check it, because the rest of the lesson builds on it.
+# Here *variance* is the mean squared distance of the single rows' gradients from the full gradient, added up over the weights. The code takes a shortcut: it equals the mean of the squared lengths minus the squared length of the mean, so no row's gradient has to be kept. A batch's gradient is the mean of its rows' gradients; check it, because the rest of the lesson builds on it.
 
 # %%
 mean_of_rows, of_batch = sum(gradient([row]) for row in pool[:8]) / 8, gradient(pool[:8])
@@ -613,18 +614,21 @@ assert -1.3 < slope < -0.7
 signal = full.square().sum().item()
 figure, ax = plots.new_figure()
 plots.curve(ax, batch_sizes, noise, "measured on real batches", 0, linestyle="none", markersize=8)
-plots.curve(ax, batch_sizes, variance / batch_sizes, "predicted: variance of one row / B", 2, marker="", linestyle="-", linewidth=1)
+longer = np.append(batch_sizes, [64, 128, 256])
+plots.curve(ax, longer, variance / longer, "predicted: variance of one row / B", 2, marker="", linestyle="-", linewidth=1)
 ax.axhline(signal, color="gray", linestyle=":", label="squared length of the full gradient")
 ax.set_xscale("log", base=2)
 ax.set_yscale("log")
-ax.set_xticks(batch_sizes, [str(b) for b in batch_sizes])
+ax.set_xticks(longer, [str(b) for b in longer])
 ax.minorticks_off()
 ax.set(xlabel="rows per batch", ylabel="variance of the gradient", title=f"The noise falls as 1/B: measured slope {slope:.2f}")
 ax.legend(loc="upper right")
 plots.show(figure, f"Variance of the gradient against batch size on logarithmic axes. The measured points follow the line of 1/B from {noise[0]:.1f} at 1 row to {noise[-1]:.2f} at 32; slope {slope:.2f}.")
 
 # %% [markdown]
-# The [gradient noise scale](glossary.md#gradient-noise-scale) is where noise equals signal, the crossing of the two lines. A batch far above it is mostly repetition.
+# The [gradient noise scale](glossary.md#gradient-noise-scale) is where noise equals signal: the place where the falling line meets the dotted one. Beyond it a larger batch brings little. It is no setting to copy: it was measured at the start of training, on the last block and the head.
+#
+# > Quoted: the noise scale grows as the loss falls (McCandlish et al. 2018, abstract).
 
 # %%
 print(f"noise equals signal at a batch of about {variance / signal:.0f} rows")
@@ -757,7 +761,7 @@ assert 0.8 < ratio["adamw_torch"] < 1.25
 assert not default_is_wrong or 6 < ratio["sgd"] < 10
 
 # %% [markdown]
-# Plain gradient descent (SGD) moves as much too far as the gradient is too long. [AdamW](glossary.md#adamw) divides the gradient by its own running size, so the factor cancels. That is why nobody notices: training looks fine, while the logged loss can't be compared with the validation
+# Plain gradient descent (SGD) moves as much too far as the gradient is too long. [AdamW](glossary.md#adamw) divides the gradient by its own running size, so the factor cancels here, in the first step, and later too as long as it stays the same. The training then looks fine, which makes the fault easy to overlook, while the logged loss can't be compared with the validation
 # loss, and [gradient clipping](glossary.md#gradient-clipping) at 1.0 bites at a fraction of the length you set.
 #
 # One subtlety remains when it is mended. A mean of means is the mean of all only if the parts are equally large. Where the last batch of an epoch has 4 rows and its neighbour 16, each of the 4 counts four times as much. Padding makes no such difference here: the loss is one number per *text*. In language
@@ -846,12 +850,12 @@ for number, (name, run, watch) in enumerate([("random", random_run, watch_random
 right.axhline(50, color="gray", linestyle=":")
 right.text(24, 53, "truth", ha="right", fontsize=9)
 left.set(xlabel="step", ylabel="training loss", title=f"Sorted, the loss leaps by {leap['sorted']:.1f}")
-right.set(xlabel="step", ylabel="per cent called spam", ylim=(-4, 104), title=f"Right on average: random {np.mean(watch_random.right):.0%}, sorted {np.mean(watch_sorted.right):.0%}")
+right.set(xlabel="step", ylabel="per cent called spam", ylim=(-4, 104), title=f"One answer for nearly all, second half:\nsorted {one_sided['sorted']:.0%} of looks, random {one_sided['random']:.0%}")
 left.legend()
 plots.show(figure, f"Left: training loss of 24 steps; the sorted run falls smoothly and leaps by {leap['sorted']:.1f} where the class changes, the random run leaps by {leap['random']:.1f} at most. Right: share of held-out messages called spam; in the second half the sorted run is at an edge in {one_sided['sorted']:.0%} of the looks, the random one in {one_sided['random']:.0%}.")
 
 # %% [markdown]
-# Look at the first six steps: the sorted run has the *better-looking* training loss. It learns to give one answer to everything, which is right until the class changes. Only held-out texts show it. The default sampler is random; the error creeps in with `select(range(n))`, `shuffle=False` or
+# 192 rows in batches of 16 are 12 steps per pass: sorted, six of ham, then six of spam, and the same again. By the sixth step the sorted run has the *better-looking* training loss. It learns to give one answer to everything, which is right until the class changes; until that leap only held-out texts show it. The random run may start with one answer for all, too: compare the second half. It is one run of each. The default sampler is random; the error creeps in with `select(range(n))`, `shuffle=False` or
 # an iterator over sorted files.
 #
 # Sorting is fine where nothing is learned. For prediction, sort by length to save padding, and put the answers back.
@@ -982,11 +986,11 @@ assert rates[0] == 0 and rates[1] > 0
 # | what you see | what it means | cure |
 # |---|---|---|
 # | `Unable to create tensor … activate truncation and/or padding` or `expected sequence of length 4 at dim 1 (got 5)` | rows of different lengths met in one batch | pass `processing_class=tokenizer` or a collator |
-# | training on IMDb is several times slower than others report | every text is padded to 512 | take `padding` out of `map` |
+# | training is much slower than the same recipe elsewhere, and `total_flos` fits 512 tokens per text | every text is padded to 512 | take `padding` out of `map` |
 # | `padding="max_length"` pads nothing | the tokenizer knows no maximum | `max_length=…` |
 # | a text gets another answer in another batch | the mask is missing, or you averaged over padding | pass `attention_mask`; see exercise 3.2 |
 # | the training loss is 4 times the validation loss with accumulation 4 | section 7 | `model.accepts_loss_kwargs = False` |
-# | `CUDA out of memory` in training | activations of a large batch | halve the batch, double `gradient_accumulation_steps`; or shorten the texts |
+# | `CUDA out of memory` in training | activations of a large batch | halve the batch, double `gradient_accumulation_steps` and set `model.accepts_loss_kwargs = False`; or shorten the texts |
 # | a smooth loss that leaps, one class predicted | sorted rows | `shuffle(seed=…)` before `select` |
 # | `loss` is `None` in your own loop | the column is called `label` | `labels`, or let `DataCollatorWithPadding` rename it |
 #
@@ -1002,4 +1006,4 @@ assert rates[0] == 0 and rates[1] > 0
 from course_utils.exercises import progress
 
 progress("{{lesson}}")  # what you have solved, kept on this machine
-lab.finish(f"{wasted['fixed']:.0%} padding at a fixed length, {wasted['grouped by length']:.0%} grouped by length, {faster:.1f} times as fast; gradient noise falls with slope {slope:.2f}")
+lab.finish(f"{wasted['fixed']:.0%} padding at a fixed length, {wasted['grouped by length']:.0%} grouped by length, {faster:.1f} times as fast as padding to 512; gradient noise falls with slope {slope:.2f}")

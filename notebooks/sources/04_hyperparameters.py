@@ -45,10 +45,10 @@ lab = start_lab("{{lesson}}", profile)
 # %% [markdown]
 # ## 1. A task small enough to train a hundred times
 #
-# A [hyperparameter](glossary.md#hyperparameter) is a setting that training doesn't learn: you choose it. To compare settings you need many runs, so one run must take a second or two.
+# A [hyperparameter](glossary.md#hyperparameter) is a setting that training doesn't learn: you choose it. To compare settings you need many runs, so one run must take seconds, not minutes.
 # We take the task `messages`, few rows, short texts, one epoch.
 #
-# The original classes are uneven (about 13 % spam), and accuracy would flatter a lazy model. So we draw as many ham as spam: **half the rows are spam, and guessing is right
+# The original classes are uneven (10 to 17 % spam; the next cell checks it), and accuracy would flatter a lazy model. So we draw as many ham as spam: **half the rows are spam, and guessing is right
 # half the time.** We also leave out the wanted notices of firms, which look like spam (lesson 06 is about them): a short run has to have something it can learn.
 #
 # Comparing needs many *validation* rows, more than training does. So train and validation go into one pool, and we cut it anew. The test split stays out of it, and closed until section 9.
@@ -310,11 +310,11 @@ plots.show(figure, "Training loss against learning rate on a logarithmic axis. T
 
 # %% [markdown]
 # Don't take the rate at the lowest point. The loss there is low thanks to all the smaller rates before it, and the edge is near. A common rule takes a tenth of that rate, or the place where the curve
-# falls most steeply. The test narrows four powers of ten to a band; it doesn't find the best rate.
+# falls most steeply. The test narrows four powers of ten to a rough band; it doesn't find the best rate.
 #
 # ### Exercise 4.1 Read a range test ●●○ 8 minutes
 #
-# Write `rate_to_try(rates, losses)`: a tenth of the rate with the lowest smoothed loss. Two traps. After the break a loss can be `nan`. And where the lowest loss stands at the *last* rate, the test
+# Write `rate_to_try(rates, losses)`; the `losses` are already smoothed. Return a tenth of the rate where they are lowest. Two traps. After the break a loss can be `nan`. And where the lowest loss stands at the *last* rate, the test
 # never reached the edge: raise a `ValueError`.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e4_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -365,12 +365,12 @@ assert math.isclose(rate_to_try([1e-6, 1e-5, 1e-4, 1e-3], [math.nan, 0.6, 0.5, 0
 # %% [markdown]
 # ## 3. Learning rate × batch size: the map
 #
-# Now the real thing: five rates times four batch sizes, twenty trainings. Every run sees **the same number of examples**, one epoch. So a run with batches of 4 takes eight times as many steps as one with
+# Now the real thing: five rates times three batch sizes, fifteen trainings. Every run sees **the same number of examples**, one epoch. So a run with batches of 4 takes eight times as many steps as one with
 # batches of 32.
 
 # %%
 RATES = [BASE_RATE * 10 ** (k / 2) for k in range(-2, 3)]
-BATCHES = [4, 8, 16, 32]
+BATCHES = [4, 16, 32]
 grid = [[train_once(Settings(rate=rate, batch_size=batch)) for rate in RATES] for batch in BATCHES]
 scores = np.array([[run.evaluations[-1].accuracy for run in row] for row in grid])  # (batches, rates)
 print("steps per run:", {batch: len(row[0].losses) for batch, row in zip(BATCHES, grid)})
@@ -406,13 +406,15 @@ for (i, j), score in np.ndenumerate(scores):
 ax.set_xticks(range(len(RATES)), [f"{rate:.1e}" for rate in RATES])
 ax.set_yticks(range(len(BATCHES)), BATCHES)
 ax.grid(visible=False)
-ax.set(xlabel="learning rate", ylabel="batch size", title=f"{close} of {scores.size} cells lie within the noise of the best")
+ax.set(xlabel="learning rate", ylabel="batch size", title=f"{close} of {scores.size} cells lie within the rows' noise of the best")
 plots.show(figure, f"Heat map of validation accuracy in per cent, batch size by learning rate. The best, {scores.max():.1%}, is at "
            f"rate {RATES[column]:.1e} and batch size {BATCHES[row]}; {close} cells with frames lie within {100 * noise:.1f} points of "
            f"it. At the largest rate the mean is {scores[:, -1].mean():.0%}.")
 
 # %% [markdown]
-# Frames mark what lies within the noise of the best cell (solid). Read the map by columns: too small a rate learns little, too large a one leaves a model that guesses. Rate and batch size belong together: at small rates the largest batch learns least, because it takes the fewest steps.
+# Frames mark what lies within the noise of the best cell (solid). Read the map by columns: too small a rate learns little, too large a one leaves a model that guesses. Hold it against section 2: the range test spends one step at each rate and its curve is smoothed, so its *broken* line can come late, and a rate below its *start* learns too, only slowly. A tenth of the lowest point is a safe start, not the best rate.
+#
+# Rate and batch size belong together: at the smallest rate the largest batch learns least; a likely reason is that it takes the fewest steps.
 #
 # > Quoted: BERT's grid is batch 16 or 32, rates 5e-5, 3e-5, 2e-5, epochs 2 to 4 (Devlin et al. 2019, appendix A.3). It was made for the published BERT. A small model wants a larger rate; find yours with section 2.
 #
@@ -484,7 +486,9 @@ plots.show(figure, f"Ten points, one per seed, from {min(ten):.1%} to {max(ten):
            f"band shows the noise of the validation rows, {100 * seed_noise:.1f} points to either side.")
 
 # %% [markdown]
-# Two kinds of chance. The *points* differ because training is random. The grey *band* says how far the whole picture could shift with other validation rows. More seeds don't shrink the band, and more validation rows don't make training less random.
+# Two kinds of chance. The *points* differ because training is random. The grey *band* says how far the whole picture could shift with other validation rows. More seeds don't shrink the band, and more validation rows don't make training less random. (Mind the units: *sd* is one standard deviation, *noise* is 1.96 standard errors.)
+#
+# Now go back to the map. Its frames count only the luck of the rows, and each cell there is one seed, while one cell alone spreads this far. So the frames are too few: the columns can be read, single cells and the batch sizes within a column can't.
 #
 # Set it beside differences that people report.
 
@@ -501,12 +505,12 @@ figure, ax = plots.new_figure(width=9, height=3)
 plots.bars(ax, [*here, *(f"quoted: {name}" for name in quoted)], points, fmt="{:.1f}")
 for bar in ax.patches[len(here):]:
     bar.set(hatch="///", edgecolor="#444444", facecolor="white")
-ax.set(xlabel="points of accuracy", title=f"Ten equal runs here differ by {100 * spread:.1f} points")
+ax.set(xlabel="points of accuracy", title=f"Best and worst of ten equal runs here are {100 * spread:.1f} points apart")
 listed = ", ".join(f"{name} {value:.1f}" for name, value in (here | quoted).items())
 plots.show(figure, f"Bars in points of accuracy: {listed}. Quoted values are hatched.")
 
 # %% [markdown]
-# The quoted IMDb figures come from up to 25,000 test rows and far longer trainings. Still: a single run that beats another by half a point shows nothing. From here on, each setting gets
+# The bars mix ranges, an sd, a half-width and a difference: compare their order of size only. The quoted IMDb figures come from up to 25,000 test rows, where the half-width is about 0.3, and far longer trainings, so the paper's 0.64 stands clear of the noise of *rows*; how far seeds move it, one number can't say. On our rows half a point shows nothing. From here on, each setting gets
 # **three seeds**, and the picture shows each run, not the mean alone.
 #
 # > Quoted: BERT-large on RTE, 25 seeds with the usual recipe: standard deviation 7.2 points, and some runs learn nothing at all; with warm-up, bias correction and 20 epochs, 2.4 points (Mosbach et al. 2021).
@@ -591,7 +595,7 @@ assert (wrong_then & wrong_now).sum() > wrong_now.sum() / 2, "most of the last m
 
 # %% [markdown]
 # The loss got worse, and the accuracy stayed near its best. Most of the last mistakes are old ones; the model has become sure of them. That is
-# [over-confidence](glossary.md#over-confidence). If you need only the class, more epochs did little harm. If you use the probability, as in "ask a person below 80 %", they spoilt it: the average mistake now comes with more than that.
+# [over-confidence](glossary.md#over-confidence). If you need only the class, more epochs did no harm here; a dip in the middle is no verdict, because the rate is still high there and this is one seed. If you use the probability, as in "ask a person below 80 %", they spoilt it: the average mistake now comes with more than that.
 #
 # > Quoted: nine public runs of the real DistilBERT on IMDb, 20 epochs: validation loss rises from 0.21 to 0.75, while accuracy ends at 0.932, above its first epoch's 0.915 (Realgon's model cards).
 #
@@ -600,7 +604,7 @@ assert (wrong_then & wrong_now).sum() > wrong_now.sum() / 2, "most of the last m
 # %% [markdown]
 # ## 6. Warm-up: why 500 steps can be too many
 #
-# [Warm-up](glossary.md#warm-up) raises the rate from 0 to its full value during the first steps, because the new head knows nothing at first, and its large gradients would push the pretrained weights about.
+# [Warm-up](glossary.md#warm-up) raises the rate from 0 to its full value during the first steps, because at first the optimiser's running averages rest on few batches, and the new head knows nothing.
 #
 # > Quoted: a widely read tutorial recommends `warmup_steps` of 100 to 500, calls 1,000 to 2,000 texts enough, and trains with batches of 16 for 2 epochs.
 #
@@ -665,12 +669,12 @@ right.set(ylabel="validation loss", xlabel="warm-up", title=f"… and {change:+.
 plots.show(figure, f"Three seeds for each warm-up, a point each, accuracy on the left and loss on the right. {'; '.join(listed)}.")
 
 # %% [markdown]
-# Where the long warm-up ends with a higher loss, training was not finished: the rates were too small. Whether *no* warm-up hurts depends on the rate: the nearer to the edge of section 2, the more it can matter. Compare the means with the spread of the three points before you believe either.
+# Where the long warm-up ends with a higher loss, that fits a training whose rates were too small; that it also ended at its highest rate would do it too. Whether *no* warm-up hurts depends on the rate: the nearer to the edge of section 2, the more it can matter. Compare the means with the spread of the three points before you believe either.
 #
 # ### Exercise 4.4 How far does the warm-up get? ●●○ 8 minutes
 #
 # Write `share_reached(rows, batch_size, epochs, warmup_steps)`: the largest share of the learning rate that any step of the run uses. Step $k$, counted from 0, uses $k / \text{warmup}$ while it is warming up; the last,
-# smaller batch of an epoch is a step too.
+# smaller batch of an epoch is a step too. After the warm-up the rate starts at its full value and falls. With `warmup_steps=0` the first step already uses all of it.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e4_4", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def share_reached(rows, batch_size, epochs, warmup_steps):
@@ -744,7 +748,7 @@ right.set(xlabel="max_length", ylabel="seconds per run", title=f"… and {ratio:
 plots.show(figure, f"Left, accuracy of three seeds by max_length; right, seconds per run. {'; '.join(listed)}.")
 
 # %% [markdown]
-# A limit above the longest text costs nothing, if you pad per batch: nothing is cut and nothing is filled up. On long texts the limit decides most of the time, and much of the accuracy.
+# Above the longest text a higher limit changes nothing, if you pad per batch: no text is cut, and no batch gets wider. On long texts the limit largely decides how long a run takes, and much of the accuracy.
 #
 # > Quoted: public runs of the real DistilBERT on IMDb: 88.0 % at 128 tokens, 91.2 % at 256, 93.2 % at 512 (TextAttack's log; model cards of Niophy and sinensia).
 #
@@ -777,7 +781,7 @@ listed = ", ".join(f"{' '.join(n.split())} {np.mean(v):.1%} in {s:.1f} s" for n,
 plots.show(figure, f"Left, accuracy of three seeds by frozen blocks; right, seconds per run. Means: {listed}.")
 
 # %% [markdown]
-# The forward pass must still run, so freezing everything can't bring the time to zero. And note the last column: *one setting changes which value of another is right*. Whoever compares "frozen" with "not frozen" at one rate compares rates.
+# The forward pass must still run, so freezing everything can't bring the time to zero. For 3 blocks, compare the difference with the spread of the points before you believe it. And note the last column: its rate is the largest of section 3's map, where the unfrozen model only guesses. *One setting changes which value of another is right*: whoever compares "frozen" with "not frozen" at one rate compares rates.
 
 # %% [markdown]
 # ## 8. Let a program search
@@ -804,7 +808,7 @@ print(f"the first {blind} proposals don't depend on the scores")
 assert blind >= 10
 
 # %% [markdown]
-# So with ten trials the default search never looks at a score: it *is* a random search. We let it learn from the fifth trial on.
+# Ten are random. Where the number printed is larger, TPE already computed the next proposal, but came to the same one for both objectives. So with ten trials the default search never looks at a score: it *is* a random search. We let it learn from the fifth trial on.
 
 # %%
 TRIALS, BUDGET_MINUTES = 10, {"mini": 2, "cpu": 10, "gpu": 5}[lab.profile.name]
@@ -845,7 +849,7 @@ plots.show(figure, "Validation accuracy of each trial, and the best so far as a 
            f"TPE ends at {values['TPE'].max():.1%}, random search at {values['random'].max():.1%}.")
 
 # %% [markdown]
-# Compare the difference with the noise in the title. One search of ten trials each can't show that one method is better; you would have to repeat both over many seeds. What the trials *do* show is the landscape.
+# Compare the difference with the noise in the title, and look where the best trial stands: one of the first four owes nothing to TPE. One search of ten trials each can't show that one method is better; you would have to repeat both over many seeds. What the trials *do* show is the landscape.
 
 # %%
 figure, ax = plots.new_figure()
@@ -881,7 +885,7 @@ def dataset(part, rows):
 def model_init(trial=None):
     new = AutoModelForSequenceClassification.from_pretrained(
         lab.checkpoint, revision=lab.revision, use_safetensors=True, num_labels=2)
-    new.accepts_loss_kwargs = False  # lesson 05 says why
+    new.accepts_loss_kwargs = False  # lesson 03, section 7, says why
     return new
 
 
@@ -932,13 +936,13 @@ figure, ax = plots.new_figure()
 for number, name in enumerate(["on the rows that chose it", "on fresh rows"]):
     plots.curve(ax, counts, 100 * curse[:, number], name, number)
 ax.set(xlabel="trials to choose from", xticks=counts, ylabel="accuracy of the chosen one, %",
-       title=f"The best of {counts[-1]} looks {100 * optimism:.1f} points better than it is")
+       title=f"Chosen on {hits.shape[1] // 2} rows, the best of {counts[-1]} looks {100 * optimism:.1f} points too good")
 ax.legend(loc="lower right")
 plots.show(figure, "Accuracy of the chosen trial against the number of trials, on the half that chose it and on the other half. "
            f"They are {100 * (curse[0, 0] - curse[0, 1]):.1f} points apart for one trial, {100 * optimism:.1f} for {counts[-1]}.")
 
 # %% [markdown]
-# With one trial nothing is chosen, and the two agree. With more trials they part. More seeds, more settings, more epochs to pick from: every look adds to the gap. That is what a test split is for.
+# With one trial nothing is chosen, and the two agree. With more trials they part. Each half has only half of the rows, so the gap is larger than for a choice on all of them, by roughly $\sqrt{2}$. More seeds, more settings, more epochs to pick from: every look adds to the gap. That is what a test split is for.
 #
 # **The test split, once.** All choices are made: the search's winner, and the reference with which we started. Both are trained again (equal seeds give equal runs) and judged on all test rows. Ham is frequent there, so
 # each class counts half, as it did above.
@@ -985,7 +989,7 @@ ax.set(xlabel="accuracy, each class counting half; 95 % interval", title=f"The s
 plots.show(figure, "Bars with 95 % intervals: " + ", ".join(f"{name} {b[0]:.1%}" for name, b in bars.items()) + ".")
 
 # %% [markdown]
-# Report the *test* number, with its interval, and say how many trials you made. The validation number of a winner is not a result. The interval here covers the test rows only; another seed would move both bars too.
+# Don't expect to see the gap in one pair of bars: it is an average, and the test rows have luck of their own. (We broke our own rule here: one seed for each finalist. Three would be fair.) Report the *test* number, with its interval, and say how many trials you made. The validation number of a winner is not a result. The interval here covers the test rows only; another seed would move both bars too.
 #
 # ### Exercise 4.5 A colleague's report ●●● 10 minutes
 #
@@ -1036,14 +1040,14 @@ from IPython.display import Markdown, display
 
 rows = [
     ("`learning_rate`", "2e-5 to 5e-5", f"learns from {falls_at:.0e}, breaks near {breaks_at:.0e}; best in the map {RATES[column]:.0e}", "2, 3"),
-    ("`per_device_train_batch_size`", "16 or 32", f"best cell {BATCHES[row]}, but {close} of {scores.size} cells within the noise", "3"),
+    ("`per_device_train_batch_size`", "16 or 32", "no order shown: one seed per cell", "3"),
     ("`num_train_epochs`", "2 to 4", f"lowest loss after {least + 1}; accuracy at {EPOCHS} within {100 * (max(accuracy) - accuracy[-1]):.1f} points of its best", "5"),
     ("`warmup_steps`", "100 to 500", f"our run has {len(reference.losses)} steps: a share, not a number; twice the run: loss {change:+.2f}", "6"),
     ("`weight_decay`", "0.01", f"0 to 0.1: {100 * between:.1f} points, equal runs {100 * within:.1f}", "7"),
     ("`max_length`", "128 to 256", f"{LENGTHS[0]} to {LENGTHS[-1]} tokens: {100 * gain:+.0f} points, {ratio:.1f} times the time", "7"),
     ("frozen layers", "not mentioned", f"all six: {cost[2]:+.0f} points, {frozen_seconds[2] / frozen_seconds[0]:.0%} of the time", "7"),
     ("`seed`", "one", f"ten seeds: {100 * min(ten):.1f} to {100 * max(ten):.1f} %", "4"),
-    ("choice", "on the test split", f"the best of {counts[-1]} looks {100 * optimism:.1f} points too good", "9"),
+    ("choice", "on the test split", f"the best of {counts[-1]}, chosen on half the rows, looks {100 * optimism:.1f} points too good", "9"),
 ]
 table = ["| argument | quoted: the articles | held here | section |", "|---|---|---|---|", *(f"| {' | '.join(r)} |" for r in rows)]
 display(Markdown("\n".join(table)))
@@ -1051,14 +1055,14 @@ display(Markdown("\n".join(table)))
 # %% [markdown]
 # Sources of the quoted column: the tutorial with the Colab title (rates, batches, epochs, length, warm-up) and GeeksforGeeks' article of 2025 (weight decay); both evaluate on the test split after every epoch.
 #
-# If you have time for one search, search the learning rate. If you have time for two things, repeat it with three seeds.
+# First settle what you can without a search: a length that cuts few texts (section 7), and enough epochs (section 5). Compare their gains with the search's. Our reference is short and cut so that you can train it dozens of times; for a real task start from a longer one. If you then have time for one search, search the learning rate. If you have time for two things, repeat it with three seeds.
 #
 # ## What to remember
 #
-# 1. The learning rate decides; find its range with one short run, then try three values inside.
+# 1. A wrong learning rate ruins a run; find its range with one short run, then try three values inside. Cut texts and too few steps can cost as much.
 # 2. Equal runs differ. A difference smaller than that of three seeds, or than the noise of the rows, is no finding.
 # 3. Validation loss can rise while accuracy stays: over-confidence. Say which curve you mean.
-# 4. Warm-up is a share of the run, never a fixed number.
+# 4. Give the warm-up as a share of the run; a fixed number may be longer than the run.
 # 5. The best of many scores is too good. The test split tells, once.
 #
 # ## Common mistakes
