@@ -12,7 +12,7 @@
 # # What can you do with DistilBERT, and will it run here?
 #
 # DistilBERT is a small language model that reads English text. In this lesson you let it guess words, turn it into a spam filter, and measure
-# what your machine can do with it. Then you meet the errors that stop most beginners, while it is safe to do so.
+# what your machine can do with it. Then you meet ten errors that beginners run into, while it is safe to do so.
 #
 # **After this lesson you can**
 #
@@ -20,7 +20,7 @@
 # 2. tell how long a training will take on your machine before you start it;
 # 3. use the exercises, hints and checks of this course;
 # 4. keep your work, on Colab and on your own machine;
-# 5. recognise ten frequent errors by their message, and five faults that give no message at all.
+# 5. recognise ten common errors by their message, and five faults that give no message at all.
 #
 # **What it costs**
 #
@@ -155,6 +155,9 @@ print(f"{len(train)} messages to learn from, {len(validation)} others to judge o
 
 # %% [markdown]
 # Now the numbers. The model gives one vector per [token](glossary.md#token) (a word or a piece of one); their mean stands for the whole message.
+#
+# The model runs in PyTorch (`torch`). Its *tensors* are like NumPy arrays that can also lie on a GPU; `no_grad()` means "compute only, prepare no training". Texts of one batch are filled up to one length
+# ([padding](glossary.md#padding)); the filling doesn't count in the mean. The numbers inside the model that training has set are its *weights*.
 
 # %%
 import torch
@@ -467,8 +470,8 @@ assert near(training_minutes(25000, 256, 2, 1e5), 6.4)
 # %% [markdown]
 # ### How long will the course take here?
 #
-# Every lesson's minutes on `mini` were measured when its notebook was made, together with that machine's speed in a short training. Your machine's speed
-# scales them. Beside them stands your own time: the minutes that the authors allow for the exercises, and the reading at 200 words a minute.
+# Each lesson's minutes on `mini` were measured once, together with that machine's speed in a short training. Your machine's speed scales
+# them. Beside them stands your own time: the minutes that the authors allow for the exercises, and the reading at 200 words a minute.
 
 # %%
 import re
@@ -677,7 +680,7 @@ print(f"with three: loss {new_classifier(num_labels=3)(**batch, labels=labels).l
 # %% [markdown]
 # Cure: `num_labels=3`. Labels count from 0: three classes are 0, 1 and 2, and a file with labels 1, 2, 3 fails in the same way.
 #
-# **6. No labels, no loss.** The trainer drops columns whose names the model doesn't know. A column called `sentiment` never arrives:
+# **6. No labels, no loss.** The [loss](glossary.md#loss) is one number that says how wrong the answers are; training makes it smaller, and needs labels for it. The trainer drops columns whose names the model doesn't know. A column called `sentiment` never arrives:
 
 # %%
 from transformers.trainer_callback import PrinterCallback
@@ -725,8 +728,9 @@ message = provoke(8, lambda: torch.empty(10**15))
 assert "allocate" in message or "memory" in message
 
 # %% [markdown]
-# In a training, nobody asks for that much in one piece. What fills the memory? In fp32, weights, gradients and the optimiser's two running averages take 16 bytes
-# per parameter, whatever the batch. Beside them lie the [activations](glossary.md#activation): results of the forward pass, kept for the backward pass. Count them.
+# In a training, nobody asks for that much in one piece. What fills the memory? In fp32 a number takes 4 bytes, and training keeps four numbers per
+# [parameter](glossary.md#parameter): the weight; its [gradient](glossary.md#gradient), which says how the error changes with it; and two running averages of the *optimiser*, the program that moves the weights. That is
+# 16 bytes, whatever the batch. Beside them lie the [activations](glossary.md#activation): results of the forward pass, kept for the backward pass. Count them.
 
 # %%
 def activation_bytes(rows, length):
@@ -874,7 +878,7 @@ assert modern({"no_cuda": False}) == {"use_cpu": False}
 #
 # An error stops you. A silent fault lets you go on with wrong numbers. But first the reverse: something that looks like an error and is none.
 #
-# **The report of new weights.** Each `new_classifier()` above printed a report with the word `MISSING` (older versions: "some weights … newly initialized"). The checkpoint has no
+# **The report of new weights.** Each `new_classifier()` above prints a report with the word `MISSING` when you run it yourself (older versions: "some weights … newly initialized"). The checkpoint has no
 # [head](glossary.md#head) for your task, so a new one was made from random numbers:
 
 # %%
@@ -890,6 +894,7 @@ assert len(report["missing_keys"]) == 4 and (untrained - 0.5).abs().max() < 0.4
 # Four new tensors, and probabilities that mean nothing yet: before a fine-tuning that is right. After loading *your own trained* model it would be a fault: then you loaded the wrong folder.
 #
 # **Silent 1: logits taken for probabilities.** The model returns [logits](glossary.md#logit), numbers of any size. [Softmax](glossary.md#softmax) turns them into probabilities.
+# Its number is the axis along which the results sum to 1: `softmax(-1)` takes the last axis, the classes of one text. With `softmax(0)` the texts would compete with each other.
 
 # %%
 with torch.no_grad():
@@ -902,7 +907,8 @@ assert (logits.argmax(-1) == logits.softmax(-1).argmax(-1)).all()
 # %% [markdown]
 # The winner is the same, so accuracy won't warn you; thresholds and reports of certainty are wrong.
 #
-# **Silent 2: the attention mask left out.** [Padding](glossary.md#padding) must be hidden by the [attention mask](glossary.md#attention-mask). Pass the ids alone, and the same text gets another answer beside a longer one:
+# **Silent 2: the attention mask left out.** [Padding](glossary.md#padding) must be hidden by the [attention mask](glossary.md#attention-mask). Pass the ids alone, and the same text gets another answer beside a longer one.
+# The numbers are the largest change of a logit against the text alone: about 0 (rounding) is right, anything visible is wrong.
 
 # %%
 with torch.no_grad():

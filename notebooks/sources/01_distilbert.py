@@ -109,7 +109,7 @@ plots.show(figure,
 assert len(tokens) == len(words) + 2 + len(cut("unputdownable")) - 1
 
 # %% [markdown]
-# Nothing is lost for a rare word: its pieces carry it. But it costs more [tokens](glossary.md#token), and tokens are what you pay for in time and memory.
+# A rare word is kept as long as pieces can spell it; capitals are lost, and so are words that become `[UNK]`. But it costs more [tokens](glossary.md#token), and tokens are what you pay for in time and memory.
 #
 # ## 2. How does an id become a vector?
 #
@@ -224,7 +224,8 @@ def attend(layer, x):
 
 # %% [markdown]
 # `q_lin(x)` is `x` times a matrix plus a bias, and so are the other three. Dividing by $\sqrt{d}$ keeps the scores of wide slices from growing until softmax gives
-# everything to one token.
+# everything to one token. Softmax takes $e$ to the power of each score and divides by their sum. A token that nobody may look at gets the score $-\infty$ *before* the softmax: $e^{-\infty} = 0$, so its share is 0 and the
+# others still add up to 1. In code: `scores.masked_fill(condition, -math.inf)`.
 #
 # **Feed-forward.** Each vector is widened four times, bent by [GELU](glossary.md#gelu) (a smooth step: large numbers pass, negative ones shrink to almost nothing), and narrowed again.
 
@@ -378,7 +379,7 @@ plots.show(figure,
 assert np.allclose([same[0], other[0]], 1, atol=1e-5) and other[1] < 0.999 and same[-1] > other[-1]
 
 # %% [markdown]
-# Before the blocks a word has one vector, whatever it means. Afterwards the vector depends on the text around it. That is the gain over a table
+# Before the blocks a word's vector depends on the word and its place only, whatever it means. Afterwards the vector depends on the text around it. That is the gain over a table
 # of word vectors. Be careful with the reason: the river sentences also share neighbours ("on the … of the"), so this picture can't tell meaning from neighbouring words.
 #
 # ### Exercise 1.2 Same vector or not? ●●○ 6 minutes
@@ -549,7 +550,7 @@ plots.show(figure,
 # The six layers are half of BERT's twelve to the last parameter. But the embeddings stay, 35.9 % of DistilBERT and 21.8 % of BERT, and no number of layers
 # changes them. Half of the layers therefore makes 39.4 % fewer parameters, not 50 %. (The *pooler* is a layer of BERT's on top of `[CLS]`.)
 #
-# What does that weigh? In 32-bit numbers each parameter takes 4 bytes. Training with [AdamW](glossary.md#adamw) keeps four numbers per parameter: weight, gradient and two moments.
+# What does that weigh? In 32-bit numbers each parameter takes 4 bytes. Training with [AdamW](glossary.md#adamw) keeps four numbers per parameter: weight, [gradient](glossary.md#gradient) and two running averages.
 
 # %%
 with torch.device("meta"):
@@ -565,7 +566,7 @@ assert trainable == 66_955_010 and 1.0 < training_gb < 1.1
 # ### Exercise 1.3 Count without the library ●●○ 10 minutes
 #
 # Write the number of parameters of a DistilBERT with any number of layers, from its sizes. (Then use it: what would three layers fewer save, and which part grows with the vocabulary?) Look
-# at section 3 for the matrices of a layer. Every matrix has a bias, except the two tables. A normalisation has a gain and a bias per dimension.
+# at sections 2 and 3 for the tables, the matrices and the normalisations (one after the embeddings, two in a layer). Every matrix has a bias, except the two tables. A normalisation has a gain and a bias per dimension.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e1_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def parameters(layers, width=768, inner=3072, vocabulary=30_522, positions=512):
@@ -671,7 +672,7 @@ print(f"here: {typical:.2f} times as fast = {typical - 1:.0%} faster = {1 - 1 / 
 assert round(quoted_ratio, 2) == 1.63 and round(100 * quoted_saving, 1) == 38.6
 
 # %% [markdown]
-# Nobody saved 60 % of the time. And the other figure?
+# In that measurement nobody saved 60 % of the time. And the other figure?
 #
 # > Quoted: on an iPhone 7 Plus, in a question-answering app, tokenization left out, DistilBERT was "71 % faster" (paper, paragraph on on-device computation).
 #
@@ -679,7 +680,7 @@ assert round(quoted_ratio, 2) == 1.63 and round(100 * quoted_saving, 1) == 38.6
 #
 # The first pair is 71.5 % *less time*, or 3.5 times as fast, which half of the layers can't explain; the second is a factor of 1.5. The paper doesn't say what exactly was timed. So cite the 71 % with its phone, or leave it out.
 #
-# Look once more at the table of times: they grow with the number of tokens. "Very fast on a normal laptop" is a statement about short texts.
+# Look once more at the table of times: they grow with the number of tokens. "Very fast on a normal laptop" says nothing until you name the length, the number of texts and the machine.
 #
 # ### Exercise 1.4 Sixty per cent of what? ●○○ 5 minutes
 #
@@ -751,7 +752,7 @@ plots.show(figure,
            f"Probabilities of {len(shown)} words for a gap, for two texts that differ only after the gap. Best guesses: {tokenizer.convert_ids_to_tokens(int(guesses[0].argmax()))} for the first, {tokenizer.convert_ids_to_tokens(int(guesses[1].argmax()))} for the second; {moved:.0%} of the probability moves.")
 
 # %% [markdown]
-# The guess changes with what comes later. A model that predicts the next word could not do that.
+# Add up the probability that every word lost from the first text to the second: that is the share that *moved*; 0 % would mean equal guesses. The guess changes with what comes later. A model that predicts the next word could not do that.
 #
 # **It knows which words are alike.** Compare the rows of the word table: which have the smallest angle to a given one? A word that isn't one whole piece has no row of its own, hence the assert.
 
@@ -848,7 +849,7 @@ assert all(type(int(i)) is int for i in found) and maps[found[0], found[1], :, -
 
 # %% [markdown]
 # **Its vectors can carry a label.** Leave every weight of the model as it is and fit a [logistic regression](glossary.md#logistic-regression) on its vectors: *frozen features*. Two vectors can stand for a text:
-# that of `[CLS]`, and the mean over all tokens. The rivals: the majority class, and [TF-IDF](glossary.md#tf-idf), which counts words.
+# that of `[CLS]`, and the mean over all tokens. In brackets stands a 95 % [confidence interval](glossary.md#confidence-interval): how far chance in the choice of the reviews could have moved the number. The rivals: the majority class, and [TF-IDF](glossary.md#tf-idf), which counts words.
 #
 # To be quick you take 600 reviews and cut all texts to 64 tokens, for the rivals too.
 
@@ -1055,7 +1056,7 @@ Markdown("\n".join(header + [f"| {claim} | {kind} | **{verdict}** | {truth} | {w
 # ## What to remember
 #
 # 1. Text → pieces → ids → embeddings → six blocks → `[CLS]` → head → logits → probabilities; a block is attention and a feed-forward network.
-# 2. A word has one vector before the blocks, and one per context after them.
+# 2. Before the blocks a word's vector knows the word and its place; after them, also the text around it.
 # 3. Half the layers of BERT, the same width, heads and embeddings: 39.4 % fewer parameters, about half the work.
 # 4. It guesses hidden words from both sides. It reads at most 512 tokens, and it doesn't write.
 # 5. A percentage without a definition is not a fact: 1.63 times as fast is 63 % faster and 38.6 % less time.

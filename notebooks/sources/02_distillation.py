@@ -100,15 +100,16 @@ assert all(p.argmax() == softened[1].argmax() for p in softened.values())
 # %% [markdown]
 # ## 2. Why is the loss multiplied by T²?
 #
-# The student's softened answer is $q$, the teacher's is $p$. The soft loss is the [KL divergence](glossary.md#kl-divergence) from one to the other,
-# and its gradient with respect to a student's logit $z_i$ is $(q_i - p_i)/T$. Softening also brings $q$ and $p$ together: for a large T their difference shrinks by another factor T.
+# A [loss](glossary.md#loss) is one number that says how wrong an answer is; its [gradient](glossary.md#gradient) says how it changes when each number of the model changes. A training step moves every number a little against it.
+#
+# The student's softened answer is $q$, the teacher's is $p$. The soft loss is the [KL divergence](glossary.md#kl-divergence), $\sum_i p_i \ln (p_i / q_i)$: 0 when the two are equal, and larger the more they differ. Its gradient with respect to a student's logit $z_i$ is $(q_i - p_i)/T$. Softening also brings $q$ and $p$ together: for a large T their difference shrinks by another factor T.
 # So the gradient falls like 1/T² (Hinton et al. 2015). Multiply by T², and for large T changing it no longer changes the weight of this loss against the others.
 #
 # Is that so for real logits? Measure it. First you need a student and some text.
 #
 # ### Text with hidden words
 #
-# The text is the course's own film reviews, cut to 64 [tokens](glossary.md#token). The [collator](glossary.md#collator) pads each batch and hides 15 % of the tokens, chosen anew each time.
+# The text is film reviews (on `mini` the course's own), cut to 64 [tokens](glossary.md#token). The [collator](glossary.md#collator) pads each batch and hides 15 % of the tokens, chosen anew each time.
 
 # %%
 from transformers import DataCollatorForLanguageModeling
@@ -371,6 +372,8 @@ assert abs(kl([0.2, 0.3, 0.5], [0.6, 0.3, 0.1]) - 0.5850) < 1e-3
 ### END HIDDEN TESTS
 
 # %% [markdown]
+# Your prediction: the timid student is ½ ln(0.5/0.7) + ½ ln(0.5/0.3) = 0.087 away, the bold one ½ ln(0.5/0.99) + ½ ln(0.5/0.01) = 1.614, more than 18 times as far.
+#
 # Weighted by the teacher, the loss punishes a student that gives next to nothing to a word which the teacher finds likely. A student may spread too wide more cheaply than it may leave something out.
 #
 # ### Exercise 2.3 The library's cosine loss ●●○ 8 minutes
@@ -516,7 +519,7 @@ for name, result in at_start.items():
 figure, ax = plots.new_figure(height=3)
 plots.bars(ax, list(at_start), [r["mlm"] for r in at_start.values()])
 copied, random_start = at_start["every second layer"]["mlm"], at_start["random weights"]["mlm"]
-ax.set(xlabel="masked-LM loss on held-out reviews, in nats", title=f"Every second layer starts at {copied:.1f} nats, random weights at {random_start:.1f}")
+ax.set(xlabel="masked-LM loss on held-out reviews, in nats", title=f"Every second layer: {copied:.1f} nats; random weights: {random_start:.1f}")
 plots.show(figure, "Bars of the held-out masked-LM loss before training: " + ", ".join(f"{n} {r['mlm']:.2f}" for n, r in at_start.items()) + ".")
 assert at_start["the teacher"]["mlm"] < copied < random_start and abs(random_start - math.log(teacher.config.vocab_size)) < 0.6
 del starts
@@ -706,12 +709,12 @@ right.axvline(0, color="black", linewidth=1)
 right.set_yticks(range(3), list(change)[:3])
 right.set_ylim(2.5, -0.5)
 left.set(title=f"A random start costs most:\n{change['random start'].mean():+.1f} nats on average", xlabel="rise of the held-out loss, in nats")
-right.set(title=f"Missed in every seed, by over {noise:.2f} nats:\n{', '.join(missed) or 'none of the losses'}", xlabel="the same on a finer scale, one dot per seed, same batches")
+right.set(title=f"Missed in every seed, by over {noise:.2f} nats:\n{', '.join(missed) or 'none of the losses'}", xlabel="the same, finer scale; one dot per seed")
 plots.show(figure, "Left: mean rise of the held-out loss against the whole recipe: " + ", ".join(f"{n} {v.mean():+.2f}" for n, v in change.items()) + ". Right: the first three again, one dot per seed; a line marks 0.")
 assert min(scores["random start"]["mlm"]) > max(max(s["mlm"]) for n, s in scores.items() if n != "random start")
 
 # %% [markdown]
-# What you may conclude: the start is worth more than any of the losses, in every seed, as in the paper. So few steps can't teach six random layers to read.
+# What you may conclude: the start is worth more than any of the losses, in every seed; the paper's numbers agree. So few steps can't teach six random layers to read.
 #
 # Among the three losses, compare the dots of a seed: its five students read the same batches, so each dot is a difference in pairs. An order that is the same in every seed is an order *on this yardstick*: held-out masked-LM loss is what the masked-LM loss trains for. The
 # column "the teacher's first choice" may order them the other way: without the masked LM nothing pulls the student away from its teacher. So you may not conclude which loss matters; that depends on what you measure. The paper's differences come from 90 hours on 8 GPUs (quoted, section 3), not from a few seconds.
@@ -722,7 +725,7 @@ assert min(scores["random start"]["mlm"]) > max(max(s["mlm"]) for n, s in scores
 #
 # > **Quoted:** on SQuAD 1.1 (answering questions about a text) DistilBERT reached 77.7 exact match and 85.8 F1, with a second distillation 79.1 and 86.9, BERT 81.2 and 88.5 (paper, table 2).
 #
-# The task is `messages`: spam or not. Only about one message in eight is spam ([imbalance](glossary.md#class-imbalance)), and a model that trains for a minute would learn little more than to say "no". So
+# The task is `messages`: spam or not. Spam is the rare class ([imbalance](glossary.md#class-imbalance); its share in the test split is printed below as "guessing"), and always saying "no" is an easy way out for a short training. So
 # train on equally many of both.
 
 # %%
@@ -793,7 +796,7 @@ def logits_of(model, split):
 
 
 # %% [markdown]
-# The teacher first. Twelve layers bear a smaller rate than six; it gets half. Did it learn? Guessing has an [average precision](glossary.md#average-precision) equal to the share of spam. No setting is chosen in this section (`alpha` 0.5 and T = 2
+# The teacher first. It gets half the student's learning rate, a cautious guess that was not tuned. Did it learn? Guessing has an [average precision](glossary.md#average-precision) equal to the share of spam. No setting is chosen in this section (`alpha` 0.5 and T = 2
 # are the defaults of the paper's script), so the test split may be opened.
 
 # %%
@@ -1020,7 +1023,7 @@ assert abs(extra_errors(92.7, 91.3) - 1.4 / 7.3) < 1e-9
 #
 # ## What to remember
 #
-# 1. A soft target says how wrong each wrong word is; T makes that audible, T² keeps its weight in the sum.
+# 1. A soft target says how wrong each wrong word is; T makes that audible; T² keeps its weight in the sum for large T, and only partly at the small T that people use.
 # 2. Three losses, the teacher's softened answers, the true words, the direction of the last hidden states: under 30 lines.
 # 3. Starting from the teacher's weights (embeddings, layers, head) was worth more than any single loss: in the paper's ablation, and in our far shorter one.
 # 4. Half the layers means about half the time of a bare forward pass, but 40 % less size: the embeddings stay.
@@ -1035,7 +1038,7 @@ assert abs(extra_errors(92.7, 91.3) - 1.4 / 7.3) < 1e-9
 # | `kl_div` is negative | the first argument must be log-probabilities | `F.log_softmax` for the student |
 # | `TypeError: … unexpected keyword argument 'num_items_in_batch'` | `compute_loss` comes from an older tutorial | add `num_items_in_batch=None` |
 # | `KeyError: 'teacher_logits'` | the Trainer dropped the column | `remove_unused_columns=False` |
-# | the loss grows with gradient accumulation | the Trainer expects a sum, the loss is a mean | `self.model_accepts_loss_kwargs = False` |
+# | the loss grows with gradient accumulation | the Trainer believes that the loss is already divided by the items of all accumulated batches; ours is the mean of one | `self.model_accepts_loss_kwargs = False` |
 # | teacher and student disagree on everything | two tokenizers: word 500 is not the same word | one vocabulary for both |
 #
 # ## Further reading
