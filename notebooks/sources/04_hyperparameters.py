@@ -505,7 +505,7 @@ figure, ax = plots.new_figure(width=9, height=3)
 plots.bars(ax, [*here, *(f"quoted: {name}" for name in quoted)], points, fmt="{:.1f}")
 for bar in ax.patches[len(here):]:
     bar.set(hatch="///", edgecolor="#444444", facecolor="white")
-ax.set(xlabel="points of accuracy", title=f"Best and worst of ten equal runs here are {100 * spread:.1f} points apart")
+ax.set(xlabel="points of accuracy", title=f"Ten equal runs here span {100 * spread:.1f} points")
 listed = ", ".join(f"{name} {value:.1f}" for name, value in (here | quoted).items())
 plots.show(figure, f"Bars in points of accuracy: {listed}. Quoted values are hatched.")
 
