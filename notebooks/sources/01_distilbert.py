@@ -827,18 +827,18 @@ def head_watching(maps, place):
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t1_5", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-toy = torch.full((3, 4, 5, 5), 0.2)
-toy[2, 1] = torch.tensor([0.1, 0.1, 0.1, 0.1, 0.6])  # every token looks at the last one
-toy[1, 3, 0] = torch.tensor([0.0, 0, 0, 0, 1])  # only the first token does
-toy[0, 2] = torch.tensor([0.6, 0.1, 0.1, 0.1, 0.1])  # every token looks at the first one
+toy = torch.full((3, 4, 4, 4), 0.25)  # halves and quarters: all their sums are exact
+toy[2, 1] = torch.tensor([0.125, 0.125, 0.25, 0.5])  # every token looks at the last one
+toy[1, 3, 0] = torch.tensor([0.0, 0, 0, 1])  # only the first token does
+toy[0, 2] = torch.tensor([0.5, 0.25, 0.125, 0.125])  # every token looks at the first one
 check("1.5 Who looks at [SEP]?",
-      ("it returns a block and a head", lambda: len(head_watching(toy, 4)) == 2,
+      ("it returns a block and a head", lambda: len(head_watching(toy, 3)) == 2,
        "argmax counts through all cells; turn its number into block and head"),
-      ("it looks at columns", lambda: tuple(head_watching(toy, 4)) != (0, 0),
+      ("it looks at columns", lambda: tuple(head_watching(toy, 3)) != (0, 0),
        "you averaged the rows: what a token gives always adds up to 1, so all heads look alike; take the column"),
-      ("it takes the mean over all who look", lambda: tuple(head_watching(toy, 4)) != (1, 3),
+      ("it takes the mean over all who look", lambda: tuple(head_watching(toy, 3)) != (1, 3),
        "one token's full attention is not the habit of a head; take the mean, not the maximum"),
-      ("the last token is watched by block 2, head 1", lambda: tuple(head_watching(toy, 4)) == (2, 1),
+      ("the last token is watched by block 2, head 1", lambda: tuple(head_watching(toy, 3)) == (2, 1),
        "divide by the number of heads, not of blocks, and return the block first"),
       ("the first token is watched by block 0, head 2", lambda: tuple(head_watching(toy, 0)) == (0, 2),
        "use the given place, not always the last one"));
