@@ -109,7 +109,7 @@ plots.show(figure,
 assert len(tokens) == len(words) + 2 + len(cut("unputdownable")) - 1
 
 # %% [markdown]
-# A rare word is kept as long as pieces can spell it; capitals are lost, and so are words that become `[UNK]`. But it costs more [tokens](glossary.md#token), and tokens are what you pay for in time and memory.
+# A rare word is kept as long as pieces can spell it; capitals are lost, and so are words that become `[UNK]`. But a rare word costs more [tokens](glossary.md#token) than a common one, and tokens are what you pay for in time and memory.
 #
 # ## 2. How does an id become a vector?
 #
@@ -238,7 +238,8 @@ def feed_forward(layer, x):
     return layer.lin2(gelu(layer.lin1(x)))
 
 # %% [markdown]
-# **The block.** After each of the two, the input is added back (a [residual connection](glossary.md#residual-connection)), and the sum is normalised.
+# **The block.** After each of the two, the input is added back (a [residual connection](glossary.md#residual-connection)), and the sum is normalised. Compare the result with the
+# library's, then the attention weights with its maps, in which rows look and columns are looked at.
 
 # %%
 def block_by_hand(block, x):
@@ -252,9 +253,6 @@ after_one, weights = block_by_hand(blocks[0], embedded)
 compare(after_one, hidden[1])
 assert encoder.config.hidden_dim == 4 * encoder.config.dim  # widened four times
 
-# %% [markdown]
-# Equal, but for rounding. There is no more to a block than these few lines. Do the attention weights agree with the library's too? Rows look, columns are looked at.
-
 # %%
 maps = torch.stack(encoder(**inputs, output_attentions=True).attentions)[:, 0]  # (blocks, heads, tokens, tokens)
 compare(weights, maps[0])
@@ -263,7 +261,7 @@ print(f"{ahead:.0%} of the attention goes to tokens further on")
 assert ahead > 0.1 and torch.allclose(weights.sum(-1), torch.ones(heads, len(ids)))
 
 # %% [markdown]
-# They agree, every row adds up to 1, and a token looks ahead as well as back. That is what *bidirectional* means, and what makes this model an
+# Equal, but for rounding: there is no more to a block than these few lines. The attention weights agree too, every row adds up to 1, and a token looks ahead as well as back. That is what *bidirectional* means, and what makes this model an
 # [encoder](glossary.md#encoder). One token's view, in all heads of the first block:
 
 # %%
@@ -490,8 +488,7 @@ assert (abs(positive - 0.5) < 0.35).all() and 0 < (positive > 0.5).sum() < 20
 # %% [markdown]
 # All near one half. So "load a DistilBERT fine-tuned for classification" is false when the checkpoint is the base model: the label comes from chance until you
 # train. Lesson 05 trains; section 8 of this lesson shows how far you get without.
-
-# %% [markdown]
+#
 # ## 6. Where are the parameters?
 #
 # A [parameter](glossary.md#parameter) is one learned number. To count them you need the architecture, not the weights. The configurations below are
@@ -982,6 +979,21 @@ for _ in range(8):
     guess = gap_probabilities(text + " [MASK]")
     text += " " + tokenizer.decode([int(guess.argmax())])
 print(text)
+
+# %% [markdown]
+# ### Question 1.6 Half the time, three fifths of the size ●●○ 4 minutes, in writing
+#
+# Look back at sections 6 and 7, before section 10 collects the claims. DistilBERT has half of BERT's layers. It takes about half of BERT's time, but has 39.4 % fewer parameters, not 50 %.
+# Which part of the model makes the difference, and why does it weigh so much in the one count and so little in the other?
+
+# %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w1_6", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
+# *Write your answer here, in one or two sentences.*
+
+# %% [markdown] tags=["solution"]
+# The embeddings. DistilBERT keeps BERT's tables of words and positions, 35.9 % of its own parameters, so half of the layers can't make half of the size. In a forward pass a table is looked up, one row for each token,
+# without a matrix product: nearly all of the time goes into the layers, and half of them take about half of it.
+#
+# Two things must be in it: the embeddings stay whole, and looking them up costs next to no time.
 
 # %% [markdown]
 # ## 10. What do articles say, and what is true?
