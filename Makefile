@@ -3,7 +3,7 @@ PYTHON ?= python3
 LESSON ?=
 RUN := .venv/bin/python
 
-.PHONY: help learn install run notebooks progress test badges pretrain clean
+.PHONY: help learn install run notebooks progress test instructor grade badges pretrain clean
 
 help:
 	@echo "make learn                     make .venv, install, open JupyterLab on the first lesson"
@@ -11,6 +11,8 @@ help:
 	@echo "make progress                  which exercises you have solved on this machine"
 	@echo "make test                      everything that CI proves"
 	@echo "make notebooks [LESSON=05]     write and execute the learner notebooks from notebooks/sources/"
+	@echo "make instructor [LESSONS=\"05 06\"]  what a teacher hands out, shows and reads, in build/instructor/"
+	@echo "make grade SUBMISSIONS=folder  grade hand-ins, each alone in a sandbox; scores and feedback in build/grade/"
 	@echo "make badges REPO=owner/name    point badges and setup cells at a fork"
 	@echo "make pretrain [PLAN=cpu]       train the embedded model pair again (hours)"
 	@echo "make clean                     remove build/"
@@ -32,6 +34,13 @@ progress:
 
 test: install
 	@$(RUN) -m pytest $(ARGS)
+
+LESSONS ?=
+instructor: install
+	@$(RUN) -m tools.instructor $(LESSONS)
+
+grade: install
+	@$(RUN) -m tools.grade "$(SUBMISSIONS)" $(ARGS)
 
 badges: install
 	@$(RUN) -m tools.badges "$(REPO)" $(BRANCH)

@@ -54,9 +54,12 @@ def fill(text: str, lesson: Lesson) -> str:
             .replace("{{lesson}}", lesson.number).replace("{{cost}}", cost_table(lesson)))
 
 
-def read_source(lesson: Lesson) -> nbformat.NotebookNode:
-    """The source as a notebook with everything in it, placeholders filled, with stable cell ids."""
+def read_source(lesson: Lesson, grading: bool = False) -> nbformat.NotebookNode:
+    """The source as a notebook with everything in it, placeholders filled. Only with ``grading``: the cells with that tag,
+    which give the grader's tests a value that the lesson takes minutes to compute."""
     notebook = jupytext.read(lesson.source)
+    if not grading:
+        notebook.cells = [c for c in notebook.cells if "grading" not in c.metadata.get("tags", [])]
     for cell in notebook.cells:
         cell.source = fill(cell.source.replace("# {{setup}}", "{{setup}}"), lesson)
         if cell.cell_type == "markdown":
@@ -124,6 +127,14 @@ def learner_notebook(lesson: Lesson) -> nbformat.NotebookNode:
 def solution_notebook(lesson: Lesson) -> nbformat.NotebookNode:
     """Everything in it; what CI runs."""
     return finished(read_source(lesson), lesson, "solution")
+
+
+def assignment_notebook(lesson: Lesson) -> nbformat.NotebookNode:
+    """What nbgrader makes the handed-out notebook from: solutions between its markers, model answers left out."""
+    notebook = read_source(lesson)
+    notebook.cells = [c for c in notebook.cells
+                      if not {"solution", "instructor-only"} & set(c.metadata.get("tags", []))]
+    return finished(notebook, lesson, "assignment")
 
 
 def execute(notebook: nbformat.NotebookNode, workdir: Path, environment: dict[str, str], timeout: int = 1800) -> None:

@@ -1,7 +1,7 @@
 """Prepare ``.venv`` and open JupyterLab on the first lesson. Runs with the system's Python and nothing installed.
 
-``launch.py install`` only prepares; ``launch.py learn`` also opens. A stamp in ``.venv`` remembers what was installed,
-so a second call starts in seconds.
+``launch.py install`` only prepares; ``launch.py learn`` also opens; ``launch.py instructor`` prepares ``.venv-instructor``
+too. A stamp in each environment remembers what was installed, so a second call starts in seconds.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
+INSTRUCTOR_VENV = ROOT / ".venv-instructor"
 NEEDED_GIB = 4.0
 
 
@@ -38,30 +39,31 @@ def check_machine() -> None:
              "packages. Free some space and run the command again; nothing was written.")
 
 
-def wanted_stamp() -> str:
-    return hashlib.sha256((ROOT / "requirements.txt").read_bytes() + sys.version.encode()).hexdigest()
+def wanted_stamp(requirements: str = "requirements.txt") -> str:
+    return hashlib.sha256((ROOT / requirements).read_bytes() + sys.version.encode()).hexdigest()
 
 
-def install() -> None:
-    """Make ``.venv`` and install the pinned requirements, unless that was done already."""
+def install(folder: Path | None = None, requirements: str = "requirements.txt") -> None:
+    """Make ``.venv`` (or ``folder``) and install the pinned requirements, unless that was done already."""
+    folder = folder or VENV
     check_machine()
-    stamp = VENV / "installed"
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted_stamp() and python_of(VENV).exists():
+    stamp = folder / "installed"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted_stamp(requirements) and python_of(folder).exists():
         return
-    if not python_of(VENV).exists():
-        print("Making .venv …", flush=True)
+    if not python_of(folder).exists():
+        print(f"Making {folder.name} …", flush=True)
         try:
-            venv.create(VENV, with_pip=True, clear=VENV.exists())
+            venv.create(folder, with_pip=True, clear=folder.exists())
         except (subprocess.CalledProcessError, OSError) as error:
-            shutil.rmtree(VENV, ignore_errors=True)  # half of one would be taken for a whole one the next time
-            stop(f"Making .venv failed ({error}).\nOn Debian and Ubuntu the part of Python that does it comes apart: "
+            shutil.rmtree(folder, ignore_errors=True)  # half of one would be taken for a whole one the next time
+            stop(f"Making {folder.name} failed ({error}).\nOn Debian and Ubuntu the part of Python that does it comes apart: "
                  "sudo apt install python3-venv. Then run the command again.")
-    print("Installing the packages of requirements.txt (a few minutes the first time) …", flush=True)
-    command = [python_of(VENV), "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", ROOT / "requirements.txt"]
+    print(f"Installing the packages of {requirements} (a few minutes the first time) …", flush=True)
+    command = [python_of(folder), "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", ROOT / requirements]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         stop(explain(done.stderr))
-    stamp.write_text(wanted_stamp(), encoding="utf-8")
+    stamp.write_text(wanted_stamp(requirements), encoding="utf-8")
 
 
 def explain(error: str) -> str:
@@ -104,5 +106,7 @@ def learn() -> None:
 
 if __name__ == "__main__":
     install()
+    if sys.argv[1:] == ["instructor"]:
+        install(INSTRUCTOR_VENV, "requirements-instructor.txt")
     if sys.argv[1:] == ["learn"]:
         learn()

@@ -28,8 +28,7 @@
 #
 # A *profile* decides the size of the lesson. On `mini` the teacher is `mini-bert`, which comes with the course (12 layers, 256 wide); on
 # `cpu` and `gpu` it is the published BERT. The code is the same.
-
-# %% [markdown]
+#
 # ## Setup
 
 # %% tags=["setup"]
@@ -1006,6 +1005,20 @@ check("2.5 What does 99 % hide?",
 ### BEGIN HIDDEN TESTS
 assert abs(extra_errors(92.7, 91.3) - 1.4 / 7.3) < 1e-9
 ### END HIDDEN TESTS
+
+# %% [markdown]
+# ### Question 2.6 A sentence to correct ●●○ 4 minutes, in writing
+#
+# A product page says: "DistilBERT keeps 97 % of BERT's accuracy, so on your texts it makes 3 % more mistakes." Two things in this sentence are wrong. Say which, and give a number from section 9 or exercise 2.5 for each.
+
+# %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w2_6", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
+# *Write your answer here, in one or two sentences.*
+
+# %% [markdown] tags=["solution"]
+# 97 % is no accuracy but the ratio of two means over nine unlike scores: RTE keeps 86.4 %, so the mean promises nothing for one task. And what is kept of a score doesn't say how the mistakes grow: on IMDb DistilBERT keeps
+# 99.3 % of the accuracy, and its mistakes grow from 6.54 to 7.18 in a hundred reviews, by about a tenth.
+#
+# Two things must be in it: an average says little about one task, and a share of the accuracy is not a growth of the errors.
 
 # %% [markdown]
 # ## 10. Other ways to make a model small

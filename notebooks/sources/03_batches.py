@@ -25,8 +25,7 @@
 # **What it costs**
 #
 # {{cost}}
-
-# %% [markdown]
+#
 # ## Setup
 
 # %% tags=["setup"]
@@ -558,8 +557,7 @@ plots.show(figure, f"Left: texts per second against batch size, {rate[1]:.0f} at
 # %% [markdown]
 # Straight on two logarithmic axes, slope 1: activations grow in proportion. Small batches waste the cost that each step pays anyway: the optimiser touches every weight once per step, be the batch small or large. A GPU has thousands of cores to fill, so expect its curve to flatten later. Where the curve is flat, a larger batch
 # buys no time; memory goes on growing.
-
-# %% [markdown]
+#
 # ## 6. How noisy is the gradient of a small batch?
 #
 # The [gradient](glossary.md#gradient) of a batch is an estimate of the gradient over all rows. How far off is it? Take 96 messages as "all rows" and compute their full gradient. The head is new: this is the start of training. To save memory, look at the weights of the last block and the head.
@@ -906,6 +904,21 @@ check("3.5 Put them back",
 ### BEGIN HIDDEN TESTS
 assert list(predict_by_length(["xx", "xxxxx", "x", "xxxx", "xxx"], answer)) == [20, 50, 10, 40, 30]
 ### END HIDDEN TESTS
+
+# %% [markdown]
+# ### Question 3.6 Sorted twice ●●○ 4 minutes, in writing
+#
+# Section 8 warns of rows sorted by label; section 2 recommends batches grouped by length. In neither are the batches random. Why does the first ruin a training while the second usually doesn't, and with what kind of
+# texts would the second do harm too?
+
+# %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w3_6", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
+# *Write your answer here, in one or two sentences.*
+
+# %% [markdown] tags=["solution"]
+# Sorted by label, every batch has one class, and its gradient pulls towards giving that answer to everything. Length usually says little about the label, so a batch of equally long texts still holds both classes. Where
+# length goes with the label, as it would if all spam were longer than ham, a batch grouped by length leans to one class too.
+#
+# Two things must be in it: what harms is one class per batch, and grouping does that where length goes with the label.
 
 # %% [markdown]
 # ## 9. What does the Trainer do, written out?

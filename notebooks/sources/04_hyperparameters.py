@@ -25,8 +25,7 @@
 # **What it costs**
 #
 # {{cost}}
-
-# %% [markdown]
+#
 # ## Setup
 #
 # This lesson uses Optuna, a library for searches. It is one of the course's packages; where a machine lacks it, as Colab does, the next cell installs it.
@@ -337,6 +336,10 @@ def rate_to_try(rates, losses):
 # `np.nanargmin` ignores `nan`. Compare the place it returns with `len(losses) - 1` before you divide.
 # </details>
 
+# %% tags=["grading"]
+# stands in for the range test when the exercise is graded
+rates, smooth, lowest_at = [1e-5, 1e-4, 1e-3, 1e-2], [0.7, 0.6, 0.4, 0.9], 1e-3
+
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t4_1", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 from course_utils.exercises import check
 
@@ -510,7 +513,7 @@ listed = ", ".join(f"{name} {value:.1f}" for name, value in (here | quoted).item
 plots.show(figure, f"Bars in points of accuracy: {listed}. Quoted values are hatched.")
 
 # %% [markdown]
-# The bars mix ranges, an sd, a half-width and a difference: compare their order of size only. The quoted IMDb figures come from up to 25,000 test rows, where the half-width is about 0.3, and far longer trainings, so the paper's 0.64 stands clear of the noise of *rows*; how far seeds move it, one number can't say. On our rows half a point shows nothing. From here on, each setting gets
+# The bars mix ranges, an sd, a half-width and a difference: compare their order of size only. The quoted IMDb figures come from up to 25,000 test rows, where the half-width is about 0.3, and far longer trainings, so the paper's 0.64 stands clear of the noise of *rows*; how far seeds move it, one number can't say. On our rows half a point shows nothing. From here on, where a difference is claimed, each setting gets
 # **three seeds**, and the picture shows each run, not the mean alone.
 #
 # > Quoted: BERT-large on RTE, 25 seeds with the usual recipe: standard deviation 7.2 points, and some runs learn nothing at all; with warm-up, bias correction and 20 epochs, 2.4 points (Mosbach et al. 2021).
@@ -551,8 +554,7 @@ assert rows_needed(0.928, 0.0064) == math.ceil(1.96**2 * 2 * 0.928 * 0.072 / 0.0
 
 # %% [markdown]
 # Measured on the *same* rows the two models share much of their luck, and fewer rows do: lesson 06 compares in pairs.
-
-# %% [markdown]
+#
 # ## 5. More epochs: better, worse, or surer?
 #
 # An [epoch](glossary.md#epoch) is one pass over the training rows. Articles say "2 to 4" and warn of [overfitting](glossary.md#overfitting). Train for eight and look at *both* curves, and at a third: the mean confidence on *wrong* answers, which says how sure the model is where it is mistaken.
@@ -1029,6 +1031,20 @@ check("4.5 A colleague's report",
 ### BEGIN HIDDEN TESTS
 assert honest_report(lucky_runs + steady) == honest_report(steady + lucky_runs) and honest_report(steady[:1]) == ("a", 0.80)
 ### END HIDDEN TESTS
+
+# %% [markdown]
+# ### Question 4.6 Runs or rows? ●●○ 4 minutes, in writing
+#
+# One setting reaches 83 %, another 80 %: one run each, judged on the same 200 validation rows. You have the time for ten more runs, or for labelling 800 more validation rows. What does each of the two tell you that the other can't?
+
+# %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w4_6", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
+# *Write your answer here, in one or two sentences.*
+
+# %% [markdown] tags=["solution"]
+# Runs with other seeds show how far equal trainings lie apart, so whether one setting wins on the mean or had a lucky run. More rows show how the two trained models do on other texts: the noise of the rows shrinks with
+# the root of their number. More seeds don't shrink that noise, and more rows don't make training less random.
+#
+# Two things must be in it: seeds are the chance of training, rows the chance of the texts, and neither replaces the other.
 
 # %% [markdown]
 # ## 10. The recipe table

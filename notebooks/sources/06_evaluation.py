@@ -25,8 +25,7 @@
 # **What it costs**
 #
 # {{cost}}
-
-# %% [markdown]
+#
 # ## Setup
 
 # %% tags=["setup"]
@@ -274,6 +273,11 @@ def f_beta(tp, fp, fn, beta=1.0):
 # The denominator becomes (1+β²)·TP + β²·FN + FP. When is it zero?
 # </details>
 
+# %% tags=["grading"]
+# stands in for the spam filter when the exercise is graded
+truth, predicted = [1, 1, 1, 1, 1, 0, 0, 0, 0, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]
+tp, fp, fn = 3, 1, 2
+
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t6_1", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 from sklearn.metrics import fbeta_score
 
@@ -318,8 +322,7 @@ assert abs(averages["micro"] - accuracy) < 1e-9 and idle["macro"] < 0.5 < idle["
 # %% [markdown]
 # Of these three, only macro exposes the filter that does nothing. The F1 of section 3 is a fourth, the *binary* F1 of spam alone; it was 0. So say *which*
 # F1 you report; the word alone is ambiguous.
-
-# %% [markdown]
+#
 # ## 6. The threshold is your choice
 #
 # The model gives a probability; the [threshold](glossary.md#threshold) turns it into a decision. 0.5 is a habit, not a law. What is right depends on what the two
@@ -683,7 +686,7 @@ plots.show(figure,
            f"The difference in accuracy, {difference:+.3f}, with its paired interval from {paired[0]:+.3f} to {paired[1]:+.3f} and a wider unpaired interval of width {unpaired_width:.3f}.")
 
 # %% [markdown]
-# This interval knows about the rows only. Another seed in training would move the model too, by an amount that lesson 05 shows; a careful comparison reports both.
+# This interval knows about the rows only. Another seed in training would move the model too, by an amount that lesson 04, section 4, measures; a careful comparison reports both.
 
 # %% [markdown]
 # ## 11. Read the errors
@@ -833,6 +836,20 @@ assert all(0 <= v <= 1 for v in failure.values())
 # %% [markdown] tags=["solution"] nbgrader={"grade": false, "grade_id": "e6_4_model", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # For example: "It is right in … % of reviews like ours, but it gets … of the negated sentences wrong, so a customer's *not good* may be filed as praise." A good answer names one behaviour, its failure
 # rate, and what that failure does to a user.
+
+# %% [markdown]
+# ### Question 6.5 More accurate, and more expensive ●●○ 5 minutes, in writing
+#
+# By the costs of section 6, a lost wanted message counts as much as ten spams that get through. How can a filter be more accurate than doing nothing, and still cost more? Say with the cells TP and FP when that happens.
+
+# %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w6_5", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
+# *Write your answer here, in one or two sentences.*
+
+# %% [markdown] tags=["solution"]
+# Against doing nothing, the filter gets TP more answers right and FP more wrong, so it is more accurate as soon as TP is larger than FP. But it saves only TP and pays 10 · FP, so it costs more where 10 · FP is larger than TP. With
+# 24 spams caught and 4 messages lost, for instance, it is right 20 times more often and costs 40 − 24 = 16 more.
+#
+# Two things must be in it: accuracy counts both errors alike and the cost doesn't, and the two conditions, or an example with numbers that meets both.
 
 # %% [markdown]
 # ## 13. The test split, opened once
