@@ -3,7 +3,7 @@ PYTHON ?= python3
 LESSON ?=
 RUN := .venv/bin/python
 
-.PHONY: help learn install run notebooks progress test instructor grade badges pretrain clean
+.PHONY: help learn install run notebooks progress test instructor grade mirror badges pretrain clean
 
 help:
 	@echo "make learn                     make .venv, install, open JupyterLab on the first lesson"
@@ -13,6 +13,7 @@ help:
 	@echo "make notebooks [LESSON=05]     write and execute the learner notebooks from notebooks/sources/"
 	@echo "make instructor [LESSONS=\"05 06\"]  what a teacher hands out, shows and reads, in build/instructor/"
 	@echo "make grade SUBMISSIONS=folder  grade hand-ins, each alone in a sandbox; scores and feedback in build/grade/"
+	@echo "make mirror TO=folder          fill a folder or USB stick for a classroom without network [FROM=mirror] [VERIFY=1]"
 	@echo "make badges REPO=owner/name    point badges and setup cells at a fork"
 	@echo "make pretrain [PLAN=cpu]       train the embedded model pair again (hours)"
 	@echo "make clean                     remove build/"
@@ -41,6 +42,9 @@ instructor: install
 
 grade: install
 	@$(RUN) -m tools.grade "$(SUBMISSIONS)" $(ARGS)
+
+mirror: install
+	@$(RUN) -m tools.mirror "$(TO)" $(if $(FROM),--from "$(FROM)") $(if $(VERIFY),--verify)
 
 badges: install
 	@$(RUN) -m tools.badges "$(REPO)" $(BRANCH)

@@ -189,12 +189,10 @@ def from_hub(name: str) -> dict[str, datasets.Dataset]:
     """Download a task at its pinned revision (or take it from the Hub's cache on this machine)."""
     source = hub.DATASETS[name]
     try:
-        loaded = datasets.load_dataset(source.repo, data_files=source.files, revision=source.revision)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise DataError(
-            f"{source.repo} at revision {source.revision}: could not be loaded ({type(error).__name__}: "
-            f"{str(error).splitlines()[0]}). Check the network, set COURSE_MIRROR to a mirror, or use the embedded "
-            'data: start_lab(..., profile="mini").') from error
+        paths = hub.fetch(source.repo, source.revision, source.files.values(), "dataset")
+        loaded = datasets.load_dataset("parquet", data_files={s: str(p) for s, p in zip(source.files, paths, strict=True)})
+    except (*hub.HUB_ERRORS, datasets.exceptions.DatasetsError) as error:
+        raise DataError(hub.failure(source, error)) from error
     features = features_of(TASKS[name], [TASKS[name].text, "label"])
     return {s: check_rows(f"{source.repo}, {s}", loaded[s].select_columns(list(features)), TASKS[name]).cast(features)
             for s in loaded}

@@ -5,15 +5,19 @@ A pin names exact bytes: the course measures the same model and data next year a
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 
+from huggingface_hub import hf_hub_download, is_offline_mode
+from huggingface_hub.errors import HTTPError, RemoteEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 from safetensors import SafetensorError, safe_open
 
 
@@ -22,6 +26,9 @@ class CheckpointError(ValueError):
 
 
 CHECKPOINT_FILES = {"config.json": "JSON", "model.safetensors": "safetensors", "tokenizer.json": "JSON"}
+MODEL_FILES = (*CHECKPOINT_FILES, "tokenizer_config.json", "vocab.txt")
+HUB_ERRORS = (OSError, ValueError, RuntimeError, HTTPError)  # what the Hub's client raises where a download fails
+GONE = (RepositoryNotFoundError, RevisionNotFoundError, RemoteEntryNotFoundError)
 
 
 @dataclass(frozen=True)
@@ -96,8 +103,68 @@ def check_checkpoint(folder: Path) -> None:
                                   f"{cure}") from None
 
 
+def matches(file: Path, digest: str) -> bool:
+    """Whether a file's SHA-256 (64 digits), or git's SHA-1 of it (40 digits), is ``digest``: the Hub gives either."""
+    if len(digest) == 64:
+        with open(file, "rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest() == digest
+    content = file.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == digest
+
+
+def fetch(repo: str, revision: str, files: Iterable[str], kind: str = "model") -> list[Path]:
+    """Have files of the Hub in its cache, and whole. Its client compares lengths only, and keeps what is damaged.
+
+    ``kind`` is "model" or "dataset". Raises one of HUB_ERRORS.
+    """
+    paths = []
+    for file in files:
+        for _ in range(2):
+            path = Path(hf_hub_download(repo, file, repo_type=kind, revision=revision))
+            # The cache names the file behind the link by its hash; without links, as on some Windows machines, by none.
+            name = path.readlink().name if path.is_symlink() else ""
+            if len(name) not in (40, 64) or matches(path, name):
+                break
+            path.resolve().unlink()
+            path.unlink()
+        else:
+            raise OSError(f"{file} arrived damaged twice: its content is not the one that the Hub gave the hash of")
+        paths.append(path)
+    return paths
+
+
+def fetch_model(name: str) -> None:
+    """Have a model of ``MODELS`` in the Hub's cache, where ``from_pretrained`` finds it.
+
+    In offline mode nothing is fetched. Raises CheckpointError.
+    """
+    model = MODELS[name]
+    try:
+        if not is_offline_mode():
+            fetch(model.repo, model.revision, MODEL_FILES)
+    except HUB_ERRORS as error:
+        raise CheckpointError(failure(model, error)) from error
+
+
+def reason(error: Exception) -> str:
+    """One of HUB_ERRORS in one line."""
+    if isinstance(error, GONE):
+        return "the Hub has it no longer"
+    line, *_ = [*str(error).strip().splitlines(), ""]
+    return f"{type(error).__name__}: {line}"
+
+
+def failure(source: HubModel | HubDataset, error: Exception) -> str:
+    """What a learner reads where a source of the Hub can't be had."""
+    cure = "Check the network and run the cell again; what has arrived whole is kept"
+    if isinstance(error, GONE):
+        cure = "Tell the authors of the course"
+    return (f"{source.repo} at revision {source.revision}: could not be loaded ({reason(error)}). {cure}. Or set COURSE_MIRROR "
+            'to a mirror, or use what is embedded in the course: start_lab(..., profile="mini").')
+
+
 def hub_answers(seconds: float = 3.0) -> bool:
-    """Whether the Hub can be reached within ``seconds``. False at once where ``HF_HUB_OFFLINE`` is set."""
+    """Whether the Hub offers the model within ``seconds``. False at once where ``HF_HUB_OFFLINE`` is set."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         return False
     answer: list[bool] = []
@@ -109,11 +176,13 @@ def hub_answers(seconds: float = 3.0) -> bool:
 
 
 def ask_hub(seconds: float) -> bool:
-    url = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    try:
+    model = MODELS["distilbert"]
+    url = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    url += f"/{model.repo}/resolve/{model.revision}/config.json"
+    try:  # X-Error-Code says that the revision or the whole repository is gone
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=seconds).close()
     except urllib.error.HTTPError as error:
-        return error.code < 500
+        return error.code < 500 and error.code != 429 and "X-Error-Code" not in error.headers
     except (OSError, ValueError, HTTPException):
         return False
     return True

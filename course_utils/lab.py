@@ -96,12 +96,14 @@ class Lab:
 def checkpoint_of(model: str, profile: Profile) -> tuple[str, str]:
     """Where ``from_pretrained`` finds ``model`` ("distilbert" or "bert"), and the revision to ask for.
 
-    Raises hub.CheckpointError where a model on this machine lacks a file or has a damaged one.
+    Raises hub.CheckpointError where a model on this machine lacks a file or has a damaged one, or where the Hub doesn't
+    give it.
     """
     path = EMBEDDED_MODELS[model] if profile.source == "embedded" else hub.mirrored_model(model)
     if path:
         hub.check_checkpoint(path)
         return str(path), "main"
+    hub.fetch_model(model)
     return hub.MODELS[model].repo, hub.MODELS[model].revision
 
 
@@ -126,7 +128,8 @@ def start_lab(lesson: str, profile: str = "auto", seed: int = 0) -> Lab:
     ------
     ValueError : for a profile that doesn't exist.
     FileNotFoundError : where ``COURSE_MIRROR`` names a folder that isn't there.
-    hub.CheckpointError : for a model on this machine that lacks a file or has a damaged one.
+    hub.CheckpointError : for a model on this machine that lacks a file or has a damaged one, or a model that the Hub
+        doesn't give (where the profile is left to ``start_lab``, it takes mini instead).
     """
     import datasets  # here, not above: importing these two takes seconds
     import transformers
@@ -137,7 +140,14 @@ def start_lab(lesson: str, profile: str = "auto", seed: int = 0) -> Lab:
     chosen, reason = choose_profile(profile)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision = choose_precision(device)
-    checkpoint, revision = checkpoint_of("distilbert", chosen)
+    try:
+        checkpoint, revision = checkpoint_of("distilbert", chosen)
+    except hub.CheckpointError as error:
+        if reason.endswith("asks for it") or chosen.source == "embedded" or hub.mirrored_model("distilbert"):
+            raise
+        print(error)
+        chosen, reason = PROFILES["mini"], "the Hub does not give the model"
+        checkpoint, revision = checkpoint_of("distilbert", chosen)
     workdir = Path(os.environ.get("COURSE_WORK", ROOT / "build/work")) / f"lesson-{lesson}"
     workdir.mkdir(parents=True, exist_ok=True)
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU with {torch.get_num_threads()} threads"

@@ -23,8 +23,10 @@ def ensure_packages(root: Path) -> list[str]:
     transformers or NumPy would break other packages and want a restart.
     """
     wanted = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
-    installed = {requirement_name(d.metadata["Name"]): d.version for d in importlib.metadata.distributions()
-                 if d.metadata["Name"]}
+    installed: dict[str, str] = {}
+    for d in importlib.metadata.distributions():
+        if d.metadata["Name"]:  # Colab has some packages twice, the system's old one last: the first is the one in use
+            installed.setdefault(requirement_name(d.metadata["Name"]), d.version)
     missing = [r for r in wanted if requirement_name(r) not in installed]
     if missing:
         with tempfile.TemporaryDirectory() as folder:

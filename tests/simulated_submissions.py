@@ -34,9 +34,9 @@ PWNED = "/tmp/PWNED-by-a-student"
 ATTACKS = {
     "reads the solutions": """
 import gc, os, sys
-seen = [f for top in sys.path if top for place in ('notebooks', 'tests', 'tools/grade/assemble.py', 'build', '.git')
-        if os.path.exists(f := os.path.join(top, place))]
-texts = [o for o in gc.get_objects() if isinstance(o, dict) and 'hidden' in o]
+places = ('notebooks/sources', 'notebooks/05_training.ipynb', 'tests', 'tools/grade/assemble.py', 'build', '.git')
+seen = [f for top in sys.path if top for place in places if os.path.exists(f := os.path.join(top, place))]
+texts = [o for o in gc.get_objects() if isinstance(o, dict) and 'hidden' in o and 'visible' in o]
 if seen or texts: raise SystemExit('stolen: ' + str(seen) + str(texts))
 """,
     "writes everywhere": f"""

@@ -7,6 +7,7 @@ import re
 
 import nbformat
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 
 from tools import build
 from tools.lessons import ROOT, lessons, repository
@@ -34,21 +35,26 @@ def test_the_committed_notebook_is_neither_stale_nor_edited_by_hand(lesson):
     for number, (have, want) in enumerate(zip(committed, fresh, strict=False)):
         assert have == want, (f"{lesson.notebook.relative_to(ROOT)}, cell {number}: differs from {lesson.source.name}. "
                               "Edit the source and run `make notebooks`.")
-    assert len(committed) == len(fresh)
+    assert len(committed) == len(fresh), f"{lesson.notebook.relative_to(ROOT)}: {len(committed)} cells, not {len(fresh)}"
 
 
 @each_lesson
 def test_the_badge_opens_the_notebook_itself(lesson):
     first = nbformat.read(lesson.notebook, as_version=4).cells[0].source
-    assert repository().colab(lesson.notebook) in first
+    assert repository().colab(lesson.notebook) in first, f"{lesson.notebook.relative_to(ROOT)}, cell 0: {first.splitlines()[0]}"
 
 
 @each_lesson
 def test_a_learner_sees_no_solution_unfolded_and_no_hidden_test(lesson):
     notebook = build.learner_notebook(lesson)
-    for cell in notebook.cells:
-        assert "BEGIN SOLUTION" not in cell.source and "HIDDEN TESTS" not in cell.source
+    exercises = [c.source for c in build.read_source(lesson).cells if build.SOLUTION.search(c.source)]
+    bodies = {"".join(match["body"].split()) for source in exercises for match in build.SOLUTION.finditer(source)}
+    for number, cell in enumerate(notebook.cells):
+        place = f"{lesson.source.name}, cell {number} of the learner's notebook"
+        assert not re.search(r"#\s*(BEGIN|END) (SOLUTION|HIDDEN)", cell.source), f"{place}: a marker without its partner"
         assert "nbgrader" not in cell.metadata
+        shown = "".join(cell.source.split()) * (not cell.source.startswith("<details>"))
+        assert not [b for b in bodies if len(b) > 40 and b in shown], f"{place} shows a solution"
     stubs = [c for c in notebook.cells if c.cell_type == "code" and "raise NotImplementedError()" in c.source]
     folded = [c for c in notebook.cells if c.source.startswith("<details><summary>Solution")]
     assert len(stubs) >= 3 and len(folded) >= len(stubs)
@@ -60,6 +66,19 @@ def test_cells_are_short_and_few(lesson):
     assert len(notebook.cells) <= 110
     lengths = sorted(len(c.source.splitlines()) for c in notebook.cells if c.cell_type == "code")
     assert lengths[-1] <= 25 and lengths[len(lengths) // 2] <= 7
+
+
+@each_lesson
+def test_no_cell_may_fail_unseen(lesson):
+    """A shell line that fails stops nothing, and tags or comments can make a cell be skipped, or be allowed to fail."""
+    for number, cell in enumerate(build.read_source(lesson).cells):
+        place = f"{lesson.source.name}, cell {number}"
+        marks = re.findall(r"(?i)nbval\w*|raises-exception|skip-execution", f"{cell.metadata.get('tags')} {cell.source}")
+        assert not marks, f"{place}: {marks}"
+        code = TransformerManager().transform_cell(cell.source) if cell.cell_type == "code" else ""
+        for call in [ast.unparse(n) for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Call)]:
+            assert not re.match(r"get_ipython\(\)\.|os\.(system|popen)|subprocess\.(call|Popen|get)", call), f"{place}: {call}"
+            assert not call.startswith("subprocess.run") or "check=True" in call, f"{place}: {call} without check=True"
 
 
 def exercise_cells(lesson):
@@ -83,7 +102,7 @@ def test_every_exercise_has_a_stub_that_parses_and_hints(lesson):
     for exercise, _ in pairs:
         stub = build.stub(exercise)
         ast.parse(stub)
-        assert "raise NotImplementedError()" in stub and exercise != stub
+        assert "raise NotImplementedError()" in stub and exercise != stub, f"{lesson.source.name}: no stub in\n{stub}"
 
 
 def test_a_lesson_that_does_not_exist_is_named():
@@ -95,10 +114,9 @@ def test_a_lesson_that_does_not_exist_is_named():
 def test_links_inside_the_course_lead_somewhere(lesson):
     glossary = (ROOT / "notebooks/glossary.md").read_text(encoding="utf-8")
     anchors = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^## (.+)$", glossary, re.M)}
-    for target in re.findall(r"\]\((?!http)([^)]+)\)", lesson.source.read_text(encoding="utf-8")):
-        if target.startswith("{{"):
-            continue
-        path, _, anchor = target.partition("#")
-        assert (ROOT / "notebooks" / path).exists(), f"{lesson.source.name}: no file {path}"
-        if path == "glossary.md":
-            assert anchor in anchors, f"{lesson.source.name}: the glossary has no {anchor}"
+    for number, line in enumerate(lesson.source.read_text(encoding="utf-8").splitlines(), start=1):
+        for target in re.findall(r"\]\((?!http|{{)([^)]+)\)", line):
+            path, _, anchor = target.partition("#")
+            assert (ROOT / "notebooks" / path).exists(), f"{lesson.source.name}:{number}: no file {path}"
+            if path == "glossary.md":
+                assert anchor in anchors, f"{lesson.source.name}:{number}: the glossary has no {anchor}"

@@ -210,20 +210,20 @@ def test_the_hub_out_of_reach_names_the_data_set_and_two_ways_on(monkeypatch):
     assert "COURSE_MIRROR" in message and 'profile="mini"' in message
 
 
-def test_hub_data_is_asked_for_at_the_pinned_revision_and_checked_like_any_other(monkeypatch):
-    asked = {}
+def test_hub_data_is_asked_for_at_the_pinned_revision_and_checked_like_any_other(tmp_path, monkeypatch):
+    asked = []
 
-    def load_dataset(repo, **keywords):
-        asked.update(keywords, repo=repo)
-        rows = {"text": [f"review {i}" for i in range(60)], "label": [i % 2 for i in range(60)], "more": [0] * 60}
-        return datasets.DatasetDict(train=datasets.Dataset.from_dict(rows),
-                                    test=datasets.Dataset.from_dict({**rows, "text": [f"test {i}" for i in range(60)]}))
+    def fetch(repo, revision, files, kind):
+        asked.append((repo, revision, kind))
+        return [write_parquet(tmp_path / f"{number}.parquet", text=[f"review {i} of {file}" for i in range(60)],
+                              label=[i % 2 for i in range(60)], more=[0] * 60) for number, file in enumerate(files)]
 
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(hub, "fetch", fetch)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     splits = load_task("reviews", CPU)
     assert {name: len(split) for name, split in splits.items()} == {"train": 54, "validation": 6, "test": 60}
     assert splits["train"].column_names == ["text", "label"] and sum(splits["validation"]["label"]) == 3
-    assert asked["repo"] == "stanfordnlp/imdb" and asked["revision"] == "e6281661ce1c48d982bc483cf8a173c1bbeb5d31"
+    assert asked == [("stanfordnlp/imdb", "e6281661ce1c48d982bc483cf8a173c1bbeb5d31", "dataset")]
 
 
 def test_every_pin_is_a_full_revision():

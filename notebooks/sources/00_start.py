@@ -444,6 +444,10 @@ def training_minutes(texts, tokens_per_text, epochs, forward_tokens_per_second):
 # Tokens divided by tokens per second are seconds. Training takes three times as long as reading; a minute has 60 seconds.
 # </details>
 
+# %% tags=["grading"]
+# stands in for the measurement when the exercise is graded
+tokens_per_second = 7680.0
+
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t0_2", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 def near(value, wanted):
     return abs(value - wanted) < 1e-6 * wanted

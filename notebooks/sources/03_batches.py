@@ -254,6 +254,7 @@ plots.show(figure, "Bars for four habits of padding. Share of padding: " + ", ".
 # %%
 quoted_total_flos = 9_935_054_899_200_000
 parameters_without_embeddings, reviews_seen = 66_955_010 - (30_522 + 512) * 768, 3 * 25_000
+assert parameters_without_embeddings == 43_120_898
 tokens_each = quoted_total_flos / (6 * parameters_without_embeddings * reviews_seen)
 print(f"{tokens_each} tokens, for every single review")
 assert tokens_each == 512
@@ -290,6 +291,13 @@ def share_of_padding(batches):
 #
 # A batch has `len(batch) * max(batch)` cells. Add up the cells of all batches and the tokens of all batches, then divide once.
 # </details>
+
+# %% tags=["grading"]
+# stands in for section 2 when the exercise is graded
+import numpy as np
+
+lengths, plans = np.array([5, 9, 3, 7]), {"of the batch": [(np.array([0, 1]), 9), (np.array([2, 3]), 7)]}
+wasted = {"of the batch": 1 - 24 / 32}
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t3_1", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 from course_utils.exercises import check
@@ -655,6 +663,10 @@ def typical_error(batch_size, measured_at, error):
 #
 # Multiply by the square root of `measured_at / batch_size`.
 # </details>
+
+# %% tags=["grading"]
+# stands in for the measurement when the exercise is graded
+noise = [0.64, 0.32, 0.16, 0.08, 0.04, 0.02]
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t3_3", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 check("3.3 Predict the noise",

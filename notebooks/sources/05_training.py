@@ -620,6 +620,7 @@ message_columns = [c for c in messages["train"].column_names if c != "label"]
 tokenized_messages = messages.map(lambda batch: tokenizer(batch["sms"], truncation=True, max_length=128),
                                   batched=True, remove_columns=message_columns)
 spam = np.array(messages["validation"]["label"])
+assert abs(spam.mean() - 0.13) < 0.03 and abs((1 - spam).mean() - 0.87) < 0.03
 counts = [50, 250, len(messages["train"])]
 SEEDS = 3
 
