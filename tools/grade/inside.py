@@ -184,7 +184,9 @@ class Channel:
         except TimeoutError as error:
             self.broken = str(error)
             raise
-        except (EOFError, BrokenPipeError, ConnectionError, KeyError, IndexError, ValueError, RecursionError):
+        except Unsendable:
+            raise
+        except Exception:  # whatever goes wrong with what the student's process sends is the student's
             self.broken = ENDED
             raise ChildProcessError(ENDED) from None
         return self.result(message)
@@ -334,7 +336,7 @@ def examine(job: dict) -> dict:
         }
     except TimeoutError:
         return result | {"problem": f"the cell itself ran longer than {CALL_SECONDS:.0f} seconds"}
-    except (EOFError, OSError, KeyError, TypeError, ValueError, AttributeError):
+    except Exception:  # as in Channel.call
         return result | {"problem": ENDED}
     if missing := [name for name in job["names"] if name not in defined]:
         return result | {"problem": f"the cell does not define {', '.join(missing)}"}
