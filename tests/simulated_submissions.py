@@ -1,4 +1,4 @@
-"""Thirty students of lesson 05, as a learning platform exports them: honest, unlucky and hostile ones.
+"""Students of lesson 05, as a learning platform exports them: honest, unlucky and hostile ones.
 
 ``python -m tests.simulated_submissions FOLDER.zip`` writes the archive. ``STUDENTS`` says what each must get: the states of
 exercises 5.1, 5.2 and 5.3 (all, half, none, open), or a part of the reason why there is no score.
@@ -194,7 +194,7 @@ STUDENTS: dict[str, tuple[object, object]] = {  # name -> (notebook, what must c
             "pasted into a new notebook",
         )
     },
-    "Damage deleted an exercise": (damaged("deleted an exercise"), ("full", "full", "none")),
+    "Damage deleted an exercise": (damaged("deleted an exercise"), ("full", "full", "missing")),
     "Damage another notebook": (damaged("another notebook"), "no cell of an exercise found"),
     **{
         f"Attack {kind}": (solved(RIGHT | {"e5_2": code + RIGHT["e5_2"]}), ("full", "none", "full") if kind in LOSERS else ALL)

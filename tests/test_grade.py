@@ -222,14 +222,18 @@ def test_the_sandbox_holds_no_solutions_no_tests_no_network_and_no_home():
 
 
 def test_points_are_read_back_and_nonsense_is_refused(tmp_path):
-    file = tmp_path / "written.csv"
+    assignments = {"05": assemble.read_assignment(lessons(["05"])[0])}
     header = "key,student,question,title,answer,most,points,comment\n"
-    file.write_text(header + 'a-1,Ada,w5_4,t,"x, y",2,"1,5",good\na-2,Bob,w5_4,t,x,2,,\n', encoding="utf-8")
-    assert report.read_points(file) == {("a-1", "w5_4"): 1.5} and report.read_comments(file)["a-1", "w5_4"] == "good"
+    text = header + 'a-1,Ada,w5_4,t,"x, y",2,"1,5",good\na-2,Bob,w5_4,t,x,2,,\n'
+    (tmp_path / "written.csv").write_text(text, encoding="utf-8")
+    (tmp_path / "adjust.csv").write_text("key,question,points,comment\na-2,e5_1,1,spelling\n", encoding="utf-8")
+    marks = report.read_marks(tmp_path, assignments)
+    assert marks.points == {("a-1", "w5_4"): 1.5, ("a-2", "e5_1"): 1.0} and marks.comments["a-1", "w5_4"] == "good"
+    assert marks.of("a-1", "w5_4", "x, y") == 1.5 and marks.of("a-1", "w5_4", "another answer since") is None
     for bad in ("much", "3", "-1"):
-        file.write_text(header + f"a-1,Ada,w5_4,t,x,2,{bad},\n", encoding="utf-8")
+        (tmp_path / "written.csv").write_text(header + f"a-1,Ada,w5_4,t,x,2,{bad},\n", encoding="utf-8")
         with pytest.raises(ValueError, match="line 2"):
-            report.read_points(file)
+            report.read_marks(tmp_path, assignments)
 
 
 @pytest.mark.parametrize("text", ["=1+1", "@x", "+1", "-1"])
@@ -242,26 +246,27 @@ def grade(archive, out, *more):
                          capture_output=True, timeout=1500)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-3000:]
     with open(out / "grades.csv", newline="", encoding="utf-8-sig") as table:
-        return {line["student"].rsplit(" (", 1)[0]: line for line in csv.DictReader(table)}, run.stdout
+        return {line["student"].rsplit(" (", 1)[0]: line for line in csv.DictReader(table)}
 
 
 @pytest.mark.slow
 def test_a_whole_cycle_with_hostile_students(isolation, tmp_path, capsys):
-    got, said = grade(write_archive(tmp_path / "export.zip"), tmp_path / "crowd")
-    states = {"full": 2.0, "half": 1.0, "none": 0.0, "open": 0.0}
+    got = grade(write_archive(tmp_path / "export.zip"), tmp_path / "crowd")
+    states = {"full": "2", "half": "1", "none": "0", "open": "open", "missing": "missing"}
     table = []
     for name, (_, wanted) in STUDENTS.items():
         line = got[name]
-        table.append(f"{name:34} {line['points'] or '–':>3}  {line['exercises'] or line['remark'][:70]}")
+        table.append(f"{name:34} {line['e5_1']:7} {line['e5_2']:7} {line['e5_3']:7} {line['w5_4']:7} {line['remark'][:90]}")
         if isinstance(wanted, str):
             assert line["points"] == "" and wanted in line["remark"], (name, line)
         else:
-            points = dict(part.split()[:2] for part in line["exercises"].split("; "))
-            scores = [float(points[e].split("/")[0]) for e in ("e5_1", "e5_2", "e5_3")]
-            assert scores == [states[w] for w in wanted], (name, line)
+            assert [line[e] for e in ("e5_1", "e5_2", "e5_3")] == [states[w] for w in wanted], (name, line)
     for name, reason in (("Sly Link", "symbolic link"), ("Zip Bomb", "larger than"), ("outside", "leads out of the archive")):
         assert reason in got[name]["remark"]
-    assert got["Own Zip"]["points"] == "6" and "earlier copy" in got["Ada Lovelace"]["remark"]
+    assert got["Own Zip"]["e5_3"] == "2" and "earlier copy" in got["Ada Lovelace"]["remark"]
+    assert [got["Ada Lovelace"][column] for column in ("status", "points", "number")] == ["to read", "", "1000"]
+    assert "same text as" in got["Ada Lovelace"]["remark"] and "uses socket" in got["Attack calls home"]["remark"]
+    assert "stopped by the grader" in got["Break fork bomb"]["remark"]
     with capsys.disabled():
         print("\n" + "\n".join(table))
     # nobody wrote anything anywhere
@@ -269,16 +274,21 @@ def test_a_whole_cycle_with_hostile_students(isolation, tmp_path, capsys):
         assert not list(place.glob("PWNED*")) and not list(place.glob("*/PWNED*"))
     # no page shows a hidden test, or runs what a student wrote
     hidden = [line.strip() for e in assemble.read_assignment(lessons(["05"])[0]).exercises for line in e.hidden.splitlines()]
-    pages = [*(tmp_path / "crowd/feedback").glob("*.html"), tmp_path / "crowd/summary.html"]
-    assert len(pages) == said.count("lesson 05:") + 1
+    pages = list((tmp_path / "crowd/feedback").glob("*.html"))
+    assert len(pages) == len(got)  # those without a score get a page that says why
+    with zipfile.ZipFile(tmp_path / "crowd/feedback.zip") as archive:
+        names = set(archive.namelist())
+        assert len(names) == len(pages)
+        assert f"Ada Lovelace_1000_assignsubmission_file_/{got['Ada Lovelace']['feedback']}" in names
     for page in pages:
         text = page.read_text(encoding="utf-8")
         assert "<script" not in text and not [h for h in hidden if h in text]
     # the same honest ten get the same scores alone; what the crowd's run kept is not used
     honest = [name for name in STUDENTS if not name.startswith(("Attack", "Break", "Damage"))][:10]
-    alone, _ = grade(write_archive(tmp_path / "few.zip", honest), tmp_path / "alone")
-    assert {n: alone[n]["exercises"] for n in honest} == {n: got[n]["exercises"] for n in honest} and len(honest) == 10
-    assert sum(got[n]["exercises"].startswith("e5_1 2/2; e5_2 2/2; e5_3 2/2") for n in honest) >= 4
+    alone = grade(write_archive(tmp_path / "few.zip", honest), tmp_path / "alone")
+    same = {n: [got[n][e] for e in ("e5_1", "e5_2", "e5_3", "w5_4")] for n in honest}
+    assert {n: [alone[n][e] for e in ("e5_1", "e5_2", "e5_3", "w5_4")] for n in honest} == same and len(honest) == 10
+    assert sum(scores == ["2", "2", "2", "unread"] for scores in same.values()) >= 4
     # again: nothing is graded twice, and points for a written answer count
     runs = {f: f.stat().st_mtime_ns for f in (tmp_path / "alone/runs").iterdir()}
     file = tmp_path / "alone/written.csv"
@@ -286,9 +296,12 @@ def test_a_whole_cycle_with_hostile_students(isolation, tmp_path, capsys):
     ada = next(line for line in lines if line["student"].startswith("Ada"))
     ada |= {"points": "1.5", "comment": "say which split"}
     report.write_table(file, list(ada), [list(line.values()) for line in lines])
-    again, _ = grade(tmp_path / "few.zip", tmp_path / "alone")
+    report.write_table(tmp_path / "alone/adjust.csv", ["key", "question", "points", "comment"],
+                       [[alone["Wrong First"]["key"], "e5_1", "1", "nearly"]])
+    again = grade(tmp_path / "few.zip", tmp_path / "alone")
     assert {f: f.stat().st_mtime_ns for f in (tmp_path / "alone/runs").iterdir()} == runs
-    assert float(again["Ada Lovelace"]["points"]) == 7.5
+    assert again["Ada Lovelace"]["points"] == "7.5" and again["Ada Lovelace"]["status"] == "final"
+    assert again["Wrong First"]["e5_1"] == "1" and again["Nobody Home"]["points"] == "0"
     assert "say which split" in next((tmp_path / "alone/feedback").glob("ada-*.html")).read_text(encoding="utf-8")
 
 

@@ -134,6 +134,8 @@ def assignment_notebook(lesson: Lesson) -> nbformat.NotebookNode:
     notebook = read_source(lesson)
     notebook.cells = [c for c in notebook.cells
                       if not {"solution", "instructor-only"} & set(c.metadata.get("tags", []))]
+    badge = BADGE.format(url=repository().colab(lesson.notebook))  # it opens the public notebook, with solutions
+    notebook.cells[0].source = notebook.cells[0].source.replace(badge, "").lstrip()
     return finished(notebook, lesson, "assignment")
 
 

@@ -22,7 +22,7 @@ from nbconvert.filters import markdown2html
 
 from tools import build
 from tools.launch import INSTRUCTOR_VENV, install, python_of
-from tools.lessons import ROOT, SOURCES, Lesson, lessons, repository
+from tools.lessons import NOTEBOOKS, ROOT, SOURCES, Lesson, lessons, repository
 
 OUT = ROOT / "build/instructor"
 TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True,
@@ -34,10 +34,16 @@ c.ClearSolutions.text_stub = "*Write your answer here, in one or two sentences.*
 '''
 READ_ME = """{title}
 
-Open {file} in JupyterLab or Colab. Its setup cell fetches the course ({repository}) where it is not at hand.
+Unpack this into the course's folder, beside notebooks/, or beside a folder named {name}: there it works without a network.
+Elsewhere the setup cell downloads the course ({repository}) and needs git. On Colab: File, Upload notebook; at the end File,
+Download, Download .ipynb.
+
 Write your answers into the cells that say YOUR CODE HERE or "Write your answer here", run the check below each, save, and
 hand in the .ipynb file. Keep the cells as they are: the grader finds your answers by their marks. What a function needs must
 stand in its own cell or come from the lesson.
+
+An exercise gives all its points where every line of its check is ticked and a further test with other values passes, half
+of them where only that test fails, else none. Written answers are read by a person.
 """
 
 
@@ -59,9 +65,12 @@ def hand_out(lesson: Lesson) -> Path:
     target = OUT / "hand-out" / f"{lesson.notebook.stem}.zip"
     target.parent.mkdir(parents=True, exist_ok=True)
     notebook = OUT / "course/release" / f"lesson_{lesson.number}" / lesson.notebook.name
-    text = READ_ME.format(title=lesson.title, file=notebook.name, repository=repository().name)
+    home = repository().name
+    text = READ_ME.format(title=lesson.title, repository=home, name=home.split("/")[1])
+    glossary = (NOTEBOOKS / "glossary.md").read_bytes()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in (("READ-ME.txt", text.encode()), (notebook.name, notebook.read_bytes())):
+        files = {"READ-ME.txt": text.encode(), notebook.name: notebook.read_bytes(), "glossary.md": glossary}
+        for name, content in files.items():
             archive.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
     return target
 
@@ -88,16 +97,23 @@ def page(lesson: Lesson) -> Path:
 
 
 def opening(text: str, limit: int = 420) -> str:
-    """The first whole sentences of a section's prose, without tables, lists and folded parts."""
-    paragraphs = [p for p in re.split(r"\n\s*\n", text) if p.strip() and not re.match(r"\s*(?:[|#>*<`-]|\d+\.|!\[)", p)]
-    if not paragraphs:
+    """The first whole sentences of a section's prose, without links, formulas, quotes and folded parts. Where they end in a
+    colon, the list, table or code that follows comes along."""
+    blocks = [b for b in re.split(r"\n\s*\n", text) if b.strip() and not re.match(r"\s*(?:[#<>]|!\[)", b)]
+    prose = next((i for i, b in enumerate(blocks) if not re.match(r"\s*(?:[|*-] |\||```|\d+\. )", b)), None)
+    if prose is None:
         return ""
     out = ""
-    for sentence in re.split(r"(?<=[.?!:])\s+", " ".join(paragraphs[0].split())):
+    for sentence in re.split(r"(?<=[.?!:])\s+", " ".join(blocks[prose].split())):
         if out and len(out) + len(sentence) > limit:
             break
-        out += sentence + " "
-    return re.sub(r"\]\((?!http)[^)]*\)", "]", out.strip()).replace("[", "").replace("]", "")
+        if "$" not in sentence:
+            out += sentence + " "
+    out = re.sub(r"\[([^\]]+)\]\((?!http)[^)]*\)", r"\1", out.strip())  # a link inside the course has no target here
+    if out.endswith(":"):
+        follows = blocks[prose + 1] if prose + 1 < len(blocks) and blocks[prose].rstrip().endswith(":") else ""
+        out = f"{out}\n\n{follows}" if follows else out[:-1] + "."
+    return out
 
 
 def slides_of(lesson: Lesson) -> list[dict]:

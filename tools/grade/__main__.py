@@ -95,7 +95,7 @@ def points(result: dict, most: float) -> float:
     return most if result["hidden"] else most / 2 if result["visible"] else 0.0
 
 
-def record(out: Path, assignment: Assignment, graded: list[tuple], manual: dict[tuple[str, str], float]) -> dict:
+def record(out: Path, assignment: Assignment, graded: list[tuple], marks: report.Marks) -> dict:
     """Let nbgrader enter one lesson's results; its scores by student key."""
     name = f"lesson_{assignment.lesson.number}"
     course = out / "course"
@@ -111,8 +111,9 @@ def record(out: Path, assignment: Assignment, graded: list[tuple], manual: dict[
             for e in assignment.exercises
         }
         given = {
-            w.grade_id: manual[submission.key, w.grade_id] for w in assignment.written if (submission.key, w.grade_id) in manual
+            w.grade_id: marks.of(submission.key, w.grade_id, taken.get(w.grade_id, "").strip()) for w in assignment.written
         }
+        given |= {e.test_id: marks.points.get((submission.key, e.grade_id)) for e in assignment.exercises}
         students.append({"key": submission.key, "answers": taken, "results": tests, "manual": given})
     job = out / "job.json"
     job.write_text(json.dumps({"name": name, "students": students}), encoding="utf-8")
@@ -171,7 +172,7 @@ def main() -> None:
     runs = args.out / "runs"
     try:
         runs.mkdir(parents=True, exist_ok=True)
-        manual = report.read_points(args.out / "written.csv")
+        marks = report.read_marks(args.out, assignments)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from None
     results = {}
@@ -200,16 +201,14 @@ def main() -> None:
     for number, assignment in assignments.items():
         group = [(w, r) for w, r in graded if w[1].lesson.number == number]
         if group:
-            rows += report.rows(assignment, group, record(args.out, assignment, group, manual))
-    report.write(args.out, assignments, rows, rejected)
+            rows += report.rows(assignment, group, record(args.out, assignment, group, marks), marks)
+    report.write(args.out, assignments, rows, rejected, marks)
     for rest in ("job.json", "scores.json"):
         (args.out / rest).unlink(missing_ok=True)
     shutil.rmtree(args.out / "course/autograded", ignore_errors=True)
     print(f"Scores: {args.out / 'grades.csv'}   Summary: {args.out / 'summary.html'}   Feedback: {args.out / 'feedback'}/")
     if to_read := sum(row.to_read for row in rows):
-        print(
-            f"{to_read} written answers to read: fill in the points in {args.out / 'written.csv'} and run this again."
-        )
+        print(f"{to_read} written answers to read: fill in the points in {args.out / 'written.csv'} and run this again.")
 
 
 def eval_part(text: str) -> tuple[int, int]:

@@ -194,8 +194,10 @@ def read_assignment(lesson: Lesson) -> Assignment:
 
 
 def text_of(cell: dict) -> str:
+    """What stands in a cell, as text that can be written to a file: JSON may hold half characters (lone surrogates)."""
     source = cell.get("source", "")
-    return "".join(str(line) for line in source) if isinstance(source, list) else str(source)
+    text = "".join(line for line in (source if isinstance(source, list) else [source]) if isinstance(line, str))
+    return text.encode("utf-8", "replace").decode()
 
 
 def grade_id_of(cell: dict, assignment: Assignment) -> str:
@@ -204,7 +206,7 @@ def grade_id_of(cell: dict, assignment: Assignment) -> str:
     meta = metadata.get("nbgrader") if isinstance(metadata, dict) else None
     if isinstance(meta, dict) and meta.get("solution") and isinstance(meta.get("grade_id"), str):
         return meta["grade_id"]
-    return assignment.cell_ids.get(str(cell.get("id")), "")
+    return assignment.cell_ids.get(cell["id"], "") if isinstance(cell.get("id"), str) else ""
 
 
 def answers(notebook: dict, assignment: Assignment) -> tuple[dict[str, str], list[str]]:

@@ -182,8 +182,8 @@ class Channel:
             for old, new in zip(args, message.get("after") or [], strict=False):
                 self.follow(old, new)
         except TimeoutError as error:
-            self.broken = str(error)
-            raise
+            self.broken = f"not run any more after the {CALL_SECONDS:.0f} seconds above, probably an endless loop"
+            raise error
         except Unsendable:
             raise
         except Exception:  # whatever goes wrong with what the student's process sends is the student's

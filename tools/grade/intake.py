@@ -35,6 +35,12 @@ class Submission:
     notes: list[str] = field(default_factory=list)
 
     @property
+    def number(self) -> str:
+        """The platform's number for the student or the hand-in, where it writes one."""
+        match = re.search(r" \((\d+)\)$", self.student)
+        return match[1] if match else ""
+
+    @property
     def key(self) -> str:
         """A name that is safe for files and unique: letters of the name, and a mark of all of it."""
         plain = unicodedata.normalize("NFKD", self.student).encode("ascii", "ignore").decode()
@@ -62,14 +68,18 @@ class Entry:
             with archive.open(info) as file:
                 data = file.read(NOTEBOOK_LIMIT + 1)
         if len(data) > NOTEBOOK_LIMIT:
-            raise ValueError(f"larger than {NOTEBOOK_LIMIT // 2**20} MiB unpacked")
+            raise ValueError(
+                f"larger than {NOTEBOOK_LIMIT // 2**20} MiB unpacked; clear the outputs (Edit, Clear Outputs of All Cells), "
+                "save, and hand it in again"
+            )
         return data
 
 
 def folder_entries(top: Path) -> Iterator[Entry]:
     """Files below ``top``. A symbolic link is named, not followed: it may point at somebody else's work."""
     for path in sorted(top.rglob("*")):
-        below = PurePosixPath(unicodedata.normalize("NFC", path.relative_to(top).as_posix()))
+        printable = path.relative_to(top).as_posix().encode("utf-8", "backslashreplace").decode()  # names in another encoding
+        below = PurePosixPath(unicodedata.normalize("NFC", printable))
         if path.is_symlink():
             yield Entry(below, 0, 0.0, path, "a symbolic link; hand in the file itself")
         elif path.is_file():
@@ -95,7 +105,9 @@ def zip_entries(file: Path | io.BytesIO, inside: str = "") -> Iterator[Entry]:
         name = PurePosixPath(zip_name(info))
         parts = [p for p in name.parts if p not in ("/", ".")]
         mode = info.external_attr >> 16
-        changed = calendar.timegm((*info.date_time, 0, 0, 0))
+        changed = 0.0
+        with contextlib.suppress(ValueError):  # some programs write no date: month 0
+            changed = calendar.timegm((*info.date_time, 0, 0, 0))
         path = PurePosixPath(inside, *[p for p in parts if p != ".."])
         if ".." in parts or name.is_absolute() or (parts and ":" in parts[0]):
             yield Entry(path, 0, changed, (archive, info), "a path that leads out of the archive")
@@ -113,7 +125,7 @@ def opened(entries: Iterator[Entry]) -> Iterator[Entry]:
             continue
         try:
             inner = list(zip_entries(io.BytesIO(entry.read()), str(entry.path.with_suffix(""))))
-        except (ValueError, zipfile.BadZipFile, NotImplementedError, OSError, RuntimeError) as error:
+        except Exception as error:  # a damaged archive raises whatever its decompressor raises
             yield Entry(entry.path, 0, entry.changed, entry.content, f"a zip that can't be read ({error})")
             continue
         yield from inner or [Entry(entry.path, 0, entry.changed, entry.content, "an empty zip")]
@@ -160,15 +172,13 @@ def read_submissions(source: Path) -> list[Submission]:
     ValueError : it is neither a folder nor a zip, or holds no file.
     """
     if not source.exists():
-        raise FileNotFoundError(
-            f"{source}: there is no such file or folder. Give the folder or zip of your platform."
-        )
+        raise FileNotFoundError(f"{source}: there is no such file or folder. Give the folder or zip of your platform.")
     if source.is_dir():
         entries = list(opened(folder_entries(source)))
     else:
         try:
             entries = list(opened(zip_entries(source)))
-        except (zipfile.BadZipFile, OSError) as error:
+        except Exception as error:
             raise ValueError(
                 f"{source}: neither a folder nor a readable zip ({error}). Export the submissions again."
             ) from None
@@ -186,8 +196,8 @@ def read_submissions(source: Path) -> list[Submission]:
         if not one.problem:
             try:
                 one.data = entry.read() if total < ARCHIVE_LIMIT else b""
-            except (ValueError, zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
-                one.problem = f"can't be read: {error}"
+            except Exception as error:
+                one.problem = f"can't be read: {str(error) or type(error).__name__}"
             total += len(one.data)
             if total >= ARCHIVE_LIMIT:
                 one.problem = f"all notebooks together are larger than {ARCHIVE_LIMIT // 2**30} GiB; grade them in parts"
@@ -206,7 +216,8 @@ def parse(submission: Submission) -> dict | None:
             raise TypeError("its cells are no list")
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         submission.problem = (
-            f"not readable as a notebook ({type(error).__name__}: {str(error)[:120]}); save it and hand it in again"
+            f"not readable as a notebook ({type(error).__name__}: {str(error)[:120]}); "
+            "download it again from Jupyter or Colab and hand it in"
         )
         return None
     except (KeyError, TypeError) as error:

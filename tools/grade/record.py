@@ -103,7 +103,7 @@ def grade(course: Path, job_file: Path) -> None:
         for student in job["students"]:
             key = student["key"]
             for grade_id, points in student["manual"].items():
-                book.find_grade(grade_id, notebook, name, key).manual_score = points
+                book.find_grade(grade_id, notebook, name, key).manual_score = points  # None: as the tests found it
             book.db.commit()
             try:
                 grades = book.find_submission_notebook(notebook, name, key).grades
