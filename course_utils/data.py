@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,14 +124,21 @@ def read_csv(file: Path, task: Task) -> datasets.Dataset:
         row = raw[: error.start].count(b"\n")
         raise DataError(f"{file}, row {row}: byte 0x{raw[error.start]:02x} is not UTF-8. Expected UTF-8 text; save the "
                         "file with the encoding UTF-8.") from None
+    if "\0" in content:
+        row = content[: content.index("\0")].count("\n")
+        raise DataError(f"{file}, row {row}: byte 0x00 stands in no text. Expected UTF-8 text; save the file with the encoding "
+                        "UTF-8.")
     try:
-        rows = list(csv.DictReader(io.StringIO(content, newline=""), strict=True))
+        reader = csv.DictReader(io.StringIO(content, newline=""), strict=True)
+        rows = list(reader)
     except csv.Error as error:
         raise DataError(f"{file}: not readable as CSV ({error}). Expected a header and one quoted row a text; look for "
                         "a quotation mark that is never closed.") from None
     if not rows:
         raise DataError(f"{file}: no rows. Expected a header with {task.text},label and at least one row.")
     columns = [c for c in rows[0] if c is not None]
+    if twice := {c for c in columns if reader.fieldnames.count(c) > 1}:
+        raise DataError(f"{file}: two columns are named {', '.join(map(repr, twice))}. Delete or rename one of them.")
     for needed in (task.text, "label"):
         if needed not in columns:
             raise DataError(f"{file}: no column {needed!r}; it has {', '.join(columns)}. Rename the column that holds "
@@ -143,7 +151,10 @@ def read_csv(file: Path, task: Task) -> datasets.Dataset:
     return datasets.Dataset.from_dict({c: [r[c] for r in rows] for c in columns}, features=features_of(task, columns))
 
 
-def check_row(where: object, number: int, text: str | None, label: str | int, task: Task) -> None:
+def check_row(where: object, number: int, text: object, label: object, task: Task) -> None:
+    if text is not None and not isinstance(text, str):
+        raise DataError(f"{where}, row {number}: column {task.text!r} holds a {type(text).__name__}, not a text. This is "
+                        "another data set or another version of it.")
     if not text or not text.strip():
         raise DataError(f"{where}, row {number}: the text in column {task.text!r} is empty. A model can't learn from "
                         "it: write a text or delete the row.")
@@ -152,14 +163,15 @@ def check_row(where: object, number: int, text: str | None, label: str | int, ta
                         "correct the label.")
 
 
-def check_rows(where: object, split: datasets.Dataset, task: Task) -> datasets.Dataset:
+def check_rows(where: object, found: list[str], columns: Mapping[str, Sequence] | datasets.Dataset, task: Task) -> None:
     for needed in (task.text, "label"):
-        if needed not in split.column_names:
-            raise DataError(f"{where}: no column {needed!r}; it has {', '.join(split.column_names)}. This is another "
-                            "data set or another version of it.")
-    for number, (text, label) in enumerate(zip(split[task.text], split["label"], strict=True), start=1):
+        if needed not in found:
+            raise DataError(f"{where}: no column {needed!r}; it has {', '.join(found)}. This is another data set or another "
+                            "version of it.")
+    if not len(columns["label"]):
+        raise DataError(f"{where}: no rows. Expected at least one; copy the file again.")
+    for number, (text, label) in enumerate(zip(columns[task.text], columns["label"], strict=True), start=1):
         check_row(where, number, text, label, task)
-    return split
 
 
 def from_mirror(name: str, folder: Path) -> dict[str, datasets.Dataset]:
@@ -176,12 +188,12 @@ def from_mirror(name: str, folder: Path) -> dict[str, datasets.Dataset]:
                             f"{source.repo}; fill the mirror again, or unset COURSE_MIRROR.")
         try:
             table = pq.read_table(file)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(f"{file}: not readable as parquet ({str(error).splitlines()[0]}). Copy the file again; "
-                            "an interrupted copy leaves a part of it.") from None
-        columns = [c for c in (task.text, "label") if c in table.column_names]
-        split_data = check_rows(file, datasets.Dataset(pa.table(table.select(columns))), task)
-        out[split] = split_data.cast(features_of(task, columns))
+            columns = {c: table[c].to_pylist() for c in (task.text, "label") if c in table.column_names}
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise DataError(f"{file}: not readable as parquet ({(str(error) or 'no reason given').splitlines()[0]}). Copy the "
+                            "file again; an interrupted copy leaves a part of it.") from None
+        check_rows(file, table.column_names, columns, task)
+        out[split] = datasets.Dataset.from_dict(columns, features=features_of(task, list(columns)))
     return out
 
 
@@ -194,5 +206,6 @@ def from_hub(name: str) -> dict[str, datasets.Dataset]:
     except (*hub.HUB_ERRORS, datasets.exceptions.DatasetsError) as error:
         raise DataError(hub.failure(source, error)) from error
     features = features_of(TASKS[name], [TASKS[name].text, "label"])
-    return {s: check_rows(f"{source.repo}, {s}", loaded[s].select_columns(list(features)), TASKS[name]).cast(features)
-            for s in loaded}
+    for split, rows in loaded.items():
+        check_rows(f"{source.repo}, {split}", rows.column_names, rows, TASKS[name])
+    return {split: rows.select_columns(list(features)).cast(features) for split, rows in loaded.items()}

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 Property = tuple[str, Callable[[], object]] | tuple[str, Callable[[], object], str]
+MARKS = {"solved": "✅", "not solved yet": "❌", "not attempted": "○"}
 
 
 def check(name: str, *properties: Property, strict: bool = False) -> bool:
@@ -37,16 +38,18 @@ def check(name: str, *properties: Property, strict: bool = False) -> bool:
     for what, holds, *hint in properties:
         try:
             result = holds()
-            good = type(result) in truth_types and bool(result)
-            problem = "" if good else (hint[0] if hint else f"got {result!r}")
+            good = any(type(result) is t for t in truth_types) and bool(result)  # "in" would ask a metaclass
+            problem = "" if good else (hint[0] if hint else one_line(f"got {result!r}"))
         except NotImplementedError:
             print(f"{name}: not attempted yet")
             if strict:
                 raise AssertionError(f"{name}: not attempted yet") from None
             remember(name, "not attempted")
             return False
-        except Exception as error:  # the learner sees type and message, not a traceback from inside the course
-            good, problem = False, f"your code stopped with {type(error).__name__}: {error}"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also exit(); type and message are shown, not a traceback from inside the course
+            good, problem = False, stopped_with(error)
         print(f"✅ {what}" if good else f"❌ {what}: {problem}")
         passed += good
         if strict and not good:
@@ -54,6 +57,18 @@ def check(name: str, *properties: Property, strict: bool = False) -> bool:
     print(f"{name}: {passed} of {len(properties)}")
     remember(name, "solved" if passed == len(properties) else "not solved yet")
     return passed == len(properties)
+
+
+def one_line(text: str) -> str:
+    """At most 300 printable characters: an answer's own text can't look like a line of the check."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text[:300]).split())
+
+
+def stopped_with(error: BaseException) -> str:
+    try:
+        return one_line(f"your code stopped with {type(error).__name__}: {error}")
+    except BaseException:  # its own __str__ is broken
+        return "your code stopped with an exception that can't be shown"
 
 
 def progress_file() -> Path:
@@ -65,9 +80,9 @@ def recorded() -> dict[str, str]:
     """Name of each exercise checked so far -> "solved", "not solved yet" or "not attempted"."""
     try:
         known = json.loads(progress_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none yet, or damaged: progress starts anew, the exercise goes on
+    except (OSError, ValueError, RecursionError):  # none yet, or damaged: progress starts anew, the exercise goes on
         return {}
-    return known if isinstance(known, dict) else {}
+    return {n: s for n, s in known.items() if s in list(MARKS)} if isinstance(known, dict) else {}
 
 
 def remember(name: str, state: str) -> None:
@@ -76,11 +91,11 @@ def remember(name: str, state: str) -> None:
     if known.get(name) == "solved":
         return
     file = progress_file()
-    part = file.with_name(f"{file.name}.{os.getpid()}")
     try:
-        part.write_text(json.dumps(known | {name: state}, ensure_ascii=False, indent=1), encoding="utf-8")
+        part = file.with_name(f"{file.name}.{os.getpid()}")
+        part.write_text(json.dumps(known | {name: state}, indent=1), encoding="utf-8")
         os.replace(part, file)
-    except OSError:
+    except (OSError, ValueError):
         return
 
 
@@ -88,7 +103,6 @@ def progress(lesson: str = "") -> None:
     """Print what is solved of ``lesson`` ("05"), or of all lessons. It stands in a file on this machine and goes nowhere."""
     states = {name: state for name, state in recorded().items()
               if not lesson or name.split(".")[0] == str(int(lesson))}
-    marks = {"solved": "✅", "not solved yet": "❌", "not attempted": "○"}
     for name, state in sorted(states.items()):
-        print(f"{marks.get(state, '○')} {name}: {state}")
+        print(one_line(f"{MARKS[state]} {name}: {state}"))
     print(f"{sum(s == 'solved' for s in states.values())} of {len(states)} exercises solved")

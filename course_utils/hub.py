@@ -95,10 +95,11 @@ def check_checkpoint(folder: Path) -> None:
             raise CheckpointError(f"{file}: this file is missing. Expected {', '.join(CHECKPOINT_FILES)}. {cure}")
         try:
             if form == "JSON":
-                json.loads(file.read_text(encoding="utf-8"))
+                if not isinstance(json.loads(file.read_text(encoding="utf-8")), dict):
+                    raise ValueError("it holds no object with names and values")
             else:
                 safe_open(file, "pt")  # reads the table of contents and compares it with the file's length
-        except (SafetensorError, OSError, ValueError) as error:
+        except (SafetensorError, OSError, ValueError, RecursionError) as error:
             raise CheckpointError(f"{file}: not readable as {form} ({error}). Expected a whole {form} file. "
                                   f"{cure}") from None
 
