@@ -3,7 +3,7 @@ PYTHON ?= python3
 LESSON ?=
 RUN := .venv/bin/python
 
-.PHONY: help learn install run notebooks progress test instructor grade mirror badges pretrain clean
+.PHONY: help learn install run notebooks progress test instructor grade mirror bench test-colab colab-constraints test-newest links badges pretrain clean
 
 help:
 	@echo "make learn                     make .venv, install, open JupyterLab on the first lesson"
@@ -14,6 +14,8 @@ help:
 	@echo "make instructor [LESSONS=\"05 06\"]  what a teacher hands out, shows and reads, in build/instructor/"
 	@echo "make grade SUBMISSIONS=folder  grade hand-ins, each alone in a sandbox; scores and feedback in build/grade/"
 	@echo "make mirror TO=folder          fill a folder or USB stick for a classroom without network [FROM=mirror] [VERIFY=1]"
+	@echo "make bench [ARGS=--quick]      popular recipes against ours on this machine; build/bench/"
+	@echo "make test-colab [LESSON=05]    lessons with Colab's versions, only the notebook at hand"
 	@echo "make badges REPO=owner/name    point badges and setup cells at a fork"
 	@echo "make pretrain [PLAN=cpu]       train the embedded model pair again (hours)"
 	@echo "make clean                     remove build/"
@@ -45,6 +47,33 @@ grade: install
 
 mirror: install
 	@$(RUN) -m tools.mirror "$(TO)" $(if $(FROM),--from "$(FROM)") $(if $(VERIFY),--verify)
+
+bench: install
+	@$(RUN) -m tools.bench $(ARGS)
+
+test-colab: install
+	@$(RUN) -m tools.colab $(LESSON)
+
+colab-constraints: install
+	@$(RUN) -m tools.colab --fetch
+
+# The newest release of everything, in an environment of its own: the helpers' tests, then the lessons on mini. Deprecations in
+# the course's own code are errors; a warning filter names a module in full: the lessons' cells (__main__) and each helper.
+space := $(subst ,, )
+comma := ,
+OURS := __main__ $(subst /,.,$(basename $(wildcard course_utils/*.py)))
+STRICT := $(subst $(space),$(comma),$(strip $(foreach m,$(OURS),error::DeprecationWarning:$(m) error::FutureWarning:$(m))))
+NEWEST := PYTHONWARNINGS=$(STRICT) COURSE_PROFILE=mini .venv-newest/bin/python
+test-newest:
+	@$(PYTHON) -m venv --clear .venv-newest
+	@mkdir -p build && sed 's/==.*//' requirements.txt > build/newest.txt
+	@.venv-newest/bin/python -m pip install -q -U -r build/newest.txt -e .
+	@$(NEWEST) -m pytest tests/test_data.py tests/test_exercises.py tests/test_lab.py tests/test_load_task.py tests/test_metrics.py \
+		tests/test_plots.py tests/test_setup.py tests/test_timing.py
+	@$(NEWEST) -m tools.run_lessons $(LESSON)
+
+links:
+	@$(PYTHON) -m tools.links
 
 badges: install
 	@$(RUN) -m tools.badges "$(REPO)" $(BRANCH)

@@ -119,15 +119,13 @@ def read_csv(file: Path, task: Task) -> datasets.Dataset:
         raise DataError(f"{file}: this file is missing. It belongs to the course: fetch the repository again.")
     raw = file.read_bytes().removeprefix(b"\xef\xbb\xbf")  # Excel's mark of UTF-8
     try:
+        if (nul := raw.find(0)) >= 0:  # UTF-16, or no text at all
+            raise UnicodeDecodeError("utf-8", raw, nul, nul + 1, "NUL")
         content = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         row = raw[: error.start].count(b"\n")
         raise DataError(f"{file}, row {row}: byte 0x{raw[error.start]:02x} is not UTF-8. Expected UTF-8 text; save the "
                         "file with the encoding UTF-8.") from None
-    if "\0" in content:
-        row = content[: content.index("\0")].count("\n")
-        raise DataError(f"{file}, row {row}: byte 0x00 stands in no text. Expected UTF-8 text; save the file with the encoding "
-                        "UTF-8.")
     try:
         reader = csv.DictReader(io.StringIO(content, newline=""), strict=True)
         rows = list(reader)

@@ -46,9 +46,7 @@ def check(name: str, *properties: Property, strict: bool = False) -> bool:
                 raise AssertionError(f"{name}: not attempted yet") from None
             remember(name, "not attempted")
             return False
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # also exit(); type and message are shown, not a traceback from inside the course
+        except (Exception, SystemExit, GeneratorExit) as error:  # type and message, not a traceback from inside the course
             good, problem = False, stopped_with(error)
         print(f"✅ {what}" if good else f"❌ {what}: {problem}")
         passed += good

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import re
@@ -12,12 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+from accelerate.utils.memory import clear_device_cache
 from safetensors import SafetensorError, safe_open
 from transformers import Trainer, TrainerCallback
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-FULL_IN_WORDS = r"\(os error (27|28|112|122)\)|unexpected pos \d|PytorchStreamWriter"  # safetensors; torch.save names no cause
+FULL = r"(os error|Errno) (27|28|69|112|122)\b|unexpected pos \d|PytorchStreamWriter"  # torch.save says no more
 
 
 class TrainingError(RuntimeError):
@@ -25,34 +23,28 @@ class TrainingError(RuntimeError):
 
 
 def damage(checkpoint: Path) -> str:
-    """What keeps a run from being resumed from a checkpoint to the last bit, or nothing.
-
-    The Trainer itself stops with errors that don't name the cause, or goes on with a fresh optimiser where its file lacks.
-    """
+    """What keeps a run from being resumed to the last bit, or "". (Where optimizer.pt is missing, the Trainer just goes on.)"""
     for name in ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"):
         file = checkpoint / name
-        try:
-            if name.endswith(".json"):
-                json.loads(file.read_text(encoding="utf-8"))
-            elif name.endswith(".safetensors"):
-                safe_open(file, "pt")  # compares its table of contents with its length
-            elif not zipfile.is_zipfile(file.resolve(strict=True)):  # torch.save writes a zip; its contents stand at the end
-                return f"{name} is cut off"
+        try:  # each of the three looks at the end of the file: safetensors compares lengths, and torch.save writes a zip
+            whole = (safe_open(file, "pt") if name.endswith("safetensors") else
+                     json.loads(file.read_text(encoding="utf-8")) if name.endswith("json") else zipfile.is_zipfile(file))
         except (OSError, ValueError, SafetensorError):
-            return f"{name} is cut off" if file.is_file() else f"{name} is missing"
+            whole = False
+        if not whole:
+            return f"{name} is {'cut off' if file.is_file() else 'missing'}"
     return ""
 
 
 def checkpoints(folder: str | Path) -> list[Path]:
-    found = [c for c in Path(folder).glob("checkpoint-*") if c.is_dir() and re.fullmatch(r"checkpoint-\d+", c.name)]
-    return sorted(found, key=lambda c: int(c.name.split("-")[1]), reverse=True)
+    found = [c for c in Path(folder).glob("checkpoint-*") if c.is_dir() and c.name[11:].isdecimal()]
+    return sorted(found, key=lambda c: int(c.name[11:]), reverse=True)
 
 
 def last_whole_checkpoint(folder: str | Path) -> str | None:
     """For ``trainer.train(resume_from_checkpoint=...)``: the newest checkpoint that isn't damaged, or None to start anew.
 
-    A run that is killed while it saves leaves half a checkpoint as the newest, and ``resume_from_checkpoint=True`` takes it.
-    """
+    ``True`` would take the newest, which is half a checkpoint where the run was killed while it saved."""
     for checkpoint in checkpoints(folder):
         if not (problem := damage(checkpoint)):
             return str(checkpoint)
@@ -66,38 +58,31 @@ def full_disk_named(folder: str | Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
-        if getattr(error, "errno", None) not in FULL and not re.search(FULL_IN_WORDS, str(error)):
+        if not re.search(FULL, str(error)):
             raise
         whole = ", ".join(c.name for c in checkpoints(folder) if not damage(c)) or "none"
-        raise TrainingError(f"{folder}: the disk is full, or takes no more; the checkpoint being saved is incomplete. Whole: "
-                            f"{whole}. Free some space (or set save_total_limit), then go on with trainer.train("
-                            "resume_from_checkpoint=last_whole_checkpoint(folder)).") from error
+        raise TrainingError(f"{folder}: the disk is full; the checkpoint being saved is incomplete. Whole: {whole}. Free some "
+                            "space, then trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder)).") from error
 
 
 def train_within_memory(make_trainer: Callable[..., Trainer], batch_size: int, accumulation: int = 1) -> Trainer:
-    """Train, and where memory runs out start again with half the batch and twice the accumulation: the same steps.
+    """Train; where memory runs out, start again with half the batch and twice the accumulation: the same steps.
 
-    ``make_trainer(per_device_train_batch_size=..., gradient_accumulation_steps=...)`` returns a Trainer with a new model
-    from the same seed. Without dropout the weights come out the same up to rounding (an epoch's last, incomplete step
-    weighs its rows a little differently); the model needs ``accepts_loss_kwargs = False``, as in lesson 05. The Trainer's own
-    ``auto_find_batch_size`` cuts the batch by a tenth, keeps the accumulation, so that steps, rate and result change, and
-    goes on with the weights that it had.
-    """
+    ``make_trainer(per_device_train_batch_size=..., gradient_accumulation_steps=...)`` returns a Trainer with a new model from
+    the same seed and ``accepts_loss_kwargs = False`` (lesson 05). Without dropout the weights agree up to rounding, where the
+    steps divide an epoch's rows. The Trainer's own ``auto_find_batch_size`` keeps accumulation and weights: results change."""
     while True:
         trainer = make_trainer(per_device_train_batch_size=batch_size, gradient_accumulation_steps=accumulation)
         try:
             trainer.train()
             return trainer
         except (RuntimeError, MemoryError) as error:
-            known = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "DefaultCPUAllocator" in str(error)
-            if not known and not should_reduce_batch_size(error):
+            if not isinstance(error, MemoryError) and not re.search("out of memory|DefaultCPUAllocator", str(error)):
                 raise
             if not trainer.model.training:
-                raise TrainingError("Out of memory in an evaluation: halve per_device_eval_batch_size. It changes no "
-                                    "result.") from error
+                raise TrainingError("Out of memory in an evaluation: halve per_device_eval_batch_size.") from error
             if batch_size == 1:
-                raise TrainingError("Out of memory even at a batch of 1: cut the texts (max_length), take a smaller model, or "
-                                    "close what else uses this memory.") from error
+                raise TrainingError("Out of memory even at a batch of 1: cut the texts or take a smaller model.") from error
         del trainer  # and with it the model, which a GPU would hold twice
         clear_device_cache(garbage_collection=True)
         smaller = next(n for n in range(batch_size // 2, 0, -1) if batch_size % n == 0)
@@ -106,11 +91,12 @@ def train_within_memory(make_trainer: Callable[..., Trainer], batch_size: int, a
 
 
 class StopAtNaN(TrainerCallback):
-    """Stop before a step whose gradient isn't finite spoils the weights, or where a logged loss isn't.
+    """Stop before a step whose gradient isn't finite spoils the weights, or where a logged loss isn't finite.
 
-    By default the Trainer logs a plausible loss instead (``logging_nan_inf_filter``) and goes on. With fp16 an infinite
-    gradient is normal, and its scaler skips the step.
-    """
+    By default the Trainer logs a plausible loss and goes on. With fp16 its scaler skips such steps, which are normal there."""
+
+    message = ("Step {}, learning rate {:.1e}: the {} is NaN or infinite. Lower the learning rate to a tenth; where that does "
+               "not help, look for batches without a label, and for log(0) or division by 0 in a loss of your own.")
 
     def on_train_begin(self, args, state, control, **kwargs):
         args.logging_nan_inf_filter = False
@@ -118,13 +104,8 @@ class StopAtNaN(TrainerCallback):
     def on_pre_optimizer_step(self, args, state, control, model, optimizer, **kwargs):
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
         if not args.fp16 and not torch.nn.utils.get_total_norm(gradients).isfinite():
-            self.stop("gradient", state.global_step + 1, optimizer.param_groups[0]["lr"], "The weights are still sound. ")
+            raise TrainingError(self.message.format(state.global_step + 1, optimizer.param_groups[0]["lr"], "gradient"))
 
     def on_log(self, args, state, control, logs, **kwargs):
         if not math.isfinite(logs.get("loss", 0.0)):
-            self.stop("loss", state.global_step, logs["learning_rate"])
-
-    def stop(self, what: str, step: int, rate: float, note: str = "") -> None:
-        raise TrainingError(f"Step {step}, learning rate {rate:.1e}: the {what} is NaN or infinite. {note}Lower the learning "
-                            "rate to a tenth; where that doesn't help, look for batches without a label and for log(0) or "
-                            "division by 0 in a loss of your own.")
+            raise TrainingError(self.message.format(state.global_step, logs["learning_rate"], "loss"))

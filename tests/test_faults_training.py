@@ -392,7 +392,7 @@ def test_an_evaluation_that_does_not_fit_says_which_argument_to_halve(tmp_path, 
         trainer.eval_dataset, trainer.args.eval_strategy = rows(16), "epoch"
         return trainer
 
-    with pytest.raises(TrainingError, match=r"halve per_device_eval_batch_size\. It changes no result"):
+    with pytest.raises(TrainingError, match="in an evaluation: halve per_device_eval_batch_size"):
         train_within_memory(make, 8)
     assert capsys.readouterr().out.count("starting again") == 0
 
@@ -440,8 +440,8 @@ def test_without_help_the_trainer_hides_the_loss_and_ruins_every_weight(tmp_path
 @pytest.mark.parametrize("changes", [{}, {"max_grad_norm": 0.0}, {"logging_steps": 500}])
 def test_the_first_step_without_a_number_is_stopped_and_named_before_it_is_made(fault, changes, tmp_path):
     trainer = make_trainer(tmp_path, callbacks=[At(4, fault), StopAtNaN()], save_strategy="no", **changes)
-    with pytest.raises(TrainingError, match=r"Step 5, learning rate 5\.0e-04: the gradient is NaN or infinite\. The weights "
-                       r"are still sound\. Lower the learning rate"):
+    with pytest.raises(TrainingError, match=r"Step 5, learning rate 5\.0e-04: the gradient is NaN or infinite\. Lower "
+                       r"the learning rate"):
         trainer.train()
     assert trainer.state.global_step == 4
     assert all(value.isfinite().all() for name, value in weights(trainer).items() if name != "classifier.bias")

@@ -369,7 +369,10 @@ def compute_metrics(prediction):
 # %%
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 
+from course_utils.training import StopAtNaN, full_disk_named, last_whole_checkpoint
 
+
+# %%
 def make_trainer(model, train_split, eval_split=None, callbacks=(), **changes):
     return Trainer(
         model=model, args=TrainingArguments(**settings | changes), train_dataset=train_split,
@@ -379,10 +382,11 @@ def make_trainer(model, train_split, eval_split=None, callbacks=(), **changes):
 
 
 trainer = make_trainer(new_model(), tokenized["train"], tokenized["validation"],
-                       [EarlyStoppingCallback(early_stopping_patience=3)])
+                       [EarlyStoppingCallback(early_stopping_patience=3), StopAtNaN()])
 
 # %% [markdown]
-# [Early stopping](glossary.md#early-stopping) ends the run when three evaluations in a row bring no lower validation loss.
+# [Early stopping](glossary.md#early-stopping) ends the run when three evaluations in a row bring no lower validation loss. `StopAtNaN` ends it, with step and rate, when a gradient is no number any more; the
+# trainer by itself logs a plausible loss and goes on. And `full_disk_named`, below, says in plain words when a checkpoint finds no room.
 #
 # How long will it take? Ask before you start. The estimate times a few real steps on a copy of the model.
 
@@ -395,7 +399,7 @@ expected = estimate_training(trainer)
 from transformers.trainer_callback import PrinterCallback
 
 trainer.remove_callback(PrinterCallback)  # the curves below say it better
-with Stopwatch() as watch:
+with Stopwatch() as watch, full_disk_named(trainer.args.output_dir):
     trainer.train()
 print(f"took {duration(watch.seconds)}, estimated {duration(expected)}; {trainer.state.global_step} steps, best at step {trainer.state.best_global_step}")
 
@@ -536,12 +540,13 @@ except KeyboardInterrupt as stop:
     print(stop, "· on disk:", sorted(p.name for p in (lab.workdir / "killed").glob("checkpoint-*")))
 
 # %% [markdown]
-# And resumed. The new trainer gets a model with *another* random head, so that equal weights can only come from the disk.
+# And resumed. The new trainer gets a model with *another* random head, so that equal weights can only come from the disk. `resume_from_checkpoint=True` would take the newest folder; but a run that is killed *while it saves* leaves half
+# a checkpoint, and `last_whole_checkpoint` skips that.
 
 # %%
 resumed = make_trainer(new_model(seed=999), few, **short, output_dir=str(lab.workdir / "killed"))
 resumed.remove_callback(PrinterCallback)
-resumed.train(resume_from_checkpoint=True)
+resumed.train(resume_from_checkpoint=last_whole_checkpoint(lab.workdir / "killed"))
 pairs = zip(whole.model.parameters(), resumed.model.parameters(), strict=True)
 difference = max((a - b).abs().max().item() for a, b in pairs)
 print(f"steps: {whole.state.global_step} and {resumed.state.global_step}; largest difference of any weight: {difference}")
@@ -621,8 +626,7 @@ tokenized_messages = messages.map(lambda batch: tokenizer(batch["sms"], truncati
                                   batched=True, remove_columns=message_columns)
 spam = np.array(messages["validation"]["label"])
 assert abs(spam.mean() - 0.13) < 0.03 and abs((1 - spam).mean() - 0.87) < 0.03
-counts = [50, 250, len(messages["train"])]
-SEEDS = 3
+counts, SEEDS = [50, 250, len(messages["train"])], 3
 
 # %% [markdown]
 # One function trains both methods on the same rows and scores both on the whole validation split.
@@ -923,6 +927,7 @@ plots.show(figure, "Test accuracy with 95 % intervals: " + ", ".join(f"{n} {f[0]
 # | `The model did not return a loss from the inputs` | the labels don't reach the model | the column must be called `label` or `labels` |
 # | loss stays at 0.69 | learning rate far too high, or labels shuffled | start at 2e-5 to 1e-4; look at a few rows |
 # | loss and gradient norm grow with `gradient_accumulation_steps` | the Trainer believes that the model divides by the number of items | `model.accepts_loss_kwargs = False`, as in section 5 |
+# | out of memory | batch × length is too large for this device | half the batch, twice the accumulation; `course_utils.training.train_within_memory` does it and says so |
 # | `Expected all tensors to be on the same device` | inputs on the CPU, model on the GPU | `.to(model.device)` |
 # | accuracy 100 % after the first rows of a subset | IMDb is sorted by label; `select(range(n))` takes one class | `shuffle(seed=…)` first |
 #
