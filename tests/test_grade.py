@@ -168,7 +168,8 @@ def test_objects_with_behaviour_of_their_own_do_not_cross(channels):
             student.pack(value)
 
 
-@pytest.mark.parametrize("packed", [{"name": "x"}, {"function": 0}, {"array": ["O", [1], ""]}, {"nonsense": 1}])
+@pytest.mark.parametrize("packed", [{"name": "x"}, {"function": 0}, {"array": ["O", [1], ""]}, {"nonsense": 1},
+                                    {"tensor": ["torch.load", False, {"array": ["<f4", [0], ""]}]}])
 def test_a_hostile_message_becomes_no_object(channels, packed):
     with pytest.raises(Unsendable):
         channels[0].unpack(packed)
@@ -190,13 +191,23 @@ def test_in_the_sandbox_solutions_pass_and_wrong_answers_fail(lesson, isolation)
                  if "exercise" in c.metadata.get("tags", [])}
     wrong = runpy.run_path(str(ROOT / f"tests/wrong_answers/lesson_{lesson.number}.py"))["WRONG"]
     box = sandbox.Sandbox(sandbox.warm_up_of(assignment), LIMITS)
+
+    def ask(exercise, code):
+        nonlocal box
+        for _ in range(3):  # as grade_answers does
+            if "fault" not in (result := box.ask(exercise, code)):
+                return result
+            box.close()
+            box = sandbox.Sandbox(sandbox.warm_up_of(assignment), LIMITS)
+        return result
+
     try:
         for exercise in assignment.exercises:
             source = solutions[exercise.grade_id]
-            result = box.ask(exercise, source)
+            result = ask(exercise, source)
             assert result.get("visible") is True and result.get("hidden") is True, (exercise.grade_id, result)
             for what, code, _ in wrong[exercise.grade_id]:
-                result = box.ask(exercise, build.SOLUTION.sub(lambda m, code=code: code, source))
+                result = ask(exercise, build.SOLUTION.sub(lambda m, code=code: code, source))
                 assert result.get("visible") is False, (exercise.grade_id, what, result)
     finally:
         box.close()

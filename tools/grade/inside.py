@@ -140,7 +140,10 @@ class Channel:
             return self.unpack(content)[()]
         if kind == "tensor":
             dtype, requires_grad, array = content
-            tensor = torch.from_numpy(np.asarray(self.unpack(array))).to(getattr(torch, dtype.removeprefix("torch.")))
+            kind_of_number = getattr(torch, str(dtype).removeprefix("torch."), None)
+            if not isinstance(kind_of_number, torch.dtype):
+                raise Unsendable(f"a tensor of type {dtype}")
+            tensor = torch.from_numpy(np.asarray(self.unpack(array))).to(kind_of_number)
             return tensor.requires_grad_() if requires_grad and tensor.is_floating_point() else tensor
         if kind == "name" and not self.is_examiner:
             return self.shared[content]

@@ -157,7 +157,7 @@ def number(value: float) -> str:
 
 def write_text(file: Path, text: str) -> None:
     part = file.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
+    part.write_text(text, encoding="utf-8", errors="backslashreplace")
     os.replace(part, file)
 
 

@@ -239,7 +239,12 @@ def grade_answers(assignment: Assignment, answers: dict[str, str], limits: Limit
                 results[exercise.grade_id] = empty | {"problem": "not attempted yet"}
                 continue
             sandbox = sandbox or Sandbox(warm_up_of(assignment), limits, isolated)
-            result = sandbox.ask(exercise, code)
+            for _ in range(3):  # a thread pool of PyTorch's may not survive the fork: rare, and gone in a new sandbox
+                result = sandbox.ask(exercise, code)
+                if "fault" not in result:
+                    break
+                sandbox.close()
+                sandbox = Sandbox(warm_up_of(assignment), limits, isolated)
             if "fault" in result:
                 raise RuntimeError(f"{exercise.grade_id}: the grader itself failed: {result['fault']}\n{result['where']}")
             if "lost" in result or result.get("grade_id") != exercise.grade_id:
