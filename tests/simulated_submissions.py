@@ -42,7 +42,7 @@ if seen or texts: raise SystemExit('stolen: ' + str(seen) + str(texts))
     "writes everywhere": f"""
 import os, sys
 for folder in ('/', '/tmp', '/usr', os.path.expanduser('~'), os.getcwd(), *sys.path, '{Path(__file__).resolve().parents[1]}',
-               '{Path(__file__).resolve().parents[1]}/data', '/proc/1/root/tmp'):
+               '{Path(__file__).resolve().parents[1]}/data', '/proc/1/cwd'):
     for name in ('PWNED-by-a-student', 'gradebook.db', 'grades.csv'):
         try:
             open(os.path.join(folder, name), 'w').write('PWNED')
