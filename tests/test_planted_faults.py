@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from queue import Queue
 
+import matplotlib.pyplot as plt
 import nbformat
 import pytest
 import test_policy
@@ -222,6 +223,7 @@ def empty_plot(axes: bool) -> Plant:
     ax.set_visible(axes)
     buffer = io.BytesIO()
     canvas.savefig(buffer, format="png")
+    plt.close(canvas)
     png = base64.b64encode(buffer.getvalue()).decode()
     return notebook(lambda _, code: first_figure(code).data.update({"image/png": png}))
 

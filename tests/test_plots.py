@@ -21,6 +21,7 @@ def shown(monkeypatch):
 
 
 def test_a_shown_figure_keeps_its_alt_text_in_the_outputs_metadata(shown):
+    before = plt.get_fignums()
     figure, ax = plots.new_figure()
     ax.plot([1, 2], [1, 2])
     plots.show(figure, "A straight line that rises.")
@@ -28,7 +29,7 @@ def test_a_shown_figure_keeps_its_alt_text_in_the_outputs_metadata(shown):
     assert metadata == {"image/png": {"alt": "A straight line that rises."}}
     assert data["text/plain"] == "A straight line that rises."
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG\r\n")
-    assert plt.get_fignums() == []
+    assert plt.get_fignums() == before
 
 
 def test_alt_text_arrives_in_a_notebooks_output(capsys):
