@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tools import bench
+from tools import bench, bench_report
 
 FABRICATED = {
     "start": {"total": 3.0, "torch": 1.5, "transformers and datasets": 1.0, "course_utils": 0.1, "start_lab": 0.4},
@@ -30,7 +30,7 @@ def row(text: str, start: str) -> str:
 
 
 def test_the_table_says_of_each_target_whether_it_is_met_and_by_how_much():
-    text = bench.table(FABRICATED, "2 cores", fast=False, busy=[])
+    text = bench_report.table(FABRICATED, "2 cores", fast=False, busy=[])
     assert "4.0× | ≥ 2× | met by 100% | 85.0% → 86.0% (-2.0 to +4.0 points)" in row(text, "training, reviews, padded to 512")
     assert "78% | ≥ 65% | met by 20%" in row(text, "full-size training")
     assert "52% | ≥ 65% | **missed** by 20%" in row(text, "full-size inference")
@@ -42,18 +42,18 @@ def test_the_table_says_of_each_target_whether_it_is_met_and_by_how_much():
 
 
 def test_fast_16_bit_numbers_raise_the_targets_and_a_busy_machine_is_named():
-    text = bench.table(FABRICATED, "1 GPU", fast=True, busy=["share"])
+    text = bench_report.table(FABRICATED, "1 GPU", fast=True, busy=["share"])
     assert "≥ 5× | **missed** by 20%" in row(text, "training, reviews, padded to 512")
     assert "≥ 55% | met by" in row(text, "full-size training") and "busy** during: share" in text
 
 
 def test_a_table_of_a_killed_run_holds_what_was_finished():
-    text = bench.table({"start": FABRICATED["start"]}, "2 cores", fast=False, busy=[])
+    text = bench_report.table({"start": FABRICATED["start"]}, "2 cores", fast=False, busy=[])
     assert row(text, "import") and "training," not in text
 
 
 def test_pictures_are_drawn_from_what_was_measured(tmp_path):
-    bench.draw(FABRICATED, tmp_path)
+    bench_report.draw(FABRICATED, tmp_path)
     assert all((tmp_path / name).stat().st_size > 10_000 for name in ("bench.png", "growth.png"))
 
 

@@ -28,9 +28,11 @@ def test_a_stopwatch_runs_until_its_block_ends():
         time.sleep(0.02)
     measured = watch.seconds
     time.sleep(0.01)
-    assert watch.seconds == measured and 0.02 <= measured < 1
+    assert watch.seconds == measured and 0.015 <= measured < 1
     running = Stopwatch()
-    assert running.seconds < running.seconds
+    earlier = running.seconds
+    time.sleep(0.01)
+    assert earlier < running.seconds
 
 
 def test_peak_memory_is_in_gib_and_never_falls():

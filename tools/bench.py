@@ -33,13 +33,14 @@ import transformers
 from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, DistilBertForSequenceClassification
 from transformers.trainer_callback import PrinterCallback
 
-from course_utils import hub, plots
+from course_utils import hub
 from course_utils.data import TASKS, load_task
 from course_utils.lab import EMBEDDED_MODELS, PROFILES, ROOT
 from course_utils.metrics import bootstrap_interval
 from course_utils.precision import DTYPES, choose_precision, product_gflops, training_speed
 from course_utils.timing import duration, estimate_training
-from tools.pretrain.benchmarks import sst2
+from tools.bench_report import COMPARISONS, draw, table
+from tools.pretrain.benchmarks import imdb, sst2
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LAYERS, WIDTH = 6, 768  # of the published DistilBERT
@@ -78,21 +79,6 @@ class Recipe:
     compiled: bool = False
 
 
-@dataclass(frozen=True)
-class Comparison:
-    task: str
-    limit: int  # the article's
-    our_limit: int
-    target: tuple[float, float]  # without and with fast 16-bit numbers
-
-
-COMPARISONS = {
-    "reviews, padded to 512": Comparison("reviews", 512, 256, (2, 5)),
-    "reviews, padded to 128": Comparison("reviews", 128, 128, (1.2, 3)),
-    "short texts, padded to 128": Comparison("short", 128, 128, (3, 8)),
-}
-
-
 @cache
 def tokenizer():
     return transformers.AutoTokenizer.from_pretrained(EMBEDDED_MODELS["distilbert"])
@@ -104,14 +90,16 @@ def first(split: datasets.Dataset, rows: int | None) -> datasets.Dataset:
 
 @cache
 def load(task: str, sizes: Sizes) -> dict[str, datasets.Dataset]:
-    """Splits with columns text and label. Short texts are the messages, and SST-2 where a mirror is named."""
-    if task == "short" and (folder := hub.mirror()):
-        splits = sst2(2000)(folder)
+    """Splits with columns text and label: the embedded reviews and messages, or 2,000 labels each of IMDb and SST-2 where a
+    mirror is named."""
+    caps = {"train": sizes.rows, "validation": sizes.test_rows, "test": sizes.test_rows}
+    if folder := hub.mirror():
+        splits = sst2(2000)(folder) if task == "short" else imdb(folder)
+        splits["test"] = first(splits["test"], 2000)
     else:
         name = "messages" if task == "short" else task
         splits = {s: d.select_columns([TASKS[name].text, "label"]) for s, d in load_task(name, PROFILES["mini"]).items()}
         splits = {s: d if name == "reviews" else d.rename_column(TASKS[name].text, "text") for s, d in splits.items()}
-    caps = {"train": sizes.rows, "validation": sizes.test_rows, "test": sizes.test_rows}
     return {s: first(d.shuffle(seed=0), caps[s]) for s, d in splits.items()}
 
 
@@ -233,7 +221,7 @@ def measure_steps(name: str, sizes: Sizes, done: dict) -> dict:
              for before, n in zip([names[0], *names], names, strict=False)]
     factor, fast = ratio(names[0], names[-1]), choose_precision(DEVICE) if DEVICE == "cuda" else "bf16"
     candidates = {"evaluation in batches of 64": {"eval_batch": 64}, fast: {"precision": fast}}
-    if sizes.compile and c.limit == 512:
+    if sizes.compile and c.task == "reviews":
         candidates["torch.compile"] = {"compiled": True}
     for label, change in candidates.items():
         steps.append(try_on_top(label, best, replace(best, **change), c.task, sizes))
@@ -488,92 +476,6 @@ def perform(names: list[str], sizes: Sizes, out: Path) -> tuple[dict, list[str]]
     return {n: f["result"] for n, f in found.items()}, [n for n, f in found.items() if f["others_percent"] > 20]
 
 
-NOTE = (
-    "Operations: 6 × 42.5 million × tokens, and 12 × layers × width × length × tokens for attention; a third of that for "
-    "inference. The tables of embeddings multiply nothing and aren't counted. Differences of accuracy: 95 % bootstrap "
-    "interval, one seed. Articles pad a single text with `padding=True`, which pads nothing: *call as written*.")
-
-
-def verdict(value: float, target: float, at_least: bool = True) -> str:
-    margin = (value / target - 1) * (1 if at_least else -1)
-    return f"met by {margin:.0%}" if margin >= 0 else f"**missed** by {-margin:.0%}"
-
-
-def claims(done: dict, fast: bool) -> list[str]:
-    """Rows of the table: what, measured, target, met or missed, accuracy."""
-    rows = []
-
-    def row(what: str, shown: str, target: str, judged: str, accuracy: str = "") -> None:
-        rows.append(f"| {what} | {shown} | {target} | {judged} | {accuracy} |")
-
-    for name, c in COMPARISONS.items():
-        if name in done:
-            factor, a = done[name]["factor"], done.get(f"accuracy, {name}", {})
-            low, high = (100 * d for d in a.get("difference", (0, 0)))
-            row(f"training, {name}: theirs / ours", f"{factor:.1f}×", f"≥ {c.target[fast]}×", verdict(factor, c.target[fast]),
-                f"{a['article']:.1%} → {a['ours']:.1%} ({low:+.1f} to {high:+.1f} points)" if "ours" in a else "")
-    for kind in ("training", "inference") if "share" in done else ():
-        share, target = done["share"][kind]["share"], 0.55 if fast else 0.65
-        row(f"full-size {kind}: share of the machine's product speed", f"{share:.0%}", f"≥ {target:.0%}",
-            verdict(share, target))
-    if "classify" in done:
-        r = done["classify"]
-        for way, target in (("call, padded to 512", 8), ("call as written", 8), ("pipeline()", 3)):
-            value = r["seconds"][way] / r["seconds"]["ours"]
-            row(f"{r['texts']:,} reviews, {way}: theirs / ours", f"{value:.1f}×", f"≥ {target}×", verdict(value, target),
-                f"{r['equal_labels'][way]:.1%} equal labels")
-    if "estimate" in done:
-        r = done["estimate"]
-        row(f"estimate before training, worst of {len(r['runs'])} (median {r['median']:.0%})", f"{r['worst']:.0%}", "≤ 20 %",
-            verdict(r["worst"], 0.2, False))
-    if "start" in done:
-        r = done["start"]
-        parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in r.items() if part != "total")
-        row(f"import and `start_lab` ({parts})", f"{r['total']:.1f} s", "≤ 6 s", verdict(r["total"], 6, False))
-    return rows
-
-
-def table(done: dict, where: str, fast: bool, busy: list[str]) -> str:
-    """The whole of bench.md."""
-    lines = [f"Measured on {where}.", *([f"**The machine was busy** during: {'; '.join(busy)}."] if busy else []), "",
-             "| what | measured | target | | accuracy |", "|---|---|---|---|---|", *claims(done, fast)]
-    for name in [n for n in COMPARISONS if n in done]:
-        lines += ["", f"Step by step, {name} ({done[name]['rows']:,} rows; an epoch and an evaluation):", "",
-                  "| step | seconds | gain | |", "|---|---|---|---|"]
-        for s in done[name]["steps"]:
-            remark = "; ".join(filter(None, ["" if s["kept"] else "does not pay here, left out", s.get("why", "")]))
-            seconds, gain = (f"{s[k]:.{d}f}{u}" if s[k] else "–" for k, d, u in (("seconds", 1, ""), ("gain", 2, "×")))
-            lines.append(f"| {s['name']} | {seconds} | {gain} | {remark} |")
-    if "growth" in done:
-        powers = [f"{n} to the power {g['exponent']:.2f} (last doubling: {g['last_doubling']:.2f})"
-                  for n, g in done["growth"].items()]
-        lines += ["", f"A training step's time grows with {', '.join(powers)}."]
-    return "\n".join([*lines, "", NOTE, ""])
-
-
-def draw(done: dict, out: Path) -> None:
-    name = next(iter(COMPARISONS))
-    if name in done:
-        kept = [s for s in done[name]["steps"] if s["kept"]]
-        factors = np.cumprod([s["gain"] for s in kept])
-        shares = np.log([s["gain"] for s in kept]) / np.log(factors[-1])
-        best = int(np.argmax(shares))
-        figure, ax = plots.new_figure(width=8, height=1.2 + 0.45 * len(kept))
-        plots.bars(ax, [kept[0]["name"] + " recipe", *(f"+ {s['name']} ({p:.0%} of the gain)" for s, p in
-                                                       zip(kept[1:], shares[1:], strict=True))], factors, fmt="{:.1f}×")
-        ax.set(title=f"{kept[best]['name'].capitalize()} brings {shares[best]:.0%} of the gain", xlabel=(
-            f"speed of training, {name} = 1\n(share of the gain: of the factor's logarithm)"))
-        figure.savefig(out / "bench.png")
-    if "growth" in done:
-        figure, axes = plots.new_figure(columns=3, width=11, height=3.4)
-        for ax, (name, g) in zip(axes, done["growth"].items(), strict=True):
-            plots.curve(ax, g["x"], g["seconds"], name)
-            ax.set_xscale("log", base=2)
-            ax.set_xticks(g["x"], g["x"])
-            ax.set(yscale="log", xlabel=name, ylabel="seconds", title=f"{name} to the power {g['exponent']:.2f}")
-        figure.savefig(out / "growth.png")
-
-
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few minutes: shows that everything works, not how fast")
@@ -586,7 +488,8 @@ def main(arguments: list[str] | None = None) -> None:
     datasets.disable_progress_bars()
     sizes = replace(QUICK if options.quick else Sizes(), model=options.model)
     done, busy = perform(options.only or list(MEASUREMENTS), sizes, options.out)
-    where = f"{machine()}, {dates.date.today().isoformat()}{', --quick' if options.quick else ''}, model {sizes.model}"
+    data = "IMDb and SST-2, 2,000 labels each" if hub.mirror() else "the embedded reviews and messages"
+    where = f"{machine()}, {dates.date.today().isoformat()}{', --quick' if options.quick else ''}, model {sizes.model}, {data}"
     text = table(done, where, choose_precision(DEVICE) != "fp32", busy)
     everything = json.dumps({"machine": where, "busy": busy, "results": done}, indent=1)
     (options.out / "bench.json").write_text(everything, encoding="utf-8")
