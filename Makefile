@@ -58,11 +58,15 @@ colab-constraints: install
 	@$(RUN) -m tools.colab --fetch
 
 # The newest release of everything, in an environment of its own: the helpers' tests, then the lessons on mini. Deprecations in
-# the course's own code are errors; a warning filter names a module in full: the lessons' cells (__main__) and each helper.
+# the course's own code are errors; a warning filter names a module in full: the lessons' cells (__main__), each helper, and the
+# modules in whose name the libraries warn their callers.
 space := $(subst ,, )
 comma := ,
 OURS := __main__ $(subst /,.,$(basename $(wildcard course_utils/*.py)))
-STRICT := $(subst $(space),$(comma),$(strip $(foreach m,$(OURS),error::DeprecationWarning:$(m) error::FutureWarning:$(m))))
+VOICES := $(addprefix transformers.,training_args trainer modeling_utils configuration_utils tokenization_utils_base \
+	data.data_collator pipelines.base) $(addprefix datasets.,load arrow_dataset) accelerate.accelerator
+STRICT := $(subst $(space),$(comma),$(strip $(foreach m,$(OURS),error::DeprecationWarning:$(m)) \
+	$(foreach m,$(OURS) $(VOICES),error::FutureWarning:$(m))))
 NEWEST := PYTHONWARNINGS=$(STRICT) COURSE_PROFILE=mini .venv-newest/bin/python
 test-newest:
 	@$(PYTHON) -m venv --clear .venv-newest

@@ -112,7 +112,7 @@ def expected_minutes(lesson: str, profile: str, speed: float) -> float | None:
     try:
         measured = json.loads((ROOT / "notebooks/measured.json").read_text(encoding="utf-8"))[lesson][profile]
         return measured["minutes"] * measured["speed"] / speed
-    except (OSError, KeyError):
+    except (OSError, KeyError, TypeError, ValueError):
         return None
 
 

@@ -55,9 +55,9 @@ def training_speed(precision: str, device: str = "cpu", repeats: int = 3) -> flo
 def bf16_pays(factor: float = 1.5) -> bool:
     """Whether a bfloat16 product on this CPU is at least ``factor`` times faster than a float32 one.
 
-    Many CPUs accept bfloat16 but compute it more slowly than float32, so a short timed product decides.
-    """
-    return product_gflops("bf16") > factor * product_gflops("fp32")
+    Many CPUs only emulate bfloat16. There a whole product takes a second, so a small one is tried before it."""
+    emulated = product_gflops("bf16", size=256) < product_gflops("fp32", size=256) / 2
+    return not emulated and product_gflops("bf16") > factor * product_gflops("fp32")
 
 
 def choose_precision(device: str) -> str:

@@ -28,8 +28,8 @@ def damage(checkpoint: Path) -> str:
         file = checkpoint / name
         try:  # each of the three looks at the end of the file: safetensors compares lengths, and torch.save writes a zip
             whole = (safe_open(file, "pt") if name.endswith("safetensors") else
-                     json.loads(file.read_text(encoding="utf-8")) if name.endswith("json") else zipfile.is_zipfile(file))
-        except (OSError, ValueError, SafetensorError):
+                     isinstance(json.loads(file.read_bytes()), dict) if name.endswith("json") else zipfile.is_zipfile(file))
+        except (OSError, ValueError, RecursionError, SafetensorError):
             whole = False
         if not whole:
             return f"{name} is {'cut off' if file.is_file() else 'missing'}"
@@ -87,7 +87,7 @@ def train_within_memory(make_trainer: Callable[..., Trainer], batch_size: int, a
         clear_device_cache(garbage_collection=True)
         smaller = next(n for n in range(batch_size // 2, 0, -1) if batch_size % n == 0)
         batch_size, accumulation = smaller, accumulation * batch_size // smaller
-        print(f"Out of memory: starting again with batches of {batch_size}, {accumulation} of them a step; same result")
+        print(f"Out of memory: starting again with batches of {batch_size}, {accumulation} of them a step; the same steps")
 
 
 class StopAtNaN(TrainerCallback):

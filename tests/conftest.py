@@ -26,8 +26,13 @@ def clean_environment(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def mirror() -> Path:
+def mirror(mirror_folder) -> Path:
     """The real data sets, for maintainers who have them at hand."""
+    return mirror_folder
+
+
+@pytest.fixture(scope="session")
+def mirror_folder() -> Path:
     folder = ROOT.parent / "shared/mirror"
     if not folder.is_dir():
         pytest.skip("../shared/mirror isn't there: loading real IMDb and SMS Spam was not tested")

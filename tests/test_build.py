@@ -76,6 +76,8 @@ def test_no_cell_may_fail_unseen(lesson):
         marks = re.findall(r"(?i)nbval\w*|raises-exception|skip-execution", f"{cell.metadata.get('tags')} {cell.source}")
         assert not marks, f"{place}: {marks}"
         code = TransformerManager().transform_cell(cell.source) if cell.cell_type == "code" else ""
+        hidden = re.findall(r"from (?:subprocess|os) import .*\b(?:run|call|Popen|check_output|system|popen)\b", code)
+        assert not hidden, f"{place}: {hidden[0]}; write subprocess.run(..., check=True), so that everybody sees what is run"
         for call in [ast.unparse(n) for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Call)]:
             assert not re.match(r"get_ipython\(\)\.|os\.(system|popen)|subprocess\.(call|Popen|get)", call), f"{place}: {call}"
             seen = "check=True" in call or "if cloned.returncode:" in code  # the setup cell raises an error of its own

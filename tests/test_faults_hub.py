@@ -10,8 +10,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -31,6 +33,7 @@ from course_utils.data import load_task
 from course_utils.lab import PROFILES, checkpoint_of, start_lab
 lab.choose_precision, lab.training_speed = lambda device: "fp32", lambda *_: 1000.0
 huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 10_000  # the least that is kept of a download that breaks off
+huggingface_hub.file_download._ETAG_RETRY_TIMEOUT = 1  # a minute, for each of six further questions to a Hub that is silent
 names = dict(globals())
 for line in sys.stdin:
     waits.clear()
@@ -101,9 +104,31 @@ SOURCES = {
 }
 
 
+@contextmanager
+def learner(hub: HubServer, home: Path) -> Iterator[Callable[[str], SimpleNamespace]]:
+    """A learner's process that asks ``hub``; ``run(code)`` gives what was printed, the error and the waits."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "COURSE_"))}
+    environment |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(home / "hf"), "HF_HUB_DOWNLOAD_TIMEOUT": "1", "NO_PROXY": "*",
+                    "HF_HUB_ETAG_TIMEOUT": "1", "COURSE_WORK": str(home / "work"), "OMP_WAIT_POLICY": "PASSIVE"}
+    with open(home / "stderr.txt", "w") as noise:
+        process = subprocess.Popen([sys.executable, "-c", LEARNER], cwd=ROOT, env=environment, text=True, stderr=noise,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+        def run(code: str) -> SimpleNamespace:
+            process.stdin.write(json.dumps(code) + "\n")
+            process.stdin.flush()
+            if not (line := process.stdout.readline()):
+                pytest.fail(f"the learner's process ended:\n{(home / 'stderr.txt').read_text()[-2000:]}")
+            return SimpleNamespace(**json.loads(line))
+
+        yield run
+        process.stdin.close()
+        process.wait(10)
+
+
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory):
-    """The Hub and a learner's process; ``run(code)`` gives what was printed, the error and the waits."""
+    """The Hub and a learner's process."""
     folder, home = tmp_path_factory.mktemp("hub"), tmp_path_factory.mktemp("home")
     model = folder / "models/distilbert/distilbert-base-uncased"
     model.mkdir(parents=True)
@@ -111,24 +136,9 @@ def machine(tmp_path_factory):
         write_parquet(folder / f"datasets/stanfordnlp/imdb/{split}.parquet", label=[i % 2 for i in range(rows)],
                       text=[f"A {('poor', 'fine')[i % 2]} film, {split} {i}. {'More of it. ' * i}" for i in range(rows)])
     (folder / "datasets/stanfordnlp/imdb/README.md").write_text(README, encoding="utf-8")
-    with HubServer(folder) as hub, open(home / "stderr.txt", "w") as noise:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "COURSE_"))}
-        environment |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(home / "hf"), "HF_HUB_DOWNLOAD_TIMEOUT": "1", "NO_PROXY": "*",
-                        "HF_HUB_ETAG_TIMEOUT": "1", "COURSE_WORK": str(home / "work"), "OMP_WAIT_POLICY": "PASSIVE"}
-        learner = subprocess.Popen([sys.executable, "-c", LEARNER], cwd=ROOT, env=environment, text=True, stderr=noise,
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-        def run(code: str) -> SimpleNamespace:
-            learner.stdin.write(json.dumps(code) + "\n")
-            learner.stdin.flush()
-            if not (line := learner.stdout.readline()):
-                pytest.fail(f"the learner's process ended:\n{(home / 'stderr.txt').read_text()[-2000:]}")
-            return SimpleNamespace(**json.loads(line))
-
+    with HubServer(folder) as hub, learner(hub, home) as run:
         assert not run(MAKE_MODEL.format(folder=str(model))).message
         yield SimpleNamespace(hub=hub, run=run, home=home / "hf")
-        learner.stdin.close()
-        learner.wait(10)
 
 
 @pytest.fixture
@@ -222,6 +232,8 @@ def test_a_download_that_breaks_off_goes_on_where_it_broke_off(hub, run, cached)
     (503, "any", 99, "An error happened while trying to locate the file on the Hub"),
     (429, "any", 99, "An error happened while trying to locate the file on the Hub"),
     ("drop", "HEAD", 1, "Server disconnected without sending a response"),
+    ("stall", "any", 99, "An error happened while trying to locate the file on the Hub"),
+    ("pause", "GET", 99, "timed out"),
     ("cut", "GET", 99, "peer closed connection without sending complete message body"),
     ("short", "GET", 1, "Consistency check failed: file should be of size"),
     ("wrong", "GET", 99, "arrived damaged twice"),

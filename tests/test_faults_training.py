@@ -39,7 +39,7 @@ from transformers import (
 from course_utils.training import StopAtNaN, TrainingError, full_disk_named, last_whole_checkpoint, train_within_memory
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-STEPS, EVERY = 8, 2  # steps of a run, and how many lie between two checkpoints
+STEPS, EVERY = 8, 2  # steps of a run, which has 6 an epoch, and how many lie between two checkpoints
 CONFIG = {"vocab_size": 8192, "dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2, "max_position_embeddings": 16}
 # model.safetensors has 1.13 MB and optimizer.pt 2.28 MB: writing stops in the first or in the second.
 LIMITS = {"model.safetensors": 500_000, "optimizer.pt": 1_400_000}
@@ -62,9 +62,10 @@ def new_model(seed=0, dropout=0.1):
 
 def make_trainer(folder, model=None, kind=Trainer, callbacks=(), data=None, **changes):
     settings = {"max_steps": STEPS, "save_steps": EVERY, "per_device_train_batch_size": 8, "learning_rate": 1e-3,
-                "logging_steps": 1, "report_to": "none", "disable_tqdm": True, "use_cpu": True}
+                "train_sampling_strategy": "group_by_length", "logging_steps": 1, "report_to": "none", "disable_tqdm": True,
+                "use_cpu": True}
     args = TrainingArguments(output_dir=str(folder), **settings | changes)
-    trainer = kind(model=model or new_model(), args=args, train_dataset=data or rows(), callbacks=list(callbacks))
+    trainer = kind(model=model or new_model(), args=args, train_dataset=data or rows(48), callbacks=list(callbacks))
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -116,8 +117,8 @@ def resumed(folder) -> dict[str, torch.Tensor]:
 # --- killed ---
 
 CHANCE = random.Random(0)
-KILLS = ["step 1", *(f"step {CHANCE.randrange(2, STEPS)}" for _ in range(2)), *(f"write {name}" for name in LIMITS),
-         "open trainer_state.json", *(f"clock {CHANCE.random():.3f}" for _ in range(2))]
+KILLS = [*(f"step {step}" for step in range(1, STEPS)), *(f"write {name}" for name in LIMITS), "open trainer_state.json",
+         *(f"clock {CHANCE.random():.3f}" for _ in range(4))]  # a clock goes off in that share of a whole run's time
 
 
 class Dies(TrainerCallback):
@@ -140,19 +141,27 @@ class Dies(TrainerCallback):
                              and os.kill(os.getpid(), signal.SIGKILL))
 
 
-def die(folder: Path, kill: str) -> int:
-    """Train in a process that is killed; the signal that ended it."""
+def die(folder: Path, kill: str, run_time: float = 0.0) -> tuple[int, float]:
+    """Train in a process that is killed; the signal that ended it, and the seconds from the training's beginning to that."""
     reader, writer = os.pipe()
     if (child := os.fork()) == 0:
         os.close(reader)
         make_trainer(folder, callbacks=[Dies(kill, writer)]).train()
+        if kill.startswith("clock"):
+            signal.pause()  # a run that is done before its clock goes off
         os._exit(0)
     os.close(writer)
     os.read(reader, 1)
+    begun = time.perf_counter()
     if kill.startswith("clock"):
-        time.sleep(float(kill.split()[1]))
+        time.sleep(float(kill.split()[1]) * run_time)
         os.kill(child, signal.SIGKILL)
-    return os.WTERMSIG(os.waitpid(child, 0)[1])
+    return os.WTERMSIG(os.waitpid(child, 0)[1]), time.perf_counter() - begun
+
+
+def die_of_everything(top: Path) -> list[int]:
+    run_time = min(die(top / f"none-{turn}", "none -")[1] for turn in range(2))
+    return [die(top / kill.replace(" ", "-"), kill, run_time)[0] for kill in KILLS]
 
 
 @pytest.fixture(scope="module")
@@ -165,10 +174,17 @@ def killed_runs(tmp_path_factory):
     return top, dict(zip(KILLS, map(int, run.stdout.split()), strict=True))
 
 
+def test_clocks_go_off_within_runs(killed_runs):
+    """Before the next test goes on with them."""
+    top, _ = killed_runs
+    done = [(top / kill.replace(" ", "-") / f"checkpoint-{STEPS}").exists() for kill in KILLS if kill.startswith("clock")]
+    assert not all(done)
+
+
 @pytest.mark.parametrize("kill", KILLS)
 def test_a_run_that_was_killed_ends_with_the_weights_of_an_uninterrupted_one(kill, killed_runs, whole):
     top, signals = killed_runs
-    assert signals[kill] == (signal.SIGXFSZ if kill.startswith("write") else signal.SIGKILL) or kill.startswith("clock")
+    assert signals[kill] == (signal.SIGXFSZ if kill.startswith("write") else signal.SIGKILL)
     assert largest_difference(resumed(top / kill.replace(" ", "-")), whole.weights) == 0
 
 
@@ -351,7 +367,8 @@ def test_too_little_memory_halves_the_batch_doubles_accumulation_and_keeps_the_r
     make = maker(tmp_path, machine(fits, run_out), train_sampling_strategy=strategy)
     trainer = train_within_memory(make, 8)
     assert capsys.readouterr().out == "".join(
-        f"Out of memory: starting again with batches of {size}, {times} of them a step; same result\n" for size, times in lines)
+        f"Out of memory: starting again with batches of {size}, {times} of them a step; the same steps\n"
+        for size, times in lines)
     batch, accumulation = lines[-1] if lines else (8, 1)
     assert trainer.args.per_device_train_batch_size == batch and trainer.args.gradient_accumulation_steps == accumulation
     roomy = maker(tmp_path, Trainer, train_sampling_strategy=strategy)(per_device_train_batch_size=8)
@@ -493,4 +510,4 @@ def test_looking_at_every_gradient_costs_no_noticeable_time(mini_model, tmp_path
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    print(*(die(Path(sys.argv[1]) / kill.replace(" ", "-"), kill) for kill in KILLS))
+    print(*die_of_everything(Path(sys.argv[1])))

@@ -3,12 +3,15 @@
 Nothing is said here about quality: random weights have none. Everything else is the same as with the published ones.
 """
 
+import re
 import shutil
 
 import numpy as np
 import pytest
 import torch
 from conftest import MINI, write_parquet
+from hub_server import HubServer
+from test_faults_hub import README, learner
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -20,6 +23,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from course_utils import hub as course_hub
 from course_utils.data import load_task
 from course_utils.lab import start_lab
 from course_utils.metrics import ClassificationMetrics
@@ -36,6 +40,7 @@ def full_size_mirror(tmp_path_factory):
     DistilBertForSequenceClassification(DistilBertConfig()).base_model.save_pretrained(model_folder)
     tokenizer = DistilBertTokenizerFast(vocab=str(MINI / "vocab.txt"), do_lower_case=True, model_max_length=512)
     tokenizer.save_pretrained(model_folder)
+    shutil.copy(MINI / "vocab.txt", model_folder)
     reviews = folder / "datasets/stanfordnlp/imdb"
     for split, rows in (("train", 44), ("test", 16)):
         write_parquet(reviews / f"{split}.parquet", label=[i % 2 for i in range(rows)],
@@ -94,3 +99,54 @@ def test_a_full_size_lesson_trains_saves_and_loads_again(name, full_size_mirror,
         logits = again(**batch).logits.numpy()
     shutil.rmtree(tmp_path / "saved")
     np.testing.assert_allclose(logits, predictions, atol=1e-5)
+
+
+LOAD = """
+checkpoint, revision = checkpoint_of("distilbert", PROFILES["cpu"])
+model = AutoModel.from_pretrained(checkpoint, revision=revision, use_safetensors=True)
+tokenizer = AutoTokenizer.from_pretrained(checkpoint, revision=revision)
+print(sum(p.numel() for p in model.parameters()), tokenizer("a film")["input_ids"])
+reviews = load_task("reviews", PROFILES["cpu"])
+"""
+SAME = """
+from datasets import load_dataset
+whole = load_dataset("stanfordnlp/imdb", revision="{revision}", split="test")
+print(len(whole), set(reviews["test"]["text"]) <= set(whole["text"]))
+"""
+
+
+@pytest.fixture(scope="module")
+def full_size_hub(full_size_mirror, mirror_folder, tmp_path_factory):
+    """A Hub on this machine with a model of the published size and the real IMDb, and a learner's process that asks it."""
+    folder, home = tmp_path_factory.mktemp("hub"), tmp_path_factory.mktemp("home")
+    (folder / "models").symlink_to(full_size_mirror / "models")
+    reviews = folder / "datasets/stanfordnlp/imdb"
+    reviews.mkdir(parents=True)
+    described = "".join(line for line in README.splitlines(keepends=True) if "unsupervised" not in line)
+    (reviews / "README.md").write_text(described, encoding="utf-8")
+    for split in ("train", "test"):
+        (reviews / f"{split}.parquet").symlink_to(mirror_folder / f"datasets/stanfordnlp/imdb/{split}.parquet")
+    with HubServer(folder) as hub, learner(hub, home) as run:
+        yield hub, run, home / "hf"
+    shutil.rmtree(home)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("faults", [
+    [], [("cut", "model.safetensors"), ("cut", "train-00000")], [("wrong", "model.safetensors"), ("wrong", "test-00000")],
+    [(503, "model.safetensors", "HEAD"), ("drop", "test-00000")], [("pause", "model.safetensors"), (429, "train-00000")]],
+    ids=["sound", "cut off", "wrong content", "503 and hung up", "stalled and told to wait"])
+def test_the_cpu_profile_loads_a_full_size_model_and_the_real_reviews_through_a_faulty_hub(full_size_hub, faults):
+    hub, run, cache = full_size_hub
+    shutil.rmtree(cache, ignore_errors=True)
+    for fault in faults:
+        hub.fail(*fault, retry_after=2) if len(fault) == 3 else hub.fail(*fault, "GET", 1, 2)
+    answer = run(LOAD + ("" if faults else SAME.format(revision=course_hub.DATASETS["reviews"].revision)))
+    assert not answer.message, answer.message
+    parameters, *_ = answer.printed.split()
+    assert int(parameters) == PARAMETERS - 768 * 768 - 768 - 2 * 768 - 2  # without the head
+    found = re.search(r"reviews: train 2,000, validation 500, test 2,000 .*\(Hub, stanfordnlp/imdb at e628166\)", answer.printed)
+    assert found, answer.printed
+    assert all(fault.times == 0 for fault in hub.faults)
+    if not faults:
+        assert answer.printed.split()[-2:] == ["25000", "True"]

@@ -21,7 +21,7 @@ from course_utils.timing import Stopwatch
 
 def speeds(monkeypatch, **gflops: float) -> None:
     """Pretend that matrix products run at these speeds."""
-    monkeypatch.setattr(precision, "product_gflops", lambda kind, device="cpu": gflops[kind])
+    monkeypatch.setattr(precision, "product_gflops", lambda kind, device="cpu", size=768: gflops[kind])
     monkeypatch.setattr(lab, "training_speed", lambda kind, device="cpu": 20 * gflops[kind])
 
 
@@ -168,6 +168,13 @@ def test_profiles_differ_in_source_and_grow_in_size():
 def test_bf16_is_taken_on_a_cpu_only_where_it_is_half_as_fast_again(monkeypatch, bf16, chosen):
     speeds(monkeypatch, fp32=100.0, bf16=bf16)
     assert precision.choose_precision("cpu") == chosen
+
+
+def test_where_bf16_is_only_emulated_no_large_product_waits_for_it(monkeypatch):
+    asked = []
+    monkeypatch.setattr(precision, "product_gflops",
+                        lambda kind, size=768: asked.append((kind, size)) or (2.0 if kind == "bf16" else 90.0))
+    assert not precision.bf16_pays() and ("bf16", 768) not in asked
 
 
 @pytest.mark.parametrize(("capability", "chosen"), [((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")])

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import io
 import os
 import re
+import resource
 import runpy
 import subprocess
 import sys
+import time
 
 import nbformat
 import numpy as np
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 from PIL import Image
 
+from course_utils.lab import expected_minutes
+from course_utils.precision import choose_precision, training_speed
 from tools import build
 from tools.lessons import ROOT, lessons, measured
 
@@ -45,6 +51,18 @@ def test_committed_cells_ran_once_and_in_order(lesson):
     code = [(n, c.execution_count) for n, c in enumerate(committed(lesson).cells) if c.cell_type == "code"]
     for turn, (number, ran) in enumerate(code, start=1):
         assert ran == turn, f"{lesson.notebook.name}, cell {number}: ran as {ran}, expected {turn}; run `make notebooks`"
+
+
+@each_lesson
+def test_a_cell_that_prints_has_its_output(lesson):
+    """A print, a figure or a value at the end that nobody silenced with a semicolon."""
+    for number, cell in enumerate(committed(lesson).cells):
+        if cell.cell_type != "code" or "%%capture" in cell.source:
+            continue
+        calls = [n.value for n in ast.parse(TransformerManager().transform_cell(cell.source)).body
+                 if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call)]
+        shown = [c for c in calls if ast.unparse(c.func) in {"print", "plots.show", "check", "lab.finish"}]
+        assert cell.outputs or not shown, f"{lesson.notebook.name}, cell {number}: without its output; run `make notebooks`"
 
 
 @each_lesson
@@ -142,13 +160,21 @@ def test_every_exercise_lists_three_wrong_answers(lesson):
 @pytest.mark.slow
 @each_lesson
 def test_it_runs_to_the_end_on_mini_and_every_answer_gets_what_it_deserves(lesson, tmp_path):
-    """nbval executes the notebook in a fresh kernel; any cell that stops turns this red and is named."""
+    """nbval executes the notebook in a fresh kernel; any cell that stops turns this red and is named.
+
+    Three times the minutes that ``start_lab`` would announce here are allowed, because other tests, a busy machine and the
+    wrong answers take their share; and the lesson's memory, as the largest process so far needed it."""
+    announced = expected_minutes(lesson.number, "mini", training_speed(choose_precision("cpu")))
     file = ROOT / f"build/tests/{lesson.source.stem}.ipynb"
     notebook = proof_notebook(lesson)
     build.write(notebook, file)
+    begun = time.perf_counter()
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-current-env",
          "--nbval-cell-timeout=900", str(file)], cwd=file.parent, capture_output=True, text=True, timeout=2400,
         env=os.environ | build.MINI | {"COURSE_WORK": str(tmp_path)})
     assert run.returncode == 0, run.stdout[-4000:]
     assert re.search(rf"{len(code_cells(notebook))} passed", run.stdout), "not every code cell ran"
+    minutes, gib = (time.perf_counter() - begun) / 60, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    assert minutes < 3 * announced + 1, f"{lesson.notebook.name} took {minutes:.1f} min, {announced:.1f} were announced"
+    assert gib < 4, f"{lesson.notebook.name} took {gib:.1f} GiB"

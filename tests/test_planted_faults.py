@@ -208,6 +208,10 @@ def strip(_, code: list) -> None:
         stripped.outputs, stripped.execution_count = [], None
 
 
+def unprinted(_, code: list) -> None:
+    next(c for c in code if c.source.startswith("check(")).outputs = []
+
+
 def solve(_, code: list) -> None:
     stub = next(c for c in code if "NotImplementedError()" in c.source)
     stub.source = stub.source.replace("raise NotImplementedError()", "return 0.75")
@@ -309,6 +313,8 @@ FAULTS = [
         ("a cell never run", notebook(lambda _, code: code[5].update(execution_count=None)), ": ran as None, expected 6"),
         ("cells run out of order", notebook(swap), ": ran as 6, expected 5"),
         ("a notebook without its outputs", notebook(strip), ": ran as None, expected 1")),
+    *faults("test_notebooks.py::test_a_cell_that_prints_has_its_output[06]", PLACE,
+        ("an output cleared, its count kept", notebook(unprinted), ": without its output")),
     *faults("test_notebooks.py::test_no_output_is_an_error_a_path_or_a_widget[06]", rf"{LESSON}\.ipynb",
         ("an error kept as output", output("error", ename="ValueError", evalue="no", traceback=[]), r", cell \d+ stopped"),
         ("a machine path in an output", output("stream", text=f"saved in {FOLDER}\n"), r", cell \d+ prints a path"),
@@ -342,6 +348,7 @@ FAULTS = [
         ("a failing shell command: %sx", cell("%sx false"), ": .*run_line_magic"),
         ("a failing shell command: os.system", cell("import os\nos.system('false')"), r": os\.system"),
         ("a failing program: subprocess.run", cell("subprocess.run(['false'])"), ": .* without check=True"),
+        ("a failing program: run under its own name", cell("from subprocess import run\nrun(['false'])"), ": from subprocess"),
         ("an exception allowed by a comment", cell("# NBVAL_RAISES_EXCEPTION\n1 / 0"), ": .*NBVAL_RAISES_EXCEPTION"),
         ("an exception allowed by a tag", cell("1 / 0", ' tags=["raises-exception"]'), ": .*raises-exception"),
         ("a cell skipped by a tag", cell("1 / 0", ' tags=["skip-execution"]'), ": .*skip-execution")),
@@ -364,6 +371,7 @@ FAULTS = [
         ("weights that may be a pickle", cell("AutoModel.from_pretrained(name, revision=lab.revision)"), ".* may load a")),
     *faults("test_policy.py::test_nothing_loads_code", rf"{SOURCE}:\d+: ",
         ("a pickle opened", cell("model = pickle." + "load(open('model', 'rb'))"), "model"),
+        ("a pickle's reader by another name", cell("from " + "pickle import load as take"), "from"),
         ("remote code", cell("load(lab.checkpoint, trust_remote" + "_code=True)"), "load"),
         ("a metric that is a downloaded program", cell("f1 = evaluate.load" + "('f1')"), "f1")),
     *faults("test_policy.py::test_no_file_is_a_pickle", "data/reviews/model",

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -39,7 +39,7 @@ from course_utils.lab import EMBEDDED_MODELS, PROFILES, ROOT
 from course_utils.metrics import bootstrap_interval
 from course_utils.precision import DTYPES, choose_precision, product_gflops, training_speed
 from course_utils.timing import duration, estimate_training
-from tools.bench_report import COMPARISONS, draw, table
+from tools.bench_report import COMPARISONS, draw, publish, table
 from tools.pretrain.benchmarks import imdb, sst2
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -109,8 +109,8 @@ def tokenized(task: str, limit: int, sizes: Sizes) -> dict[str, datasets.Dataset
                      remove_columns="text") for s, d in load(task, sizes).items()}
 
 
-def new_model(size: str):
-    transformers.set_seed(0)
+def new_model(size: str, seed: int = 0):
+    transformers.set_seed(seed)
     model = (DistilBertForSequenceClassification(transformers.DistilBertConfig()) if size == "full" else
              AutoModelForSequenceClassification.from_pretrained(EMBEDDED_MODELS["distilbert"], dtype=torch.float32))
     model.accepts_loss_kwargs = False  # lesson 05, "Common mistakes"
@@ -258,23 +258,25 @@ def measure_accuracy(name: str, sizes: Sizes, done: dict) -> dict:
     best = done[name]["ours"] if name in done else asdict(
         Recipe(c.our_limit, False, True, "adamw_torch_fused", 64, choose_precision(DEVICE)))
     ends = {"article": Recipe(c.limit, padded=False), "ours": replace(Recipe(**best), compiled=False)}
-    hits, seconds = {}, {}
-    for end, recipe in ends.items():
+    hits: dict[str, list[np.ndarray]] = {end: [] for end in ends}
+    for seed, (end, recipe) in product(range(c.seeds), ends.items()):
         data = tokenized(c.task, recipe.limit, sizes)
-        trainer = make_trainer(recipe, data, sizes, num_train_epochs=sizes.epochs)
-        seconds[end] = seconds_of(trainer.train)
+        trainer = make_trainer(recipe, data, sizes, new_model(sizes.model, seed), num_train_epochs=sizes.epochs, seed=seed)
+        trainer.train()
         model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
         judge = make_trainer(replace(recipe, grouped=False), data, sizes, model)  # the rows in their own order
         out = judge.predict(data["test"])
-        hits[end] = (out.predictions.argmax(-1) == out.label_ids).astype(float)
-        if end == "article":
+        hits[end].append((out.predictions.argmax(-1) == out.label_ids).astype(float))
+        if end == "article" and seed == 0:
             few = first(data["test"], 4)
             wide = make_trainer(replace(recipe, padded=True), data, sizes, model).predict(few).predictions
             moved = float(np.abs(wide - out.predictions[:4]).max())
             assert moved < 1e-3, f"padding must not change a logit, and changed one by {moved:.1e}"
-    low, high = bootstrap_interval(lambda a, b: a.mean() - b.mean(), hits["ours"], hits["article"])
-    return {**{end: float(h.mean()) for end, h in hits.items()}, "difference": [low, high], "test_rows": len(hits["ours"]),
-            "seconds": seconds, "padding_moved_logits_by": moved}
+    means = {end: np.mean(h, 0) for end, h in hits.items()}
+    low, high = bootstrap_interval(lambda a, b: a.mean() - b.mean(), means["ours"], means["article"])
+    return {**{end: float(h.mean()) for end, h in means.items()}, "difference": [low, high], "seeds": c.seeds,
+            "each": {end: [float(h.mean()) for h in of] for end, of in hits.items()}, "test_rows": len(means["ours"]),
+            "padding_moved_logits_by": moved}
 
 
 def operations(batch: int, length: int, training: bool) -> float:
@@ -482,7 +484,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, metavar="NAME", help="; ".join(MEASUREMENTS))
     parser.add_argument("--model", choices=("mini", "full"), default="mini", help="full: DistilBERT's size, random weights")
     parser.add_argument("--out", type=Path, default=ROOT / "build/bench")
+    parser.add_argument("--publish", action="store_true", help="put the results of a full run into assets/ and the README")
     options = parser.parse_args(arguments)
+    if options.publish and (options.quick or options.only or options.model == "full"):
+        parser.error("--publish takes a full run: leave out --quick, --only and --model")
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
@@ -490,11 +495,13 @@ def main(arguments: list[str] | None = None) -> None:
     done, busy = perform(options.only or list(MEASUREMENTS), sizes, options.out)
     data = "IMDb and SST-2, 2,000 labels each" if hub.mirror() else "the embedded reviews and messages"
     where = f"{machine()}, {dates.date.today().isoformat()}{', --quick' if options.quick else ''}, model {sizes.model}, {data}"
-    text = table(done, where, choose_precision(DEVICE) != "fp32", busy)
-    everything = json.dumps({"machine": where, "busy": busy, "results": done}, indent=1)
-    (options.out / "bench.json").write_text(everything, encoding="utf-8")
+    everything = {"machine": where, "busy": busy, "fast": choose_precision(DEVICE) != "fp32", "results": done}
+    (options.out / "bench.json").write_text(json.dumps(everything, indent=1), encoding="utf-8")
+    text = table(done, where, everything["fast"], busy)
     (options.out / "bench.md").write_text(text, encoding="utf-8")
     draw(done, options.out)
+    if options.publish:
+        publish(everything, ROOT)
     print(text)
 
 

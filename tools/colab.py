@@ -144,6 +144,8 @@ def prepare() -> Colab:
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     colab = versions(CONSTRAINTS.read_text(encoding="utf-8"))
     there, missing = split(wanted, colab)
+    # Colab's torch was built for another CUDA than the one that pip installs: which of NVIDIA's parts fit is torch's to say.
+    colab = {name: version for name, version in colab.items() if not name.startswith(("cuda-", "nvidia-", "triton"))}
     theirs = colab["torch"]
     colab["torch"] = torch_version(theirs)
     if colab["torch"] != theirs:

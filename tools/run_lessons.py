@@ -58,7 +58,7 @@ def run(lesson: Lesson, solutions: bool, environment: dict[str, str]) -> Result:
     notebook = solution_notebook(lesson) if solutions else learner_notebook(lesson)
     start, problem = time.perf_counter(), ""
     try:
-        execute(notebook, lesson.notebook.parent, environment, timeout=7200)
+        execute(notebook, lesson.notebook.parent, environment, timeout=3600)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         problem = f"{type(error).__name__}: {last_words(notebook)}"
     minutes = (time.perf_counter() - start) / 60
