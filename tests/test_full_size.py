@@ -145,7 +145,8 @@ def test_the_cpu_profile_loads_a_full_size_model_and_the_real_reviews_through_a_
     assert not answer.message, answer.message
     parameters, *_ = answer.printed.split()
     assert int(parameters) == PARAMETERS - 768 * 768 - 768 - 2 * 768 - 2  # without the head
-    found = re.search(r"reviews: train 2,000, validation 500, test 2,000 .*\(Hub, stanfordnlp/imdb at e628166\)", answer.printed)
+    told = r"reviews: train 2,000, validation 500, test 2,000 .*\(Hub, stanfordnlp/imdb at e628166\)"
+    found = re.search(told, answer.printed)
     assert found, answer.printed
     assert all(fault.times == 0 for fault in hub.faults)
     if not faults:

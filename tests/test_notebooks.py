@@ -164,7 +164,7 @@ def test_it_runs_to_the_end_on_mini_and_every_answer_gets_what_it_deserves(lesso
 
     Three times the minutes that ``start_lab`` would announce here are allowed, because other tests, a busy machine and the
     wrong answers take their share; and the lesson's memory, as the largest process so far needed it."""
-    announced = expected_minutes(lesson.number, "mini", training_speed(choose_precision("cpu")))
+    announced = expected_minutes(lesson.number, "mini", training_speed(choose_precision("cpu"))) or 5  # not measured yet
     file = ROOT / f"build/tests/{lesson.source.stem}.ipynb"
     notebook = proof_notebook(lesson)
     build.write(notebook, file)
