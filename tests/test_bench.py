@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from tools import bench, bench_report
 
@@ -57,6 +58,19 @@ def test_a_table_of_a_killed_run_holds_what_was_finished():
 def test_pictures_are_drawn_from_what_was_measured(tmp_path):
     bench_report.draw(FABRICATED, tmp_path)
     assert all((tmp_path / name).stat().st_size > 10_000 for name in ("bench.png", "growth.png"))
+
+
+def test_the_readme_shows_the_published_run_and_nothing_else(tmp_path):
+    measured = json.loads((ROOT / "assets/bench.json").read_text(encoding="utf-8"))
+    assert "quick" not in measured["machine"] and set(measured["results"]) == set(bench.MEASUREMENTS)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    start, end = bench_report.MARKS
+    assert readme.split(start)[1].split(end)[0].strip() == bench_report.readme_part(measured)
+    (tmp_path / "README.md").write_text(f"before\n{start}\nold\n{end}\nafter\n", encoding="utf-8")
+    bench_report.publish(measured, tmp_path)
+    again = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert again == f"before\n{start}\n{bench_report.readme_part(measured)}\n{end}\nafter\n"
+    assert (tmp_path / "assets/bench.md").read_text("utf-8") == (ROOT / "assets/bench.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from course_utils import plots
 
@@ -105,10 +106,12 @@ def draw(done: dict, out: Path) -> None:
         shares = np.log([s["gain"] for s in kept]) / np.log(factors[-1])
         best = int(np.argmax(shares))
         figure, ax = plots.new_figure(width=8, height=1.2 + 0.45 * len(kept))
-        plots.bars(ax, [kept[0]["name"] + " recipe", *(f"+ {s['name']} ({p:.0%} of the gain)" for s, p in
-                                                       zip(kept[1:], shares[1:], strict=True))], factors, fmt="{:.1f}×")
-        ax.set(title=f"{kept[best]['name'].capitalize()} brings {shares[best]:.0%} of the gain", xlabel=(
+        parts = [f"{p:.0%} of the gain" if s["gain"] > 1.02 else "no gain" for s, p in zip(kept, shares, strict=True)]
+        plots.bars(ax, [kept[0]["name"] + " recipe", *(f"+ {s['name']} ({part})" for s, part in
+                                                       zip(kept[1:], parts[1:], strict=True))], factors, fmt="{:.1f}×")
+        ax.set(title=f"“{kept[best]['name'].capitalize()}” brings {shares[best]:.0%} of the gain", xlabel=(
             f"speed of training, {name} = 1\n(share of the gain: of the factor's logarithm)"))
+        ax.margins(x=0.1)
         figure.savefig(out / "bench.png")
     if "growth" in done:
         figure, axes = plots.new_figure(columns=3, width=11, height=3.4)
@@ -116,7 +119,11 @@ def draw(done: dict, out: Path) -> None:
             plots.curve(ax, g["x"], g["seconds"], name)
             ax.set_xscale("log", base=2)
             ax.set_xticks(g["x"], g["x"])
-            ax.set(yscale="log", xlabel=name, ylabel="seconds", title=f"{name} to the power {g['exponent']:.2f}")
+            ax.set(yscale="log", xlabel=name, ylabel="seconds" if ax is axes[0] else "",
+                   title=f"Time grows with {name}$^{{{g['exponent']:.2f}}}$")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_formatter(NullFormatter())
         figure.savefig(out / "growth.png")
 
 
