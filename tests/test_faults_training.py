@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from safetensors.torch import load_file
 from transformers import (
     AutoModelForSequenceClassification,
     DistilBertConfig,
@@ -108,6 +109,8 @@ def whole(tmp_path_factory):
 def resumed(folder) -> dict[str, torch.Tensor]:
     """The weights after going on; the new model starts elsewhere, so that equal weights can only come from the disk."""
     checkpoint = last_whole_checkpoint(folder)
+    if checkpoint and checkpoint.endswith(f"checkpoint-{STEPS}"):  # it was done; see the test of one step more
+        return load_file(Path(checkpoint) / "model.safetensors")
     trainer = make_trainer(folder, new_model(seed=999 if checkpoint else 0))
     trainer.train(resume_from_checkpoint=checkpoint)
     assert trainer.state.global_step == STEPS
@@ -118,7 +121,7 @@ def resumed(folder) -> dict[str, torch.Tensor]:
 
 CHANCE = random.Random(0)
 KILLS = [*(f"step {step}" for step in range(1, STEPS)), *(f"write {name}" for name in LIMITS), "open trainer_state.json",
-         *(f"clock {CHANCE.random():.3f}" for _ in range(4))]  # a clock goes off in that share of a whole run's time
+         *(f"clock {CHANCE.random():.3f}" for _ in range(4)), "clock 3.000"]  # in that share of a whole run's time
 
 
 class Dies(TrainerCallback):
@@ -186,6 +189,14 @@ def test_a_run_that_was_killed_ends_with_the_weights_of_an_uninterrupted_one(kil
     top, signals = killed_runs
     assert signals[kill] == (signal.SIGXFSZ if kill.startswith("write") else signal.SIGKILL)
     assert largest_difference(resumed(top / kill.replace(" ", "-")), whole.weights) == 0
+
+
+@pytest.mark.parametrize(("rows_an_epoch", "steps"), [(48, STEPS + 1), (64, STEPS)])
+def test_the_trainer_resumed_at_its_last_step_makes_one_more_where_that_is_within_an_epoch(rows_an_epoch, steps, tmp_path):
+    make_trainer(tmp_path, data=rows(rows_an_epoch)).train()
+    again = make_trainer(tmp_path, data=rows(rows_an_epoch))
+    again.train(resume_from_checkpoint=last_whole_checkpoint(tmp_path))
+    assert again.state.global_step == steps
 
 
 @pytest.fixture
