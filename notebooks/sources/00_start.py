@@ -547,7 +547,7 @@ if KEEP_ON_DRIVE:
     drive.mount("/content/drive")
 folder = Path("/content/drive/MyDrive/distilbert-course/00") if KEEP_ON_DRIVE else lab.workdir
 folder.mkdir(parents=True, exist_ok=True)
-print("results go to", "your Drive" if KEEP_ON_DRIVE else "build/work/lesson-00 (or where COURSE_WORK points)")
+print("results go to", "your Drive" if KEEP_ON_DRIVE else f"{folder.name}, in the course's folder for work (or where COURSE_WORK points)")
 
 # %% [markdown]
 # **On your own machine** the files stay. JupyterLab saves a notebook with Ctrl+S. Work on a copy with a name of your own, such as `my_05_training.ipynb` in the same

@@ -813,7 +813,7 @@ plots.bars(two, list(right), [r.mean() for r in right.values()],
 two.set_yticks([])
 one.set(title=f"An epoch of B takes {slow:.1f} times as long as ours",
         xlabel="seconds per epoch over these rows")
-two.set(title=f"Cut at 128 it judges {changed['A: padded to 128, fp32']} of {len(validation)} texts differently",
+two.set(title=f"Cut at 128: {changed['A: padded to 128, fp32']} of {len(validation)} answers differ",
         xlabel="accuracy of one model, texts cut so; 95 % interval")
 plots.show(figure,
            "Bars for the recipes A, B and ours. Left, seconds per epoch: " + ", ".join(f"{n} {t:.1f}" for n,
