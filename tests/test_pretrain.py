@@ -104,6 +104,21 @@ def test_masking_chooses_a_fixed_share_of_ordinary_tokens_and_changes_them_80_10
     assert (after[chosen] == labels).mean() == pytest.approx(0.1, abs=0.05)
 
 
+def test_smoothing_masks_rare_tokens_more_often_and_special_ones_never(tmp_path):
+    rng = np.random.default_rng(0)
+    ids = np.where(rng.random(20_000) < 0.95, 5, rng.integers(6, 10, 20_000))  # one token 75 times as frequent as any other
+    ids[::50] = SPECIAL["[SEP]"]
+    ids.astype(np.uint16).tofile(tmp_path / "uneven.bin")
+    stream = TokenStream(tmp_path / "uneven.bin", SPECIAL)
+    share = {}
+    for smoothing in (0.0, 0.7):
+        labels = torch.cat([stream.masked(step, 8, 64, 0.1, VOCABULARY, smoothing).labels for step in range(30)])
+        assert len(labels) == 30 * 50 and labels.min() >= 5
+        share[smoothing] = (labels > 5).float().mean().item()
+    assert share[0.0] == pytest.approx(0.05, abs=0.015)
+    assert share[0.7] > 6 * share[0.0]  # chosen one by one with weights 75 ** 0.7 = 20 to 1; a window runs out of rare tokens
+
+
 def test_too_few_tokens_and_a_missing_file_are_named(tmp_path):
     stream = TokenStream(write_ids(tmp_path / "short.bin", 20), SPECIAL)
     with pytest.raises(ValueError, match="20 tokens are too few for one batch of 4 x 8"):
@@ -339,15 +354,42 @@ def test_stacking_repeats_the_layers_from_the_bottom_and_keeps_the_rest():
     assert equal(weights(deeper.cls), weights(model.cls))
 
 
-def test_interleaving_repeats_each_layer_in_its_place_so_that_a_student_takes_one_of_each_pair():
-    shallow = scrambled(tiny_bert(layers=6))
-    deep = models.stack(shallow, 12, interleave=True)
-    for i in range(12):
-        expected = shallow.bert.encoder.layer[i // 2].state_dict()
-        assert all(torch.equal(value, expected[name]) for name, value in deep.bert.encoder.layer[i].state_dict().items())
+def trained_norms(model):
+    """Norms with a spread of their own in every place, as training leaves them; the rest stays as it is."""
+    generator = torch.Generator().manual_seed(3)
+    for name, parameter in model.named_parameters():
+        if "LayerNorm" in name:
+            with torch.no_grad():
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+def test_inserted_layers_pass_on_what_they_get_and_the_student_is_cut_out_of_the_trained_ones():
+    shallow, ids = trained_norms(tiny_bert(layers=6)), some_ids()
+    deep = models.deepen(shallow, 12).eval()
+    assert deep.config.num_hidden_layers == len(deep.bert.encoder.layer) == 12
+    for new, old in enumerate(models.TEACHER_LAYERS):
+        assert equal(weights(deep.bert.encoder.layer[old]), weights(shallow.bert.encoder.layer[new]))
+    with torch.no_grad():
+        before, after = (m.bert(input_ids=ids)[0] for m in (shallow, deep))
+        doubled = models.with_layers(shallow, [i // 2 for i in range(12)]).eval().bert(input_ids=ids)[0]
+    assert F.cosine_similarity(before, after, dim=-1).min() > 0.99
+    assert (before - after).norm() < 0.2 * (before - doubled).norm()
     student = models.student_from(deep, models.TEACHER_LAYERS).eval()
-    ids = some_ids()
     torch.testing.assert_close(logits_of(student, ids), logits_of(shallow, ids))
+    deep(input_ids=ids).logits.square().sum().backward()  # the zeros learn from the first step on
+    assert all(layer.output.dense.weight.grad.abs().max() > 0 for layer in deep.bert.encoder.layer)
+
+
+def test_layers_are_inserted_only_where_every_trained_one_has_a_place():
+    for places in ((1, 2), (0,), (0, 1, 2)):
+        with pytest.raises(ValueError, match=r"places for 2 trained layers, the first of them 0"):
+            models.insert(tiny_bert(2), 4, places)
+
+
+def test_other_depths_are_stacked():
+    deeper = models.deepen(tiny_bert(3), 6)
+    assert equal(weights(deeper.bert.encoder.layer[4]), weights(deeper.bert.encoder.layer[1]))
 
 
 def test_new_positions_continue_the_rotations_of_the_trained_ones():

@@ -109,7 +109,7 @@ def teacher(args, plan: Plan) -> BertForMaskedLM:
         before = plan.teacher[number - 1]
         if stage.length > before.length:
             models.extend_positions(previous, before.length, stage.length)
-        return models.stack(previous, stage.layers, stage.interleave) if stage.layers > before.layers else previous
+        return models.deepen(previous, stage.layers) if stage.layers > before.layers else previous
 
     model = train("teacher", plan.teacher, model_of, masked_lm, args)
     if args.compile:

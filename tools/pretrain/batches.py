@@ -21,6 +21,9 @@ class MaskedBatch:
         return MaskedBatch(*(t.to(device, non_blocking=True) for t in (self.input_ids, self.positions, self.labels)))
 
 
+COUNTED_TOKENS = 20_000_000  # enough to know how frequent a token is
+
+
 class TokenStream:
     """Windows of a long stream of ids, each wrapped in ``[CLS]`` … ``[SEP]``, visited in a new order every epoch."""
 
@@ -29,6 +32,7 @@ class TokenStream:
             raise FileNotFoundError(f"{file}: no token ids here. Run `python -m tools.pretrain vocab` first.")
         self.ids = np.memmap(file, dtype=np.uint16, mode="r")
         self.special, self.seed = special, seed
+        self._counts: np.ndarray | None = None
         self._order: tuple[tuple[int, int], np.ndarray] | None = None
 
     def windows(self, step: int, batch_size: int, length: int) -> np.ndarray:
@@ -51,16 +55,30 @@ class TokenStream:
             out[row, 1:-1] = self.ids[start : start + body]
         return out
 
-    def masked(self, step: int, batch_size: int, length: int, share: float, vocab_size: int) -> MaskedBatch:
+    def weights(self, vocab_size: int, smoothing: float) -> np.ndarray:
+        """Weight of each token (vocab_size,) in the choice of what is masked: its frequency to the power -``smoothing``.
+
+        0 treats all ordinary tokens alike; with 0.7, as DistilBERT was trained (``mlm_smoothing`` in its released recipe),
+        words are guessed more often than commas. Special tokens have weight 0.
+        """
+        if self._counts is None:
+            self._counts = np.maximum(np.bincount(self.ids[:COUNTED_TOKENS], minlength=vocab_size), 1.0)
+        weights = self._counts**-smoothing
+        weights[list(self.special.values())] = 0.0
+        return weights
+
+    def masked(self, step: int, batch_size: int, length: int, share: float, vocab_size: int,
+               smoothing: float = 0.0) -> MaskedBatch:
         """A batch with ``share`` of its ordinary tokens chosen: 80 % masked, 10 % replaced at random, 10 % kept.
 
         The choice is drawn afresh for every batch (dynamic masking), and always has the same number of tokens, so
-        that shapes never change.
+        that shapes never change. It is weighted, without repetition: the tokens whose exponential times of rate
+        ``weights`` come first (Efraimidis and Spirakis 2006).
         """
         ids = self.windows(step, batch_size, length)
         rng = np.random.default_rng([self.seed, 1, step])
-        score = rng.random(ids.shape)
-        score[(ids == self.special["[CLS]"]) | (ids == self.special["[SEP]"])] = 2.0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            score = -np.log1p(-rng.random(ids.shape)) / self.weights(vocab_size, smoothing)[ids]
         count = round(share * batch_size * (length - 2))
         positions = np.sort(np.argpartition(score.ravel(), count)[:count])
         labels = ids.ravel()[positions].copy()

@@ -115,6 +115,7 @@ def stage_rows(name: str, stages: tuple[Stage, ...], log: list[dict]) -> list[st
 
 def training_section(logs: dict[str, list[dict]], plan_name: str, plan: Plan, note: str, before: str = "") -> str:
     rows, spent = [], []
+    smoothed = any(stage.smoothing for stage in plan.teacher + plan.student)
     for name, stages in (("teacher", plan.teacher), ("student", plan.student)):
         rows += stage_rows(name, stages, logs[name])
         if log := logs[name]:
@@ -123,9 +124,12 @@ def training_section(logs: dict[str, list[dict]], plan_name: str, plan: Plan, no
         "## Training\n",
         f"Plan `{plan_name}` on {os.cpu_count()} cores: {'; '.join(spent)}.", *([note] if note else []),
         "It goes on from an earlier run's student (below)." if before else "Word vectors (PPMI, SVD) start the embeddings.",
-        "A deeper stage starts from the layers of the one before, repeated as a stack (Gong et al. 2019) up to 6, each doubled",
-        "in its place (Li et al. 2020) from 6 to 12. Masking is dynamic, 20 % of the tokens while training and 15 % in",
-        "validation; AdamW, bf16 where it pays, no dropout, one pass.",
+        "A deeper stage starts from the layers of the one before, repeated as a stack (Gong et al. 2019) up to 6;",
+        "from 6 to 12, new layers that pass on what they get stand between the trained ones (Net2DeeperNet, Chen et al. 2016).",
+        "Masking is dynamic, 20 % of the tokens while training and 15 % in validation;" + (
+            " training chose them by frequency ** -0.7 (rare tokens" if smoothed else " all tokens alike."),
+        *(["are harder, so its loss is higher than the held-out one, whose tokens are chosen alike)."] if smoothed else []),
+        "AdamW, bf16 where it pays, no dropout, one pass.",
         "The student's loss is 5 soft targets (T = 2) : 2 masked LM : 1 cosine of the last hidden states.\n",
         "| stage | layers | length x batch | tokens | rate | training loss at its end | held-out loss |",
         "|---|---|---|---|---|---|---|", *rows, "",

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertForMaskedLM, DistilBertConfig, DistilBertForMaskedLM
 
-WIDTH, HEADS, POSITIONS = 256, 4, 512
+WIDTH, HEADS, POSITIONS, DEPTH = 256, 4, 512, 12
 # 0-based teacher layers that the released extraction script copies (huggingface/transformers, extract_distilbert.py).
 TEACHER_LAYERS = (0, 2, 4, 7, 9, 11)
 
@@ -34,23 +34,54 @@ def set_embeddings(model: BertForMaskedLM, vectors: torch.Tensor, log_frequency:
         model.cls.predictions.bias.copy_(log_frequency)
 
 
-def stack(model: BertForMaskedLM, layers: int, interleave: bool = False) -> BertForMaskedLM:
-    """A deeper copy of a model.
+def deepen(model: BertForMaskedLM, layers: int) -> BertForMaskedLM:
+    """A deeper copy to train on. The full depth leaves the trained layers where the student will be cut out."""
+    if (len(model.bert.encoder.layer), layers) == (len(TEACHER_LAYERS), DEPTH):
+        return insert(model, layers, TEACHER_LAYERS)
+    return stack(model, layers)
 
-    The trained layers are repeated from the bottom, 0 1 2 0 1 2 (progressive stacking, Gong et al. 2019), or each is
-    repeated in its place, 0 0 1 1 2 2 (``interleave``; shallow-to-deep training, Li et al. 2020).
-    """
+
+def stack(model: BertForMaskedLM, layers: int) -> BertForMaskedLM:
+    """A deeper copy: the trained layers repeated from the bottom, 0 1 2 0 1 2 (progressive stacking, Gong et al. 2019)."""
     trained = len(model.bert.encoder.layer)
+    return with_layers(model, [i % trained for i in range(layers)])
+
+
+def insert(model: BertForMaskedLM, layers: int, places: tuple[int, ...]) -> BertForMaskedLM:
+    """A deeper copy that computes nearly what ``model`` computes (Net2DeeperNet, Chen et al. 2016).
+
+    The trained layers stand at ``places``. A new layer is a copy of the trained one below it whose two output projections
+    are 0, so that it passes on what it gets: its norms multiply by the spread and add the mean that they take away, which
+    differ a little from token to token. The zeros learn at once, because what they multiply is not 0.
+    """
+    below = [sum(place <= i for place in places) - 1 for i in range(layers)]
+    if min(below) < 0 or len(places) != len(model.bert.encoder.layer):
+        raise ValueError(f"{places}: places for {len(model.bert.encoder.layer)} trained layers, the first of them 0.")
+    deeper = with_layers(model, below)
+    with torch.no_grad():
+        for i in set(range(layers)) - set(places):
+            layer, norm = deeper.bert.encoder.layer[i], model.bert.encoder.layer[below[i]].output.LayerNorm
+            mean, spread = norm.bias.mean(), (norm.weight.square().mean() + norm.bias.var(correction=0)).sqrt()
+            for part in (layer.attention.output, layer.output):
+                part.dense.weight.zero_()
+                part.dense.bias.zero_()
+                part.LayerNorm.weight.fill_(spread)
+                part.LayerNorm.bias.fill_(mean)
+    return deeper
+
+
+def with_layers(model: BertForMaskedLM, sources: list[int]) -> BertForMaskedLM:
+    """A copy of a model whose layer number i is a copy of layer ``sources[i]``."""
     config = copy.deepcopy(model.config)
-    config.num_hidden_layers = layers
-    deeper = BertForMaskedLM(config)
+    config.num_hidden_layers = len(sources)
+    out = BertForMaskedLM(config)
     state = {k: v for k, v in model.state_dict().items() if ".encoder.layer." not in k}
-    for i in range(layers):
-        prefix = f"bert.encoder.layer.{i * trained // layers if interleave else i % trained}."
+    for i, source in enumerate(sources):
+        prefix = f"bert.encoder.layer.{source}."
         state |= {f"bert.encoder.layer.{i}." + k.removeprefix(prefix): v
                   for k, v in model.state_dict().items() if k.startswith(prefix)}
-    deeper.load_state_dict(state)
-    return deeper
+    out.load_state_dict(state)
+    return out
 
 
 def extend_positions(model: BertForMaskedLM, trained: int, wanted: int, rank: int = 12) -> None:

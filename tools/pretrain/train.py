@@ -24,7 +24,7 @@ class Stage:
     """A stretch of training with one depth, sequence length and batch size.
 
     The rate rises for ``warmup`` steps, stays at ``rate`` and falls linearly over the last ``decay`` share of the steps.
-    ``interleave`` says how a model grows where this stage is deeper than the one before: see ``models.stack``.
+    ``smoothing`` says how much more often rare tokens are masked: see ``TokenStream.weights``.
     """
 
     layers: int
@@ -35,7 +35,7 @@ class Stage:
     warmup: int = 100
     decay: float = 1.0
     mask_share: float = 0.2
-    interleave: bool = False
+    smoothing: float = 0.0
 
     @property
     def steps(self) -> int:
@@ -123,7 +123,7 @@ def run_stage(model: torch.nn.Module, loss_of: Loss, stage: Stage, stream: Token
                desc=f"stage {progress.stage}: {stage.layers} layers x {stage.length}")
     while progress.step < stage.steps:
         batch = stream.masked(progress.stage * 10_000_000 + progress.step, stage.batch_size, stage.length,
-                              stage.mask_share, vocab_size).to(device)
+                              stage.mask_share, vocab_size, stage.smoothing).to(device)
         for group in optimizer.param_groups:
             group["lr"] = stage.rate_at(progress.step)
         with autocast(device):
