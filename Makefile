@@ -38,7 +38,7 @@ progress:
 test: install
 	@$(RUN) -m pytest $(ARGS)
 
-LESSONS ?=
+LESSONS ?= $(LESSON)
 instructor: install
 	@$(RUN) -m tools.instructor $(LESSONS)
 

@@ -1,10 +1,11 @@
 """load_task gives three clean splits from every source, or one error that says which file, which row and what to do."""
 
 import dataclasses
+import re
 
 import datasets
 import pytest
-from conftest import embedded, write_parquet
+from conftest import ROOT, embedded, write_parquet
 
 from course_utils import data, hub
 from course_utils.data import DataError, load_task
@@ -260,3 +261,19 @@ def test_real_sms_spam_has_one_split_and_is_given_three_without_repeats(mirror, 
     assert len(splits["validation"]) == pytest.approx(0.1 * 0.85 * total, abs=1)
     shares = [sum(split["label"]) / len(split) for split in splits.values()]
     assert max(shares) - min(shares) < 0.005 and 0.11 < min(shares) < 0.14
+
+
+def test_the_route_s_code_for_one_s_own_texts_gives_what_a_lesson_expects(tmp_path, monkeypatch):
+    text = (ROOT / "notebooks/README.md").read_text(encoding="utf-8")
+    code, = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    rows = [f'"A text, number {i}",{"good" if i % 3 else "bad"}' for i in range(60)]
+    (tmp_path / "my_texts.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    found: dict = {}
+    exec(code, found)
+    reviews = found["reviews"]
+    assert {name: len(part) for name, part in reviews.items()} == {"train": 42, "validation": 9, "test": 9}
+    assert reviews["train"].features["label"].names == ["bad", "good"]
+    texts = [set(part["text"]) for part in reviews.values()]
+    assert len(set.union(*texts)) == 60 and all(sum(part["label"]) / len(part) == 2 / 3 for part in reviews.values())

@@ -43,7 +43,7 @@ def main() -> None:
         raise SystemExit(str(error)) from None
     after = repository()
     old, new = f"{before.name}/blob/{before.branch}/", f"{after.name}/blob/{after.branch}/"
-    for file in (README, ROOT / "CITATION.cff"):
+    for file in (README, ROOT / "INSTRUCTORS.md", ROOT / "CITATION.cff"):
         text = file.read_text(encoding="utf-8").replace(old, new)
         file.write_text(text.replace(f"github.com/{before.name}", f"github.com/{after.name}"), encoding="utf-8")
     for lesson in lessons():

@@ -570,8 +570,8 @@ print(f"{file.name}: {file.stat().st_size} bytes, read back and equal")
 #
 # ## 6. Ten errors, each with its cure
 #
-# Nobody publishes a count of learners' errors. For the errors 2, 3, 7, 8 and 9, *Further reading* names public threads; the others are our choice. You will provoke each of them. Read the
-# *last* line of a long error message first: it has the type and the reason.
+# Nobody publishes a count of learners' errors. For the errors 2, 3, 7 and 9, *Further reading* names public threads; the others are our choice. You will provoke each of them. Read a
+# long error from its end: the traceback's last part begins with the type and the reason.
 #
 # | | the message begins or contains | cure |
 # |---|---|---|
@@ -583,10 +583,10 @@ print(f"{file.name}: {file.stat().st_size} bytes, read back and equal")
 # | 6 | `ValueError: The model did not return a loss` | the labels' column must be called `label` or `labels` |
 # | 7 | `RuntimeError: … device` | `.to(model.device)` |
 # | 8 | `… can't allocate memory`, `CUDA out of memory` | smaller batch, shorter texts |
-# | 9 | `ConnectionError`, `OSError: We couldn't connect`, `FileNotFoundError … metric` | write `owner/name`; or the network is missing |
+# | 9 | `ConnectionError`, `OSError: We couldn't connect`, `FileNotFoundError: Couldn't find a module script` | write `owner/name`; or the network is missing |
 # | 10 | `ValueError: Your setup doesn't support bf16/gpu` | `use_cpu=True` |
 #
-# A small helper runs a faulty line, catches the error, and prints the first line of its message.
+# A small helper runs a faulty line, catches the error, and prints the line with its type and the beginning of its message.
 
 # %%
 import textwrap
@@ -670,7 +670,7 @@ assert "512" in message or "out of range" in message
 print(tuple(model(**tokenizer(too_long, truncation=True, return_tensors="pt")).logits.shape))
 
 # %% [markdown]
-# Cure: `truncation=True`, as the second line shows. On a GPU the same fault reads `CUDA error: device-side assert triggered`, and afterwards *every* GPU call fails: restart the
+# Cure: `truncation=True`. The last line shows the shape of its logits: one text, two classes. On a GPU the same fault reads `CUDA error: device-side assert triggered`, and afterwards *every* GPU call fails: restart the
 # kernel, and look for the fault on the CPU, where the message is plain.
 #
 # **5. More classes than the head has.** A new head has two outputs unless you say otherwise:
@@ -734,7 +734,8 @@ assert "allocate" in message or "memory" in message
 # %% [markdown]
 # In a training, nobody asks for that much in one piece. What fills the memory? In fp32 a number takes 4 bytes, and training keeps four numbers per
 # [parameter](glossary.md#parameter): the weight; its [gradient](glossary.md#gradient), which says how the error changes with it; and two running averages of the *optimiser*, the program that moves the weights. That is
-# 16 bytes, whatever the batch. Beside them lie the [activations](glossary.md#activation): results of the forward pass, kept for the backward pass. Count them.
+# 16 bytes, whatever the batch. Beside them lie the [activations](glossary.md#activation): results of the forward pass, kept for the backward pass. The next cell counts them. You may skip its code: it adds up the size of every
+# tensor that PyTorch keeps.
 
 # %%
 def activation_bytes(rows, length):
@@ -816,7 +817,7 @@ raised = sum(not m.startswith("no error") for messages_of in seen.values() for m
 print(f"{len(seen)} kinds of error, {raised} messages")
 
 # %% [markdown]
-# Cure: say `use_cpu=True` as well. `lab.precision_arguments` holds the right words for your machine. That was the last of the ten.
+# Cure: say `use_cpu=True`, with `bf16=True` beside it only where the processor computes in bf16 quickly (section 4). `lab.precision_arguments` holds the right words for your machine. That was the last of the ten.
 #
 # ### Exercise 0.3 Mend an old recipe ●●○ 7 minutes
 #
@@ -898,7 +899,7 @@ assert len(report["missing_keys"]) == 4 and (untrained - 0.5).abs().max() < 0.4
 # Four new tensors, and probabilities that mean nothing yet: before a fine-tuning that is right. After loading *your own trained* model it would be a fault: then you loaded the wrong folder.
 #
 # **Silent 1: logits taken for probabilities.** The model returns [logits](glossary.md#logit), numbers of any size. [Softmax](glossary.md#softmax) turns them into probabilities.
-# Its number is the axis along which the results sum to 1: `softmax(-1)` takes the last axis, the classes of one text. With `softmax(0)` the texts would compete with each other.
+# The number in brackets is the axis along which the results sum to 1: `softmax(-1)` takes the last axis, the classes of one text. With `softmax(0)` the texts would compete with each other.
 
 # %%
 with torch.no_grad():
@@ -953,9 +954,9 @@ assert losses["without"] > 1.5 * losses["with the line"]
 # %% [markdown]
 # Silent faults have one cure: write down what must hold, and let an `assert` watch it. Rows sum to 1. A text alone and in a batch gives the same answer. The loss is a number.
 #
-# ### Exercise 0.4 Three faults that short texts hide ●●○ 10 minutes
+# ### Exercise 0.4 Three faults without a message ●●○ 10 minutes
 #
-# A colleague's function runs on short texts without a word of complaint. It has three faults. Two you have met in sections 6 and 7; the third is in the softmax. Write it anew: it
+# A colleague's function runs on short texts without a word of complaint. It has three faults; you have met all of them in sections 6 and 7. Write it anew: it
 # returns the class probabilities, shape `(texts, classes)`.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e0_4", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -1009,7 +1010,7 @@ assert class_probabilities(model, [too_long, "Short."]).shape == (2, 2)
 # %% [markdown]
 # ## What to remember
 #
-# 1. The model always answers. A probability is not knowledge, and its sum is always 1.
+# 1. The model always answers. A probability is not knowledge: the probabilities sum to 1 whatever the text is.
 # 2. Compare every result with a cheap rival, even on the first day.
 # 3. Estimate before you train: tokens, divided by tokens per second, times three, at least.
 # 4. What isn't saved and read back is lost; on Colab the disk goes with the machine.

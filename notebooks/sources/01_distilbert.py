@@ -11,7 +11,8 @@
 #
 # # What is DistilBERT, and which claims about it are true?
 #
-# You give it a sentence, it gives you a label. In this lesson you follow one sentence through every step in between, and compute the
+# BERT is Google's model of 2018 that reads text. DistilBERT (2019) is a smaller copy of it, trained to guess hidden words as BERT was, and to imitate BERT while doing so: *distillation*, which lesson 02 takes
+# apart. You give it a sentence, it gives you a label. In this lesson you follow one sentence through every step in between, and compute the
 # central step yourself. Then you count, time and question the model, and hold popular claims about it against what you measured.
 #
 # **After this lesson you can**
@@ -223,11 +224,11 @@ def attend(layer, x):
     return layer.out_lin(mixed), weights
 
 # %% [markdown]
-# `q_lin(x)` is `x` times a matrix plus a bias, and so are the other three. Dividing by $\sqrt{d}$ keeps the scores of wide slices from growing until softmax gives
-# everything to one token. Softmax takes $e$ to the power of each score and divides by their sum. A token that nobody may look at gets the score $-\infty$ *before* the softmax: $e^{-\infty} = 0$, so its share is 0 and the
+# `q_lin(x)` is `x` times a matrix plus a bias, and so are the other three. Without the division by $\sqrt{d}$, wide slices would give large scores, and softmax would give
+# nearly everything to one token. Softmax takes $e$ to the power of each score and divides by their sum. A token that nobody may look at gets the score $-\infty$ *before* the softmax: $e^{-\infty} = 0$, so its share is 0 and the
 # others still add up to 1. In code: `scores.masked_fill(condition, -math.inf)`.
 #
-# **Feed-forward.** Each vector is widened four times, bent by [GELU](glossary.md#gelu) (a smooth step: large numbers pass, negative ones shrink to almost nothing), and narrowed again.
+# **Feed-forward.** Each vector is widened four times, bent by [GELU](glossary.md#gelu) (a smooth ramp: large numbers pass, very negative ones become almost 0), and narrowed again.
 
 # %%
 def gelu(x):
@@ -459,7 +460,7 @@ print("logits", logits.numpy().round(3), "probabilities", probabilities.numpy().
 
 # %% [markdown]
 # That is the whole way: **text → pieces → ids → embeddings → six blocks → `[CLS]` → head → logits → probabilities**. (In training,
-# [dropout](glossary.md#dropout) also acts before the last layer.) And which class is which? Nobody has said: the head is new, its weights are random. Put twenty of them on the same vector:
+# [dropout](glossary.md#dropout) also acts before the last layer.) And which class is which? Nobody has said: the head is new, its weights are random. Put twenty such heads on the same vector:
 
 # %%
 from torch import nn
@@ -545,7 +546,7 @@ plots.show(figure,
 
 # %% [markdown]
 # The six layers are half of BERT's twelve to the last parameter. But the embeddings stay, 35.9 % of DistilBERT and 21.8 % of BERT, and no number of layers
-# changes them. Half of the layers therefore makes 39.4 % fewer parameters, not 50 %. (The *pooler* is a layer of BERT's on top of `[CLS]`.)
+# changes them. So half of the layers makes 39.4 % fewer parameters, not 50 %, and about half a point of that is not the layers' but what DistilBERT left out besides: the table of segments (section 2) and the *pooler*, a layer of BERT's on top of `[CLS]`.
 #
 # What does that weigh? In 32-bit numbers each parameter takes 4 bytes. Training with [AdamW](glossary.md#adamw) keeps four numbers per parameter: weight, [gradient](glossary.md#gradient) and two running averages.
 
@@ -562,7 +563,7 @@ assert trainable == 66_955_010 and 1.0 < training_gb < 1.1
 #
 # ### Exercise 1.3 Count without the library ●●○ 10 minutes
 #
-# Write the number of parameters of a DistilBERT with any number of layers, from its sizes. (Then use it: what would three layers fewer save, and which part grows with the vocabulary?) Look
+# Write the number of parameters of a DistilBERT with any number of layers, from its sizes. (Then play with it: nobody checks what three layers fewer would save.) Look
 # at sections 2 and 3 for the tables, the matrices and the normalisations (one after the embeddings, two in a layer). Every matrix has a bias, except the two tables. A normalisation has a gain and a bias per dimension.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e1_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -654,10 +655,10 @@ plots.show(figure,
 assert 1.3 < typical < 3
 
 # %% [markdown]
-# Half of the layers is half of the work, so 2 is the mark to expect. (Over 2 is possible: a smaller model fits better into the processor's caches. Single timings also
-# jump.) Whatever both models share, such as tokenizing, reading data and looking up embeddings, would pull a measured ratio below 2. Longer texts are left out here to save time.
+# Half of the layers is half of the work, so 2 is the mark to expect. (A little over 2 is possible: BERT runs its pooler as well, and single timings
+# jump.) Whatever both models share, such as tokenizing and reading data, would pull a measured ratio below 2. Longer texts are left out here to save time.
 #
-# > Quoted: a full pass over the STS-B development set on one Xeon CPU, one text at a time, took BERT 668 s and DistilBERT 410 s (paper, table 3).
+# > Quoted: a full pass over the STS-B development set on one Xeon CPU, one pair of sentences at a time, took BERT 668 s and DistilBERT 410 s (paper, table 3).
 #
 # That is where "60 % faster" comes from; what else the 668 s include, the paper doesn't say. It is a ratio of speeds:
 
@@ -749,7 +750,7 @@ plots.show(figure,
            f"Probabilities of {len(shown)} words for a gap, for two texts that differ only after the gap. Best guesses: {tokenizer.convert_ids_to_tokens(int(guesses[0].argmax()))} for the first, {tokenizer.convert_ids_to_tokens(int(guesses[1].argmax()))} for the second; {moved:.0%} of the probability moves.")
 
 # %% [markdown]
-# Add up the probability that every word lost from the first text to the second: that is the share that *moved*; 0 % would mean equal guesses. The guess changes with what comes later. A model that predicts the next word could not do that.
+# Take every word that is less likely in the second text, and add up how much probability it lost: that is the share that *moved*; 0 % would mean equal guesses. The guess changes with what comes later. A model that predicts the next word could not do that.
 #
 # **It knows which words are alike.** Compare the rows of the word table: which have the smallest angle to a given one? A word that isn't one whole piece has no row of its own, hence the assert.
 
@@ -773,7 +774,7 @@ assert rank < 0.01 * len(vocabulary) and set(nearest("three", 10)) & {"two", "fo
 # %% [markdown]
 # Near means "stands in similar places", not "means the same": *good* and *bad* are neighbours. For sentiment that is a trap.
 #
-# **Some heads look like habits.** Look through all heads of all blocks for the one that most often looks at a direct neighbour, the token before or the one after.
+# **Some heads seem to have habits.** Look through all heads of all blocks for the one that most often looks at a direct neighbour, the token before or the one after.
 
 # %%
 neighbour = torch.stack([maps.diagonal(offset, dim1=-2, dim2=-1).mean(-1) for offset in (-1, 1)])
@@ -802,8 +803,8 @@ plots.show(figure,
 #
 # ### Exercise 1.5 Who looks at `[SEP]`? ●●○ 8 minutes
 #
-# Write a function that finds the head in which the tokens, on average, give most of their attention to *one given token*. `maps` has the shape (blocks, heads, who looks, at whom). Return the block and the head, both
-# counted from 0. Then call it on `maps` with the place of `[SEP]`.
+# Write a function that finds the head in which the tokens, on average, give the largest share of their attention to *one given token*. `maps` has the shape (blocks, heads, who looks, at whom). Return the block and the head, both
+# counted from 0 (the line printed above counts the blocks from 1). Then call it on `maps` with `tokens.index("[SEP]")`: which head is it in this sentence? Nobody checks that answer.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e1_5", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def head_watching(maps, place):
@@ -922,7 +923,7 @@ plots.show(figure,
            f"Validation accuracy of logistic regression on frozen vectors after 0 to 6 blocks. [CLS] goes from {empty:.0%} to {frozen['[CLS]', 6].mean():.0%}, the mean from {frozen['mean', 0].mean():.0%} to {frozen['mean', 6].mean():.0%}; TF-IDF is at {right['TF-IDF'].mean():.0%}, the majority at {right['majority'].mean():.0%}.")
 
 # %% [markdown]
-# Before the first block, `[CLS]` is the same vector in every text: same piece, same place. It can't tell two reviews apart, and the accuracy is that of guessing. Blocks fill it. Look at the mean as well, which is a bag of words with positions before the first block: where its line doesn't rise by more than chance, the blocks add nothing for this task that the bag of words lacked. Where the lines stay below TF-IDF, frozen features lose to counting words. Compare with TF-IDF, and mind the intervals: with
+# Before the first block, `[CLS]` is the same vector in every text: same piece, same place. It can't tell two reviews apart, and the accuracy is that of guessing. Blocks fill it. The mean is, before the first block, a bag of words plus positions: if its line doesn't rise by more than chance, the blocks added nothing that helps in this task. And where both lines stay below TF-IDF, frozen features lose to counting words. Mind the intervals: with
 # 300 rows, a gap of a few points may be chance. Fine-tuning changes the weights too, and costs more; lesson 05 measures what it brings.
 #
 # Now the sentence from section 1 has a label after all. A logistic regression *is* a head: one linear layer and a softmax.
@@ -1023,7 +1024,7 @@ plots.show(figure,
            "Bars of DistilBERT's score as a percentage of BERT's on nine tasks, computed from quoted scores: " + ", ".join(f"{tasks[i]} {100 * kept[i]:.0f}" for i in order) + f". A dashed line marks the average of {100 * kept_average:.1f}.")
 
 # %% [markdown]
-# The nine columns mix measures: accuracy, F1, correlations. So 97 % is no "97 % of the accuracy". WNLI, where both models do no better than the commonest answer (56.3 %) or worse, lifts
+# The nine columns mix measures: accuracy, F1, correlations. So 97 % is no "97 % of the accuracy". WNLI, where DistilBERT equals the commonest answer (56.3 %) and BERT falls below it, lifts
 # the average; without it the ratio is 96.2 %. RTE, a task that asks for reasoning, keeps 86 %. And the 95 %? That is the authors' own figure of August 2019, for earlier weights.
 #
 # Now collect what you measured. The second column says in what kind of source a claim stands.
@@ -1069,7 +1070,7 @@ Markdown("\n".join(header + [f"| {claim} | {kind} | **{verdict}** | {truth} | {w
 #
 # 1. Text → pieces → ids → embeddings → six blocks → `[CLS]` → head → logits → probabilities; a block is attention and a feed-forward network.
 # 2. Before the blocks a word's vector knows the word and its place; after them, also the text around it.
-# 3. Half the layers of BERT, the same width, heads and embeddings: 39.4 % fewer parameters, about half the work.
+# 3. Half the layers of BERT, the same width and heads, no pooler and no segments: 39.4 % fewer parameters, about half the work.
 # 4. It guesses hidden words from both sides. It reads at most 512 tokens, and it doesn't write.
 # 5. A percentage without a definition is not a fact: 1.63 times as fast is 63 % faster and 38.6 % less time.
 #

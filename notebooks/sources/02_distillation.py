@@ -90,7 +90,7 @@ assert six[1] > six[2] > six[5]
 assert all(p.argmax() == softened[1].argmax() for p in softened.values())
 
 # %% [markdown]
-# The order of the words is the same in all three pictures. What changes is how much weight the unlikely words get. With thousands of words to choose from, a small step in T moves a great deal of it.
+# The order of the words is the same in all three pictures. What changes is how much weight the unlikely words get. With thousands of words to choose from, going from T = 1 to T = 2 already moves most of it.
 # At T = 1 the student would hear mostly about the first few words; at a higher T it also hears which of the thousands of wrong words are *less* wrong. Such an answer, used as the aim of training, is a [soft target](glossary.md#soft-target).
 #
 # > **Quoted:** DistilBERT's training uses the same T for teacher and student, and T = 1 afterwards (paper, section 2). The paper gives no value; the default of the released script is T = 2
@@ -102,13 +102,13 @@ assert all(p.argmax() == softened[1].argmax() for p in softened.values())
 # A [loss](glossary.md#loss) is one number that says how wrong an answer is; its [gradient](glossary.md#gradient) says how it changes when each number of the model changes. A training step moves every number a little against it.
 #
 # The student's softened answer is $q$, the teacher's is $p$. The soft loss is the [KL divergence](glossary.md#kl-divergence), $\sum_i p_i \ln (p_i / q_i)$: 0 when the two are equal, and larger the more they differ. Its gradient with respect to a student's logit $z_i$ is $(q_i - p_i)/T$. Softening also brings $q$ and $p$ together: for a large T their difference shrinks by another factor T.
-# So the gradient falls like 1/T² (Hinton et al. 2015). Multiply by T², and for large T changing it no longer changes the weight of this loss against the others.
+# So the gradient falls like 1/T² (Hinton et al. 2015). Multiply by T², and once T is large, changing it hardly changes the weight of this loss against the others.
 #
 # Is that so for real logits? Measure it. First you need a student and some text.
 #
 # ### Text with hidden words
 #
-# The text is film reviews (on `mini` the course's own), cut to 64 [tokens](glossary.md#token). The [collator](glossary.md#collator) pads each batch and hides 15 % of the tokens, chosen anew each time.
+# The text is film reviews (on `mini` the course's own), cut to 64 [tokens](glossary.md#token). The [collator](glossary.md#collator) pads each batch and chooses 15 % of the tokens anew each time: most of them become `[MASK]`, a few another token or stay, and all of them are to be guessed. In `labels` every other place has −100, which means "don't count me".
 
 # %%
 from transformers import DataCollatorForLanguageModeling
@@ -205,7 +205,7 @@ assert 4 < drop < 40 and kept < 2.5, "for large T the gradient falls about like 
 
 # %% [markdown]
 # From T = 8 to T = 32 the factor expected is 16. At small T the rule is not exact: there a few likely words make up the gradient, at large T thousands of words share it.
-# T² is right in the limit, for large T. At the small T that people use it isn't exact: below T = 8 even the corrected gradient falls (read the upper line). So after changing T, look at the weights of the losses again. The other two losses have no temperature; without T² a higher one would silence the teacher.
+# T² is right in the limit, for large T. At the small T that people use it isn't exact: below T = 8 even the corrected gradient falls (read the upper line). So after changing T, look at the weights of the losses again. The other two losses have no temperature; without T², raising T would make the soft loss vanish beside them.
 #
 # ## 3. The three losses
 #
@@ -373,7 +373,7 @@ assert abs(kl([0.2, 0.3, 0.5], [0.6, 0.3, 0.1]) - 0.5850) < 1e-3
 # %% [markdown]
 # Your prediction: the timid student is ½ ln(0.5/0.7) + ½ ln(0.5/0.3) = 0.087 away, the bold one ½ ln(0.5/0.99) + ½ ln(0.5/0.01) = 1.614, more than 18 times as far.
 #
-# Weighted by the teacher, the loss punishes a student that gives next to nothing to a word which the teacher finds likely. A student may spread too wide more cheaply than it may leave something out.
+# Weighted by the teacher, the loss punishes a student that gives next to nothing to a word which the teacher finds likely. Giving probability to words that the teacher finds unlikely costs little; giving almost none to a word that it finds likely costs much.
 #
 # ### Exercise 2.3 The library's cosine loss ●●○ 8 minutes
 #
@@ -713,10 +713,10 @@ plots.show(figure, "Left: mean rise of the held-out loss against the whole recip
 assert min(scores["random start"]["mlm"]) > max(max(s["mlm"]) for n, s in scores.items() if n != "random start")
 
 # %% [markdown]
-# What you may conclude: the start is worth more than any of the losses, in every seed; the paper's numbers agree. So few steps can't teach six random layers to read.
+# What you may conclude: the start is worth more than any of the losses, in every seed; the paper's numbers agree. So few steps can't teach six random layers, with random embeddings and a random head, to read.
 #
-# Among the three losses, compare the dots of a seed: its five students read the same batches, so each dot is a difference in pairs. An order that is the same in every seed is an order *on this yardstick*: held-out masked-LM loss is what the masked-LM loss trains for. The
-# column "the teacher's first choice" may order them the other way: without the masked LM nothing pulls the student away from its teacher. So you may not conclude which loss matters; that depends on what you measure. The paper's differences come from 90 hours on 8 GPUs (quoted, section 3), not from a few seconds.
+# Among the three losses, compare the columns of one seed in the table: its five students read the same batches, so each dot of the picture is a difference in pairs. An order that is the same in every seed is an order by this measure only: held-out masked-LM loss is what the masked-LM loss trains for. The
+# column "the teacher's first choice" may order them the other way: without the masked LM nothing pulls the student away from its teacher. So you may not conclude which loss matters; that depends on what you measure. The paper's differences come from 90 hours on 8 GPUs (quoted: the paper's section 3), not from a few seconds.
 #
 # ## 7. Distil again, at fine-tuning time
 #
@@ -742,7 +742,7 @@ few = tokenized["train"].select(rng.permutation(chosen))
 print(f"{len(few)} messages, {np.mean(few['label']):.0%} spam")
 
 # %% [markdown]
-# A `Trainer` that distils needs one method more than the plain one. `alpha` is the share of the teacher's voice in the loss; with `alpha = 0` it is plain fine-tuning. The teacher's logits come with the batch, as a column of the data: with dropout off it
+# A `Trainer` that distils replaces one method of the plain one, `compute_loss`. `alpha` is the share of the teacher's voice in the loss; with `alpha = 0` it is plain fine-tuning. The teacher's logits come with the batch, as a column of the data: with dropout off it
 # gives the same answer to the same text every time, so ask it once. `remove_unused_columns=False`, further down, keeps the Trainer from dropping that column, which the model's own `forward` doesn't know.
 
 # %%
@@ -975,7 +975,7 @@ assert round(by_task["RTE"], 3) == 0.864 and round(by_task["CoLA"], 3) == 0.911
 # ### Exercise 2.5 What does 99 % hide? ●○○ 5 minutes
 #
 # On IMDb DistilBERT has 92.82 % accuracy, BERT 93.46 % (quoted: paper, table 2). It keeps 99.3 % of the accuracy. A user doesn't see accuracy; a user sees mistakes. Write `extra_errors(teacher, student)`: by what share do the *errors* grow, when the
-# student replaces the teacher? Accuracies come in percent; return 0.5 for half as many errors again.
+# student replaces the teacher? Accuracies come in percent; return 0.5 for 50 % more errors.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e2_5", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def extra_errors(teacher, student):

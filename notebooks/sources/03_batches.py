@@ -98,7 +98,7 @@ print("first 32:", *shortened(tokenizer, [long_one]))
 print("last 32: ", *shortened(from_left, [long_one]))
 
 # %% [markdown]
-# Where do reviewers put their verdict? A word counter ([TF-IDF](glossary.md#tf-idf) with logistic regression, lesson 05) is trained twice: on the first 32 tokens of each review, and on the last 32.
+# Where do reviewers put their verdict? A word counter ([TF-IDF](glossary.md#tf-idf) with logistic regression, lesson 05) is trained twice: on the first 32 tokens of each review, and on the last 32 (two of them are `[CLS]` and `[SEP]`).
 
 # %%
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -180,7 +180,7 @@ assert wasted["fixed"] >= wasted["of 1,000"] >= wasted["of the batch"] > wasted[
 assert wasted["of the batch"] - wasted["grouped by length"] > wasted["of 1,000"] - wasted["of the batch"]
 
 # %% [markdown]
-# Those shares are counted over all training rows. Does the clock agree? Training does two things with a batch: a [forward pass](glossary.md#forward-pass) computes the answers and the [loss](glossary.md#loss), a backward pass computes in which direction each weight should move, the [gradient](glossary.md#gradient) of section 6. Time both on real batches: for each habit two batches of 16 texts, one from the narrower half and one from the wider. They give cells per second; with the cells of all batches, that makes reviews per second.
+# Those shares are counted over all training rows. Does the clock agree? Training does two things with a batch: a [forward pass](glossary.md#forward-pass) computes the answers and the [loss](glossary.md#loss), a backward pass computes the [gradient](glossary.md#gradient) of section 6: how the loss changes with each weight. (The optimiser then moves the weights; that costs the same for every habit.) Time both on real batches: for each habit two batches of 16 texts, one from the narrower half and one from the wider. From their cells per second and the number of all cells we estimate reviews per second.
 
 # %%
 from transformers import AutoModelForSequenceClassification, set_seed, utils
@@ -243,7 +243,7 @@ plots.show(figure, "Bars for four habits of padding. Share of padding: " + ", ".
 # %% [markdown]
 # "Of 1,000" saves only what the longest of 1,000 texts leaves free. Where nearly every 1,000 texts hold one longer than 512, as the log below suggests for IMDb, that is nothing. `padding=True` in `map` looks dynamic and isn't.
 #
-# Against a fixed 512 every other habit is a gain, the larger the shorter your texts; with a smaller limit the first bar shrinks. Against padding in `map`, dynamic padding alone gains little *on these reviews*: among 16 random texts there is a long one too. There most comes from grouping. Its price: batches are no longer random. Where length goes with the label, a batch leans to one class (section 8).
+# Against a fixed 512 every other habit is a gain, the larger the shorter your texts; with a smaller limit the first bar shrinks. Against padding in `map`, dynamic padding alone gains little *on these reviews*: among 16 random texts there is a long one too. The cells say a little, and the clock, with two batches for each habit, may not even show that: it agrees with the counted cells in the order of size, not in every step. On these reviews most of the gain comes from grouping. Its price: batches are no longer random. Where length goes with the label, a batch leans to one class (section 8).
 #
 # One widely read article padded IMDb inside `map`, in a training of three epochs of 25,000 reviews. Its own log gives it away.
 #
@@ -457,7 +457,7 @@ def mean_vector(hidden, mask):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `mask.unsqueeze(-1)` has the shape (rows, length, 1) and can be multiplied with `hidden`. The number of tokens of each row is `mask.sum(1)`.
+# `mask.unsqueeze(-1)` has the shape (rows, length, 1) and can be multiplied with `hidden`. The number of tokens of each row is `mask.sum(1)`; with `keepdim=True` it divides a sum of shape (rows, width).
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t3_2", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -563,7 +563,7 @@ right.set(ylabel="MB", title=f"Each text keeps {memory[largest] / largest / 1e6:
 plots.show(figure, f"Left: texts per second against batch size, {rate[1]:.0f} at 1 and {rate[largest]:.0f} at {largest}; a line at {enough}. Right: activations on a straight line of slope 1, {memory[1] / 1e6:.1f} MB at 1 and {memory[largest] / 1e6:.0f} MB at {largest}, beside the constant {fixed_cost / 1e6:.0f} MB of weights and optimiser.")
 
 # %% [markdown]
-# Straight on two logarithmic axes, slope 1: activations grow in proportion. Small batches waste the cost that each step pays anyway: the optimiser touches every weight once per step, be the batch small or large. A GPU has thousands of cores to fill, so expect its curve to flatten later. Where the curve is flat, a larger batch
+# Straight on two logarithmic axes, slope 1: activations grow in proportion. Small batches spread the fixed cost of a step over few texts: the optimiser touches every weight once per step, be the batch small or large. A GPU has thousands of cores to fill, so expect its curve to flatten later. Where the curve is flat, a larger batch
 # buys no time; memory goes on growing.
 #
 # ## 6. How noisy is the gradient of a small batch?
@@ -598,7 +598,7 @@ assert torch.allclose(mean_of_rows, of_batch, atol=1e-4 * of_batch.abs().max().i
 print(f"largest difference {(mean_of_rows - of_batch).abs().max():.1e}, largest entry {of_batch.abs().max():.1e}")
 
 # %% [markdown]
-# The mean of $B$ independent draws has a $B$-th of the variance of one. So the line is predicted from single rows. Now draw real batches, with replacement, run them forward and backward, and see whether they land on it.
+# The mean of $B$ independent draws has a $B$-th of the variance of one. So single rows predict the variance at every batch size; that is the line in the next picture. Its first point is the prediction itself. Now draw real batches, with replacement, run them forward and backward, and see whether they land on it.
 
 # %%
 rng = np.random.default_rng(lab.seed)
@@ -645,7 +645,7 @@ print(f"noise equals signal at a batch of about {variance / signal:.0f} rows")
 #
 # ### Exercise 3.3 Predict the noise ●●○ 5 minutes
 #
-# The *typical error* of a gradient is the square root of its variance. Measured at batches of `measured_at` rows it is `error`. Predict it for batches of `batch_size` rows. Before you write code: what becomes of 0.8 at 4 rows when you take 64?
+# The *typical error* of a gradient is the square root of its variance. For batches of `measured_at` rows you measured the error `error`. Predict it for batches of `batch_size` rows. Before you write code: what becomes of 0.8 at 4 rows when you take 64?
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e3_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def typical_error(batch_size, measured_at, error):
@@ -702,7 +702,7 @@ print(f"largest difference {(once - in_parts).abs().max():.1e}, largest entry {o
 assert torch.allclose(once, in_parts, atol=1e-4 * once.abs().max().item())
 
 # %% [markdown]
-# Does the `Trainer` do the same? One step on the same eight messages in four ways. Each should log the same loss and the same gradient norm.
+# Does the `Trainer` do the same? One step on the same eight messages in four ways, first as it comes, then with one line that mends it (`accepts_loss_kwargs`, explained below). Each should log the same loss and the same gradient norm.
 
 # %%
 import gc
@@ -749,7 +749,7 @@ for ax, mended, title in zip(axes, (False, True), titles, strict=True):
 plots.show(figure, f"Logged loss of one step on the same eight rows, for {', '.join(names)}. By default: {losses[False].round(2).tolist()}. With accepts_loss_kwargs = False: {losses[True].round(2).tolist()}.")
 
 # %% [markdown]
-# Why? The `Trainer` sees that the model's `forward` takes further keywords, concludes that the model divides its loss by the number of items in the whole group, and does not divide again. The classification head ignores the keyword. (Reported as transformers issue 47688.) One line mends it,
+# Why? The `Trainer` sees that the model's `forward` takes further keywords, hands it `num_items_in_batch`, the number of items in the whole group, concludes that the model divides its loss by that, and does not divide again. The classification head ignores the keyword. (Reported as transformers issue 47688.) One line mends it,
 # before the `Trainer` is built:
 #
 # ```python
@@ -775,7 +775,7 @@ assert not default_is_wrong or 6 < ratio["sgd"] < 10
 # loss, and [gradient clipping](glossary.md#gradient-clipping) at 1.0 bites at a fraction of the length you set.
 #
 # One subtlety remains when it is mended. A mean of means is the mean of all only if the parts are equally large. Where the last batch of an epoch has 4 rows and its neighbour 16, each of the 4 counts four times as much. Padding makes no such difference here: the loss is one number per *text*. In language
-# modelling, where it is one per *token*, parts with few tokens would count too much, and for that the keyword was invented.
+# modelling, where it is one per *token*, parts with few tokens would count too much, and for that `num_items_in_batch` was invented. (The distilling Trainer of lesson 02 sets `model_accepts_loss_kwargs` on itself: the same switch from the other side, for a Trainer that computes the loss.)
 #
 # ### Exercise 3.4 Fit the batch ●●○ 8 minutes
 #
@@ -1001,7 +1001,7 @@ assert rates[0] == 0 and rates[1] > 0
 # ## What to remember
 #
 # 1. Count your tokens, then choose the limit; and ask which end of your texts matters.
-# 2. Leave padding to the collator, and group by length. Never pad in `map`.
+# 2. Leave padding to the collator, and group by length. Padding in `map` fixes the width before there are batches.
 # 3. Pass the attention mask, and use it again whenever you average over tokens.
 # 4. Noise falls as 1/B. Take a batch as large as still buys speed and fits in memory; reach a larger one by accumulation, with `model.accepts_loss_kwargs = False`.
 # 5. Shuffle. A sorted run has beautiful losses for a while, and one answer for all texts.

@@ -128,7 +128,7 @@ def start_again(seed, frozen=0):
 
 
 # %% [markdown]
-# The loop itself is the plain one. Lesson 03 writes it line by line and shows that it gives the `Trainer`'s numbers; here it only has to be short.
+# The loop itself is the plain one. Lesson 03 writes it line by line and shows that it gives the `Trainer`'s numbers; here it only has to be short. (One difference: the `Trainer` spares biases and normalisations from weight decay, this loop doesn't.)
 #
 # After each epoch we look at the validation rows: [loss](glossary.md#loss), right or wrong for each row, and how confident the model was.
 
@@ -179,7 +179,7 @@ def evaluate_on(part, max_length):
 
 
 # %% [markdown]
-# A run is described by its `Settings`. The defaults are our *reference*. Its [learning rate](glossary.md#learning-rate) is twice lesson 05's, because the run is short; sections 2 and 3 test that guess.
+# A run is described by its `Settings`. The defaults are our *reference*. Its [learning rate](glossary.md#learning-rate) is twice lesson 05's, because the run is short; section 2 shows where it stands between the ends.
 
 # %%
 BASE_RATE = 2 * lab.profile.learning_rate
@@ -417,7 +417,9 @@ plots.show(figure, f"Heat map of validation accuracy in per cent, batch size by 
 # %% [markdown]
 # Frames mark what lies within the noise of the best cell (solid). Read the map by columns: too small a rate learns little, too large a one leaves a model that guesses. Hold it against section 2: the range test spends one step at each rate and its curve is smoothed, so its *broken* line can come late, and a rate below its *start* learns too, only slowly. A tenth of the lowest point is a safe start, not the best rate.
 #
-# Rate and batch size belong together: at the smallest rate the largest batch learns least; a likely reason is that it takes the fewest steps.
+# That noise is the half-width of *one* accuracy, a rough yardstick: two cells are judged on the same rows, and lesson 06 computes the interval of their difference.
+#
+# Rate and batch size belong together: at the two smallest rates, taken together, batches of 32 learn less than batches of 4; a likely reason is that they make the fewest steps.
 #
 # > Quoted: BERT's grid is batch 16 or 32, rates 5e-5, 3e-5, 2e-5, epochs 2 to 4 (Devlin et al. 2019, appendix A.3). It was made for the published BERT. A small model wants a larger rate; find yours with section 2.
 #
@@ -491,7 +493,7 @@ plots.show(figure, f"Ten points, one per seed, from {min(ten):.1%} to {max(ten):
 # %% [markdown]
 # Two kinds of chance. The *points* differ because training is random. The grey *band* says how far the whole picture could shift with other validation rows. More seeds don't shrink the band, and more validation rows don't make training less random. (Mind the units: *sd* is one standard deviation, *noise* is 1.96 standard errors.)
 #
-# Now go back to the map. Its frames count only the luck of the rows, and each cell there is one seed, while one cell alone spreads this far. So the frames are too few: the columns can be read, single cells and the batch sizes within a column can't.
+# Now go back to the map. Its frames count only the luck of the rows, and each cell there is one seed, while one cell alone spreads this far. So the frames are too few: the ends of the map can be read, single cells can't, nor which batch size is best.
 #
 # Set it beside differences that people report.
 
@@ -513,8 +515,8 @@ listed = ", ".join(f"{name} {value:.1f}" for name, value in (here | quoted).item
 plots.show(figure, f"Bars in points of accuracy: {listed}. Quoted values are hatched.")
 
 # %% [markdown]
-# The bars mix ranges, an sd, a half-width and a difference: compare their order of size only. The quoted IMDb figures come from up to 25,000 test rows, where the half-width is about 0.3, and far longer trainings, so the paper's 0.64 stands clear of the noise of *rows*; how far seeds move it, one number can't say. On our rows half a point shows nothing. From here on, where a difference is claimed, each setting gets
-# **three seeds**, and the picture shows each run, not the mean alone.
+# The bars mix ranges, an sd, a half-width and a difference: compare their order of size only. The quoted IMDb figures come from up to 25,000 test rows, where the half-width is about 0.3, and far longer trainings, so the paper's 0.64 stands clear of the noise of *rows*; one number can't say how much it varies with the seed. On our rows half a point shows nothing. Where sections 6 and 7 compare settings, each gets
+# **three seeds**, and the picture shows each run, not the mean alone. Three show a part of the spread only, as the ten above tell; sections 5, 8 and 9 have one and are examples, not findings.
 #
 # > Quoted: BERT-large on RTE, 25 seeds with the usual recipe: standard deviation 7.2 points, and some runs learn nothing at all; with warm-up, bias correction and 20 epochs, 2.4 points (Mosbach et al. 2021).
 #
@@ -553,7 +555,7 @@ assert rows_needed(0.928, 0.0064) == math.ceil(1.96**2 * 2 * 0.928 * 0.072 / 0.0
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Measured on the *same* rows the two models share much of their luck, and fewer rows do: lesson 06 compares in pairs.
+# Measured on the *same* rows the two models share much of their luck, so fewer rows are enough: lesson 06 compares in pairs.
 #
 # ## 5. More epochs: better, worse, or surer?
 #
@@ -597,7 +599,7 @@ assert (wrong_then & wrong_now).sum() > wrong_now.sum() / 2, "most of the last m
 
 # %% [markdown]
 # The loss got worse, and the accuracy stayed near its best. Most of the last mistakes are old ones; the model has become sure of them. That is
-# [over-confidence](glossary.md#over-confidence). If you need only the class, more epochs did no harm here; a dip in the middle is no verdict, because the rate is still high there and this is one seed. If you use the probability, as in "ask a person below 80 %", they spoilt it: the average mistake now comes with more than that.
+# [over-confidence](glossary.md#over-confidence). If you need only the class, more epochs did no harm in this run; a dip in the middle is no verdict, because the rate is still high there and this is one seed. If you use the probability, as in "ask a person below 80 %", the extra epochs spoilt it: the mean confidence of a mistake is now above that limit.
 #
 # > Quoted: nine public runs of the real DistilBERT on IMDb, 20 epochs: validation loss rises from 0.21 to 0.75, while accuracy ends at 0.932, above its first epoch's 0.915 (Realgon's model cards).
 #
@@ -671,11 +673,11 @@ right.set(ylabel="validation loss", xlabel="warm-up", title=f"… and {change:+.
 plots.show(figure, f"Three seeds for each warm-up, a point each, accuracy on the left and loss on the right. {'; '.join(listed)}.")
 
 # %% [markdown]
-# Where the long warm-up ends with a higher loss, that fits a training whose rates were too small; that it also ended at its highest rate would do it too. Whether *no* warm-up hurts depends on the rate: the nearer to the edge of section 2, the more it can matter. Compare the means with the spread of the three points before you believe either.
+# Where the long warm-up ends with a higher loss, that fits a training whose rates were too small; ending at the highest rate could also explain it. Its accuracy needn't be lower: look at the left picture too. Whether *no* warm-up hurts depends on the rate: the nearer to the edge of section 2, the more it can matter. Compare the means with the spread of the three points before you believe either.
 #
 # ### Exercise 4.4 How far does the warm-up get? ●●○ 8 minutes
 #
-# Write `share_reached(rows, batch_size, epochs, warmup_steps)`: the largest share of the learning rate that any step of the run uses. Step $k$, counted from 0, uses $k / \text{warmup}$ while it is warming up; the last,
+# Here `warmup_steps` is a number of steps. Write `share_reached(rows, batch_size, epochs, warmup_steps)`: the largest share of the learning rate that any step of the run uses. Step $k$, counted from 0, uses $k / \text{warmup}$ while it is warming up; the last,
 # smaller batch of an epoch is a step too. After the warm-up the rate starts at its full value and falls. With `warmup_steps=0` the first step already uses all of it.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e4_4", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -946,7 +948,7 @@ plots.show(figure, "Accuracy of the chosen trial against the number of trials, o
 # %% [markdown]
 # With one trial nothing is chosen, and the two agree. With more trials they part. Each half has only half of the rows, so the gap is larger than for a choice on all of them, by roughly $\sqrt{2}$. More seeds, more settings, more epochs to pick from: every look adds to the gap. That is what a test split is for.
 #
-# **The test split, once.** All choices are made: the search's winner, and the reference with which we started. Both are trained again (equal seeds give equal runs) and judged on all test rows. Ham is frequent there, so
+# **The test split, once.** (The intervals come from the [bootstrap](glossary.md#bootstrap): the rows are drawn again and again; lesson 06 explains it.) All choices are made: the search's winner, and the reference with which we started. Both are trained again (equal seeds give equal runs) and judged on all test rows. Ham is frequent there, so
 # each class counts half, as it did above.
 
 # %%
@@ -1075,8 +1077,8 @@ display(Markdown("\n".join(table)))
 #
 # ## What to remember
 #
-# 1. A wrong learning rate ruins a run; find its range with one short run, then try three values inside. Cut texts and too few steps can cost as much.
-# 2. Equal runs differ. A difference smaller than that of three seeds, or than the noise of the rows, is no finding.
+# 1. A wrong learning rate ruins a run; find its range with one short run, then try three values around a tenth of the lowest point. Cut texts and too few steps can cost as much.
+# 2. Equal runs differ, and three seeds show only a part of it. A difference smaller than their spread, or than the noise of the rows, is no finding; a larger one may still be luck.
 # 3. Validation loss can rise while accuracy stays: over-confidence. Say which curve you mean.
 # 4. Give the warm-up as a share of the run; a fixed number may be longer than the run.
 # 5. The best of many scores is too good. The test split tells, once.

@@ -20,7 +20,7 @@
 # 2. prepare text for training and say what cutting it short costs;
 # 3. explain the arguments that matter in `TrainingArguments`;
 # 4. read loss and accuracy curves and keep the best checkpoint;
-# 5. stop a run, resume it, and prove that nothing was lost.
+# 5. stop a run, resume it, and prove that the result is the same.
 #
 # **What it costs**
 #
@@ -161,7 +161,7 @@ for limit in (32, 128, 512):
 # %% [markdown]
 # People often put the verdict last. On real IMDb reviews, where the median is above 200 tokens, public runs of this
 # model reach about 88 % at 128 tokens, 91 % at 256 and 93 % at 512 (model cards listed under *Further reading*). Measure your
-# own texts, then choose; here the profile chooses for you.
+# own texts, then choose; here the profile chooses the limit for you.
 
 # %% [markdown]
 # ## 4. From texts to batches
@@ -179,8 +179,8 @@ tokenized = reviews.map(tokenize, batched=True, remove_columns=columns)
 tokenized["train"].column_names
 
 # %% [markdown]
-# The [collator](glossary.md#collator) pads each batch to *its own* longest text, rounded up to a multiple of 16: matrix units like such sizes, and the fewer different shapes there are, the less memory
-# the library spends on preparing for each. It also makes the attention mask, which is 0 on the padding: without
+# The [collator](glossary.md#collator) pads each batch to *its own* longest text, rounded up to a multiple of 16: GPUs multiply such sizes fastest, and for fewer different shapes the library
+# keeps less prepared memory. It fills the attention mask up with 0 on the padding: without
 # the mask the model would read the padding as if it were text. And it renames `label` to `labels`, the name under which the model looks for them.
 
 # %%
@@ -218,7 +218,7 @@ _, report = AutoModelForSequenceClassification.from_pretrained(
 print("new:", *sorted(report["missing_keys"]), sep="\n  ")
 
 # %% [markdown]
-# Four tensors are *missing* from the checkpoint and start from random numbers. The printed report may also list *unexpected* ones: the head that
+# Four tensors are *missing* from the checkpoint and start from random numbers. The library's own report, where your version prints it, may also list *unexpected* ones: the head that
 # guessed masked words in pretraining, which you don't need. How much of the model is new?
 
 # %%
@@ -304,14 +304,14 @@ settings = dict(
 # drive.mount("/content/drive")
 # settings["output_dir"] = "/content/drive/MyDrive/distilbert-course/05"
 # ...
-# trainer.train(resume_from_checkpoint=True)  # instead of trainer.train(); section 9 shows that nothing is lost
+# trainer.train(resume_from_checkpoint=last_whole_checkpoint(settings["output_dir"]))  # section 9 shows that the result is the same
 # ```
 #
 # ### Exercise 5.1 How many steps? ●○○ 5 minutes
 #
 # The optimiser makes one *step* per batch; the last batch of an epoch may be smaller. With
-# [gradient accumulation](glossary.md#gradient-accumulation) it makes one step per `accumulation` batches, and one for the batches left over at the end of an epoch. Write the number of steps of a
-# whole run.
+# [gradient accumulation](glossary.md#gradient-accumulation) it makes one step per `accumulation` batches, and one for the batches left over at the end of an epoch. Write `training_steps(rows, batch_size, epochs, accumulation)`:
+# the number of steps of a whole run.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e5_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def training_steps(rows, batch_size, epochs, accumulation=1):
@@ -587,13 +587,13 @@ for sentence, p in zip(sentences, answers, strict=True):
 assert torch.allclose(answers.sum(-1), torch.ones(len(sentences)))
 
 # %% [markdown]
-# Which of them does it get wrong? The last two carry their verdict without a plain word of praise or blame; lesson 06 goes on there. Note `.to(model.device)`: after training on a GPU the model lives
+# Which of them does it get wrong? The last two carry their verdict in the whole sentence, not in one word of praise or blame; lesson 06 goes on there. Note `.to(model.device)`: after training on a GPU the model lives
 # there, and an article's `model(**inputs)` stops with *Expected all tensors to be on the same device*.
 
 # %% [markdown]
 # ## 11. Save, reload, same answers
 #
-# Save model *and* tokenizer in one folder. The weights go into a `safetensors` file, which can hold numbers only; older pickle files can run code when they are opened.
+# Save model *and* tokenizer in one folder. The weights go into a `safetensors` file, which can hold numbers only; older pickle files can run code when they are opened. (The `Trainer` leaves one beside it, `training_args.bin`: nothing here reads it, so don't pass it on.)
 
 # %%
 folder = lab.workdir / "my-classifier"
@@ -614,10 +614,10 @@ assert labels == [names[i] for i in answers.argmax(-1)]
 # ## 12. How many labels do you need?
 #
 # Labels cost money. So train on 50 of them, then on more, with three [seeds](glossary.md#seed) each: here a seed decides which rows are drawn, how
-# the head starts, and the order of the batches. Nine trainings take a while, so we ask a second task with short texts: `messages`, spam or not, which lesson 06 looks at closely.
+# the head starts, and the order of the batches. Nine trainings take a while, so we use a second task with short texts: `messages`, spam or not, which lesson 06 looks at closely.
 #
 # Only about 13 % of the messages are spam, so a model that never says spam is 87 % accurate. The fair measure is *average precision*: 1.0 if every spam gets a higher probability than every wanted message, about
-# 0.13 for guessing. Every run makes at least 40 optimiser steps, and sees each label at least one and a half times.
+# 0.13 for guessing. Every run makes at least 40 optimiser steps, and reads each label one and a half times on average or more: with 50 labels far more often than with all. A short run, so the right end of the curve may lack steps rather than labels.
 
 # %%
 messages = load_task("messages", lab.profile)
@@ -675,7 +675,7 @@ plots.show(figure,
 assert means[-1, 0] > means[0, 0], "more labels must help"
 
 # %% [markdown]
-# Look at the bands before you look at the lines. A band mixes three kinds of luck: the rows drawn, the head's start, the order of the batches. Where two bands overlap, three seeds can't tell the
+# Look at the bands before you look at the lines. DistilBERT's band mixes three kinds of luck: the rows drawn (not at the right end, where all are taken), the head's start, the order of the batches; the word counter's has the rows alone. Where two bands overlap, three seeds can't tell the
 # methods apart. An article's "1,000 to 2,000 samples deliver strong accuracy" names no number for "strong"; this curve does, for these texts and this model.
 #
 # ### Exercise 5.3 Better every time? ●●○ 8 minutes
@@ -823,7 +823,7 @@ plots.show(figure,
 assert slow > 1, "padding everything to 512 must cost time"
 
 # %% [markdown]
-# Two cautions. On long texts A can be fast, because it throws most of each text away; look at section 3 before you do that. And the left-hand side extrapolates a few steps: trust the rough factor, not the seconds.
+# Three cautions. A can be the fastest, because it throws the rest of each long text away; look at section 3 before you do that. Grouping does nothing for so few rows: the `Trainer` sorts within blocks of batches, and so few rows make blocks of one. And the left-hand side extrapolates a few steps: trust the rough factor, not the seconds.
 
 # %% [markdown]
 # ### Question 5.4 A look at the test split ●○○ 3 minutes, in writing
@@ -906,14 +906,14 @@ plots.show(figure, "Test accuracy with 95 % intervals: " + ", ".join(f"{n} {f[0]
     f in final.items()) + ".")
 
 # %% [markdown]
-# Was it worth it? Read the two intervals, and the model behind them. The small model of `mini` is a tenth the size of the published one and has read far less; published runs of the real DistilBERT on all of IMDb reach 92.8 %
+# Was it worth it? Read the two intervals, and the model behind them. (Two intervals can overlap although the models differ: they were judged on the same rows, and lesson 06 computes the interval of the difference.) The small model of `mini` is a tenth the size of the published one and has read far less; published runs of the real DistilBERT on all of IMDb reach 92.8 %
 # (paper, table 2). Where fine-tuning doesn't beat the word counter on *your* texts, take the word counter.
 #
 # ## What to remember
 #
 # 1. Baselines first: majority, then TF-IDF with logistic regression.
 # 2. A new head knows nothing; "newly initialized" is information, not an error.
-# 3. Pad per batch, group by length, use the machine's fast precision: the time shrinks, and padding leaves the answers as they are.
+# 3. Pad per batch, group by length, use the machine's fast precision: that takes less time than padding all texts to 512, and the answers stay as they are.
 # 4. Choose by validation loss, keep the best checkpoint, open the test split once.
 # 5. Save often; a resumed run equals an uninterrupted one.
 #
@@ -924,9 +924,9 @@ plots.show(figure, "Test accuracy with 95 % intervals: " + ", ".join(f"{n} {f[0]
 # | `TypeError: … unexpected keyword argument 'evaluation_strategy'` | the tutorial is older than the library | `eval_strategy`; likewise `processing_class` for `tokenizer`, `warmup_steps=0.1` for `warmup_ratio` |
 # | `classifier.weight … MISSING` (older versions: "newly initialized") after loading *your own* model | you loaded the base model, not your folder | load the folder you saved |
 # | `The model did not return a loss from the inputs` | the labels don't reach the model | the column must be called `label` or `labels` |
-# | loss stays at 0.69 | learning rate far too high, or labels shuffled | start at 2e-5 to 1e-4; look at a few rows |
+# | loss stays at 0.69 | learning rate far too high or too low, or labels shuffled | the range test of lesson 04; look at a few rows |
 # | loss and gradient norm grow with `gradient_accumulation_steps` | the Trainer believes that the model divides by the number of items | `model.accepts_loss_kwargs = False`, as in section 5 |
-# | out of memory | batch × length is too large for this device | half the batch, twice the accumulation; `course_utils.training.train_within_memory` does it and says so |
+# | out of memory | batch × length is too large for this device | halve the batch, double the accumulation; `course_utils.training.train_within_memory` does it and says so |
 # | `Expected all tensors to be on the same device` | inputs on the CPU, model on the GPU | `.to(model.device)` |
 # | accuracy 100 % after the first rows of a subset | IMDb is sorted by label; `select(range(n))` takes one class | `shuffle(seed=…)` first |
 #

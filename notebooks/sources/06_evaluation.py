@@ -16,7 +16,7 @@
 #
 # **After this lesson you can**
 #
-# 1. read a confusion matrix and compute every metric from its four cells;
+# 1. read a confusion matrix and compute accuracy, precision, recall and F1 from its four cells;
 # 2. say why accuracy misleads when one class is rare, and what to report instead;
 # 3. choose a threshold for a stated cost, on the right split;
 # 4. read precision-recall and ROC curves, and tell which one shows your problem;
@@ -42,7 +42,7 @@ lab = start_lab("{{lesson}}", profile)
 # %% [markdown]
 # ## 1. A spam filter to judge
 #
-# The task `messages` has two classes: *ham* (wanted) and *spam*. Spam is rare, and that makes all the difference below. Among the course's own wanted messages are genuine-looking
+# The task `messages` has two classes: *ham* (wanted) and *spam*. Spam is rare, and that makes all the difference below. Among the course's own wanted messages are genuine
 # delivery notices and bank warnings, which resemble spam.
 
 # %%
@@ -160,7 +160,7 @@ spam_model = spam_trainer.accelerator.unwrap_model(spam_trainer.model,
 spam_words = word_counter(messages["train"]["sms"], messages["train"]["label"])
 
 # %% [markdown]
-# From here on, everything looks at the *validation* split. The test split stays closed until section 13. [Softmax](glossary.md#softmax) turns logits
+# From here on, everything looks at the *validation* split. The test split stays closed until section 13 (only its share of spam was looked at). [Softmax](glossary.md#softmax) turns logits
 # into probabilities; a message is called spam when its probability of spam is at least 0.5. That number will be questioned.
 
 # %%
@@ -252,7 +252,7 @@ plots.show(figure,
 #
 # ### Exercise 6.1 F-beta ●○○ 6 minutes
 #
-# F1 weighs precision and recall alike. $F_\beta = (1+\beta^2)\,\dfrac{P \cdot R}{\beta^2 P + R}$ counts recall $\beta$ times as much as precision. Write it *from the cells*. Where there is nothing
+# F1 weighs precision and recall alike. $F_\beta = (1+\beta^2)\,\dfrac{P \cdot R}{\beta^2 P + R}$ counts recall $\beta$ times as much as precision. $P$ is the precision, $R$ the recall. Write it as a function of the counts TP, FP and FN. Where there is nothing
 # to divide by, return 0.0.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e6_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -320,7 +320,7 @@ print("doing nothing", {a: f"{v:.3f}" for a, v in idle.items()})
 assert abs(averages["micro"] - accuracy) < 1e-9 and idle["macro"] < 0.5 < idle["weighted"]
 
 # %% [markdown]
-# Of these three, only macro exposes the filter that does nothing. The F1 of section 3 is a fourth, the *binary* F1 of spam alone; it was 0. So say *which*
+# Of these three, only macro exposes the filter that does nothing. The F1 of sections 3 and 4 is a fourth, the *binary* F1 of spam alone; for the filter that does nothing it was 0. So say *which*
 # F1 you report; the word alone is ambiguous.
 #
 # ## 6. The threshold is your choice
@@ -400,7 +400,7 @@ display(slider, panel)
 #
 # ### Exercise 6.2 Another cost ●●○ 8 minutes
 #
-# A bank's fraud desk sees it the other way round: a miss costs 50, a false alarm 1. Write a function that returns the cheapest of `candidates`. Where several cost the same, take the *highest*: it
+# A bank's fraud desk sees it the other way round: a miss (FN) costs 50, a false alarm (FP) 1. Write a function that returns, as a `float`, the cheapest of the thresholds in `candidates`; a message is flagged where its probability is at least the threshold. Where several cost the same, take the *highest*: it
 # bothers fewer people.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e6_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -512,7 +512,7 @@ assert abs(before[0] - auc_after) < 0.02 and ap_after < before[1] - 0.02
 #
 # ### Exercise 6.3 Precision at another prevalence ●●● 10 minutes
 #
-# Your filter has recall 0.90 and a false positive rate of 0.02 on data with 13 % spam. What precision will it have where only 1 % is spam? First guess. Then write the function.
+# Suppose that a filter has recall 0.90 and a false positive rate of 0.02 on data with 13 % spam. What precision will it have where only 1 % is spam? First guess. Then write the function.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e6_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def precision_at(prevalence, recall, false_positive_rate):
@@ -552,7 +552,7 @@ assert abs(precision_at(0.001, 0.99, 0.01) - 0.0901639) < 1e-6
 # %% [markdown]
 # ## 8. A second judge: the review classifier
 #
-# The rest needs a harder task with balanced classes: film reviews, as in lesson 05.
+# The rest needs a harder task with balanced classes: film reviews, as in lesson 05. (There the checkpoint with the lowest validation loss was kept, here it is the last one, so the numbers differ a little.)
 
 # %%
 reviews = load_task("reviews", lab.profile)
@@ -577,7 +577,7 @@ assert fine_hits.mean() > 0.55
 # ## 9. When it says 90 %, is it right 90 % of the time?
 #
 # A probability is *calibrated* when it keeps its word: among all answers given with 80 % confidence, 80 % are right. Sort the answers by confidence into bins and compare. The **expected calibration error** (ECE) is the
-# mean gap between confidence and accuracy, weighted by the number of answers in each bin. In the picture below, points under the diagonal are more certain than right, points above it less.
+# mean gap between confidence and accuracy, weighted by the number of answers in each bin. In the picture below, the model is over-confident where a point lies below the diagonal, and under-confident where it lies above.
 
 # %%
 def reliability(logits, truth, bins=8):
@@ -645,7 +645,7 @@ print(f"ours, as trained: {ece_before:.3f}: " + ("miscalibrated beyond chance" i
 # %% [markdown]
 # ## 10. How much is chance? Intervals and pairs
 #
-# Another validation sample would have given another number. The [bootstrap](glossary.md#bootstrap) shows how much another: draw as many rows as there are, with replacement; compute the metric; do it 2,000 times; cut
+# Another validation sample would have given another number. The [bootstrap](glossary.md#bootstrap) shows by how much it would differ: draw as many rows as there are, with replacement; compute the metric; do it 2,000 times; cut
 # 2.5 % off each end. Here it is, written out once:
 
 # %%
@@ -662,7 +662,7 @@ word_low, word_high = bootstrap_interval(np.mean, word_hits)
 print(f"TF-IDF   {word_hits.mean():.1%}, 95 % interval [{word_low:.1%}, {word_high:.1%}]")
 
 # %% [markdown]
-# If the two intervals overlap, does that mean there is no difference? No. Both models read the *same* rows: what is hard for one is often hard for the other. Compare row by row, and resample the **pairs**.
+# If the two intervals overlap, does that mean there is no difference? No. Both models read the *same* rows: what is hard for one is often hard for the other. Compare row by row, and resample the **pairs**. How much narrower that makes the interval depends on how many mistakes the two share.
 
 # %%
 difference = fine_hits.mean() - word_hits.mean()
@@ -703,7 +703,7 @@ for i in np.argsort(-loss)[:4]:
 # %% [markdown]
 # Read them as a person would. Does the label hold? Is the verdict carried by irony, by a comparison, by the last clause? Is it a slip of the labeller? Each answer asks for another remedy.
 #
-# The course's own reviews carry a column `kind`: *plain*; *mixed* (good and bad sides, one verdict); *negation* and *comparison* (the verdict hangs on one); *sarcasm*; and
+# The course's own reviews carry a column `kind`: *plain*; *mixed* (good and bad sides, one verdict); *negation* and *comparison* (the verdict depends on one); *sarcasm*; and
 # *plot_words* (the plot's words point the other way). Where a data set has no such column, we group by length. With a dozen rows in a group the bootstrap is too sure of itself, so these
 # intervals are Wilson's, made for proportions from few rows.
 
@@ -829,7 +829,7 @@ assert all(0 <= v <= 1 for v in failure.values())
 # %% [markdown]
 # ### Exercise 6.4 One sentence ●●○ 5 minutes
 #
-# Your product manager reads the accuracy of section 8 and wants to ship. Write **one sentence** that says what the behavioural tests add, with one number from above.
+# Your product manager reads DistilBERT's accuracy in section 8 and wants to ship. Write **one sentence** that says what the behavioural tests add, with one number from above.
 #
 # *Your sentence:*
 
@@ -840,14 +840,14 @@ assert all(0 <= v <= 1 for v in failure.values())
 # %% [markdown]
 # ### Question 6.5 More accurate, and more expensive ●●○ 5 minutes, in writing
 #
-# By the costs of section 6, a lost wanted message counts as much as ten spams that get through. How can a filter be more accurate than doing nothing, and still cost more? Say with the cells TP and FP when that happens.
+# By the costs of section 6, a lost wanted message counts as much as ten spams that get through. How can a filter be more accurate than doing nothing, and still cost more? State the condition in terms of TP and FP.
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w6_5", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in one or two sentences.*
 
 # %% [markdown] tags=["solution"]
 # Against doing nothing, the filter gets TP more answers right and FP more wrong, so it is more accurate as soon as TP is larger than FP. But it saves only TP and pays 10 · FP, so it costs more where 10 · FP is larger than TP. With
-# 24 spams caught and 4 messages lost, for instance, it is right 20 times more often and costs 40 − 24 = 16 more.
+# 24 spams caught and 4 messages lost, for instance, it is right on 20 more messages and costs 40 − 24 = 16 more.
 #
 # Two things must be in it: accuracy counts both errors alike and the cost doesn't, and the two conditions, or an example with numbers that meets both.
 
@@ -902,7 +902,7 @@ for name, t in {"chosen": cheapest, "habit": 0.5}.items():
 print(f"doing nothing: {100 * MISS_COST * test_truth.mean():.1f}; validation promised {per_hundred(truth, spam_probability, cheapest):.1f}")
 
 # %% [markdown]
-# The promise was made on the rows that chose the threshold, so expect the test to keep it only roughly; its interval is wide. Now the reviews, the same rows for both models.
+# The promise was made on the rows that chose the threshold, so the cost on the test split will differ somewhat; its interval is wide. Now the reviews, the same rows for both models.
 
 # %%
 final_truth = np.array(reviews["test"]["label"])
@@ -919,7 +919,7 @@ assert spam_results["DistilBERT"][0] > 0.3 and intervals["DistilBERT"][0] > 0.5
 # %% [markdown]
 # ## What to remember
 #
-# 1. Confusion matrix first: every metric is a fraction of its cells.
+# 1. Confusion matrix first: accuracy, precision, recall and F1 are fractions of its cells.
 # 2. With a rare class, accuracy rewards doing nothing; report precision, recall and average precision.
 # 3. The threshold follows from costs and is chosen on validation.
 # 4. Confidence is not accuracy: check the reliability diagram, scale with one temperature.
