@@ -283,7 +283,7 @@ EXCUSED = {  # words of a line -> why no code of its section holds the number in
            "in batches of 16 are 12": "the run of section 3", "a loop is 15 lines": "the lines of the cell above"},
     "04": {"reaches 83 %": "made up, for a question", "labelling 800": "made up, for a question", "near 0.69": "ln 2"},
     "05": {"default 500": "the library's", "rate 2e-5": "quoted: two articles",
-           "at 0.69": "ln 2", "start at 2e-5 to 1e-4": "advice"},
+           "at 0.69": "ln 2"},
     "06": {"with 80 % confidence, 80 % are": "made up, for a definition", "than 20 rows": "the counts stand in the figure"},
 }
 
