@@ -133,7 +133,7 @@ def accuracy(references, predictions) -> float:
 
 EMBEDDED = (
     Benchmark("course reviews", embedded("reviews"), accuracy, "accuracy", epochs=3, rate=1e-4, length=256),
-    Benchmark("course messages", embedded("messages"), binary_f1, "F1 of spam", epochs=4, rate=2e-4),
+    Benchmark("course messages", embedded("messages"), binary_f1, "F1 of spam", epochs=6, rate=1e-4),
 )
 REAL = (
     Benchmark("SST-2, 2,000 labels", sst2(2000), accuracy, "accuracy", epochs=4, rate=1e-4),
