@@ -119,6 +119,33 @@ def test_smoothing_masks_rare_tokens_more_often_and_special_ones_never(tmp_path)
     assert share[0.7] > 6 * share[0.0]  # chosen one by one with weights 75 ** 0.7 = 20 to 1; a window runs out of rare tokens
 
 
+@pytest.mark.parametrize("kind", ["teacher", "student"])
+def test_a_change_of_smoothing_is_bayes_rule(kind):
+    model, ids = scrambled(tiny_bert()), some_ids()
+    if kind == "student":
+        model = models.student_from(model, (1,)).eval()
+    frequency = torch.rand(VOCABULARY, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.01
+    frequency /= frequency.sum()
+    before = logits_of(model, ids).softmax(-1).double()
+    models.change_smoothing(model, frequency.log(), 0.0, 0.7)
+    expected = before * frequency**-0.7
+    torch.testing.assert_close(logits_of(model, ids).softmax(-1).double(), expected / expected.sum(-1, keepdim=True),
+                               rtol=1e-4, atol=1e-7)
+    models.change_smoothing(model, frequency.log(), 0.7, 0.0)
+    torch.testing.assert_close(logits_of(model, ids).softmax(-1).double(), before, rtol=1e-4, atol=1e-7)
+
+
+def test_the_held_out_loss_undoes_the_smoothing_and_leaves_the_model_as_it_is(stream, monkeypatch):
+    model, stage = scrambled(tiny_bert()), Stage(2, 8, 4, 1, 1e-3, smoothing=0.7)
+    monkeypatch.setattr(program, "log_frequency", lambda s: torch.from_numpy(s.log_frequency(VOCABULARY)))
+    before = weights(model)
+    streams = {"train": stream, "validation": stream}
+    undone = program.held_out_loss(model, losses.masked_lm, streams, stage, "cpu")
+    assert equal(before, weights(model))
+    models.change_smoothing(model, torch.from_numpy(stream.log_frequency(VOCABULARY)), 0.7, 0.0)
+    assert undone == train.validation_loss(model, losses.masked_lm, stream, stage, device="cpu")
+
+
 def test_too_few_tokens_and_a_missing_file_are_named(tmp_path):
     stream = TokenStream(write_ids(tmp_path / "short.bin", 20), SPECIAL)
     with pytest.raises(ValueError, match="20 tokens are too few for one batch of 4 x 8"):
@@ -251,7 +278,8 @@ def pretend_run(tmp_path, monkeypatch, folder: str):
     work.mkdir()
     write_ids(work / "train.bin")
     write_ids(work / "validation.bin", seed=1)
-    plan = Plan(teacher=(Stage(1, 8, 4, 32 * 3, 1e-3), Stage(2, 8, 4, 32 * 3, 1e-3), Stage(2, 16, 4, 64 * 2, 1e-3)))
+    plan = Plan(teacher=(Stage(1, 8, 4, 32 * 3, 1e-3), Stage(2, 8, 4, 32 * 3, 1e-3, smoothing=0.7),
+                         Stage(2, 16, 4, 64 * 2, 1e-3)))
 
     class Arguments:
         work, plan, device, compile, stop_after, start = tmp_path / folder, "tiny", "cpu", False, math.inf, None

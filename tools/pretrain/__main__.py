@@ -64,6 +64,21 @@ def from_start(folder: Path, work: Path) -> BertForMaskedLM:
     return models.bert_from(DistilBertForMaskedLM.from_pretrained(folder, use_safetensors=True))
 
 
+def held_out_loss(model, loss_of, streams: dict[str, TokenStream], stage: Stage, device: str) -> float:
+    """Masked-LM loss on held-out text, its tokens masked alike; the model that goes on training stays as it is."""
+    bias = models.output_bias(model)
+    kept = bias.detach().clone()
+    models.change_smoothing(model, log_frequency(streams["train"]), stage.smoothing, 0.0)
+    loss = validation_loss(model, loss_of, streams["validation"], stage, device=device)
+    with torch.no_grad():
+        bias.copy_(kept)
+    return loss
+
+
+def log_frequency(stream: TokenStream) -> torch.Tensor:
+    return torch.from_numpy(stream.log_frequency(len(VOCAB.read_text(encoding="utf-8").splitlines())))
+
+
 def train(name: str, stages: tuple[Stage, ...], model_of, loss_of, args) -> torch.nn.Module:
     """Run all stages of one model; ``model_of(stage_number, previous_model)`` builds the model a stage starts from."""
     folder = args.work / args.plan / name
@@ -89,7 +104,7 @@ def train(name: str, stages: tuple[Stage, ...], model_of, loss_of, args) -> torc
             raise SystemExit(f"stopped by --stop-after at stage {number}, step {progress.step}: run the same command to go on.")
         if any(line["stage"] == number and "validation_mlm" in line for line in read_log(folder / "log.jsonl")):
             continue  # a resumed run comes here again
-        loss = validation_loss(model, loss_of, streams["validation"], stage, device=args.device)
+        loss = held_out_loss(model, loss_of, streams, stage, args.device)
         line = json.dumps({"validation_mlm": round(loss, 4), **vars(progress)})
         print(line)
         with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
@@ -101,15 +116,21 @@ def train(name: str, stages: tuple[Stage, ...], model_of, loss_of, args) -> torc
 def teacher(args, plan: Plan) -> BertForMaskedLM:
     """Train the teacher, or load it where that is done."""
     def model_of(number: int, previous: BertForMaskedLM | None) -> BertForMaskedLM:
-        stage = plan.teacher[number]
+        stage, smoothed = plan.teacher[number], 0.0
         if previous is None:
-            if number == 0 and not (args.work / args.plan / "teacher/checkpoint.safetensors").exists():
-                return from_start(args.start, args.work / args.plan) if args.start else first_model(args.work, stage.layers)
-            return models.bert(len(VOCAB.read_text(encoding="utf-8").splitlines()), stage.layers)
-        before = plan.teacher[number - 1]
-        if stage.length > before.length:
-            models.extend_positions(previous, before.length, stage.length)
-        return models.deepen(previous, stage.layers) if stage.layers > before.layers else previous
+            if number or (args.work / args.plan / "teacher/checkpoint.safetensors").exists():  # weights follow from there
+                return models.bert(len(VOCAB.read_text(encoding="utf-8").splitlines()), stage.layers)
+            model = from_start(args.start, args.work / args.plan) if args.start else first_model(args.work, stage.layers)
+        else:
+            before = plan.teacher[number - 1]
+            smoothed = before.smoothing
+            if stage.length > before.length:
+                models.extend_positions(previous, before.length, stage.length)
+            model = models.deepen(previous, stage.layers) if stage.layers > before.layers else previous
+        if stage.smoothing != smoothed:
+            frequency = log_frequency(TokenStream(args.work / "train.bin", special_ids()))
+            models.change_smoothing(model, frequency, smoothed, stage.smoothing)
+        return model
 
     model = train("teacher", plan.teacher, model_of, masked_lm, args)
     if args.compile:

@@ -32,7 +32,7 @@ class TokenStream:
             raise FileNotFoundError(f"{file}: no token ids here. Run `python -m tools.pretrain vocab` first.")
         self.ids = np.memmap(file, dtype=np.uint16, mode="r")
         self.special, self.seed = special, seed
-        self._counts: np.ndarray | None = None
+        self._log_frequency: np.ndarray | None = None
         self._order: tuple[tuple[int, int], np.ndarray] | None = None
 
     def windows(self, step: int, batch_size: int, length: int) -> np.ndarray:
@@ -55,15 +55,20 @@ class TokenStream:
             out[row, 1:-1] = self.ids[start : start + body]
         return out
 
+    def log_frequency(self, vocab_size: int) -> np.ndarray:
+        """Natural logarithm of each token's share of the text (vocab_size,); a token not seen counts once."""
+        if self._log_frequency is None:
+            counts = np.maximum(np.bincount(self.ids[:COUNTED_TOKENS], minlength=vocab_size), 1.0)
+            self._log_frequency = np.log(counts / counts.sum())
+        return self._log_frequency
+
     def weights(self, vocab_size: int, smoothing: float) -> np.ndarray:
         """Weight of each token (vocab_size,) in the choice of what is masked: its frequency to the power -``smoothing``.
 
         0 treats all ordinary tokens alike; with 0.7, as DistilBERT was trained (``mlm_smoothing`` in its released recipe),
         words are guessed more often than commas. Special tokens have weight 0.
         """
-        if self._counts is None:
-            self._counts = np.maximum(np.bincount(self.ids[:COUNTED_TOKENS], minlength=vocab_size), 1.0)
-        weights = self._counts**-smoothing
+        weights = np.exp(-smoothing * self.log_frequency(vocab_size))
         weights[list(self.special.values())] = 0.0
         return weights
 

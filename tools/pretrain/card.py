@@ -45,6 +45,10 @@ Each task has one recipe, the same for all models. "Random weights" is the stude
 logistic regression reads the same pieces of each text. For SST-2 the official validation split serves as test. F1 of spam
 counts a message as spam from a probability of 0.5 on; the lessons choose that threshold, and rank by average precision.
 """
+SMOOTHED = (
+    "Where a smoothing is named, tokens of frequency f were chosen with a weight of f to the power -smoothing, as in",
+    "DistilBERT's recipe. Rare words are harder, so the training loss is higher there. For the held-out loss, and before a",
+    "stage without smoothing, smoothing x ln f was added to the output bias: by Bayes' rule that undoes the choice.")
 ABLATION_INTRODUCTION = """\
 Ablation: the same short distillation ({tokens:.1f} million tokens) with one thing left out:
 held-out masked-LM loss, and the score on "{task}" (three seeds; change in points). Beside it the paper's table 4
@@ -108,9 +112,10 @@ def stage_rows(name: str, stages: tuple[Stage, ...], log: list[dict]) -> list[st
         done = [line for line in log if line["stage"] == number and "validation_mlm" in line]
         last = [line["mlm"] for line in log if line["stage"] == number and "mlm" in line][-5:]
         if done:
+            ended = f"{statistics.mean(last):.2f}" if last else "–"
             rows.append(f"| {name} {number + 1} | {stage.layers} | {stage.length} x {stage.batch_size} | "
                         f"{stage.steps * stage.length * stage.batch_size / 1e6:.1f} M | {stage.rate:g} | "
-                        f"{f'{statistics.mean(last):.2f}' if last else '–'} | {done[-1]['validation_mlm']:.2f} |")
+                        f"{stage.smoothing:g} | {ended} | {done[-1]['validation_mlm']:.2f} |")
     return rows
 
 
@@ -127,13 +132,12 @@ def training_section(logs: dict[str, list[dict]], plan_name: str, plan: Plan, no
         "It goes on from an earlier run's student (below)." if before else "Word vectors (PPMI, SVD) start the embeddings.",
         "A deeper stage starts from the layers of the one before, repeated as a stack (Gong et al. 2019) up to 6;",
         "from 6 to 12, new layers that pass on what they get stand between the trained ones (Net2DeeperNet, Chen et al. 2016).",
-        "Masking is dynamic, 20 % of the tokens while training and 15 % in validation;" + (
-            " training chose them by frequency ** -0.7 (rare tokens" if smoothed else " all tokens alike."),
-        *(["are harder, so its loss is higher than the held-out one, whose tokens are chosen alike)."] if smoothed else []),
+        "Masking is dynamic: 20 % of the tokens while training, 15 % in validation, where all are chosen alike.",
+        *(SMOOTHED if smoothed else ()),
         "AdamW, bf16 where it pays, no dropout, one pass.",
         "The student's loss is 5 soft targets (T = 2) : 2 masked LM : 1 cosine of the last hidden states.\n",
-        "| stage | layers | length x batch | tokens | rate | training loss at its end | held-out loss |",
-        "|---|---|---|---|---|---|---|", *rows, "",
+        "| stage | layers | length x batch | tokens | rate | smoothing | training loss at its end | held-out loss |",
+        "|---|---|---|---|---|---|---|---|", *rows, "",
         "Both losses are the masked-LM cross-entropy in nats. `config.json` has dropout 0 in the body (the published model:",
         "0.1): in one run of two epochs on the course's reviews a model of this size learned faster without.\n",
         *(["### The run before\n", before] if before else [])])
