@@ -256,8 +256,8 @@ def test_the_whole_program_from_texts_to_cards(tmp_path, pair, toy, monkeypatch,
     work.mkdir()
     for name in ("train", "validation"):
         np.random.default_rng(0).integers(5, 8192, 6000).astype(np.uint16).tofile(work / f"{name}.bin")
-    plan = Plan(teacher=(Stage(2, 8, 4, 64, 1e-3, smoothing=0.7), Stage(4, 16, 4, 128, 1e-3)), student=(Stage(2, 16, 4, 128, 1e-3),),
-                ablation=Stage(2, 16, 4, 128, 1e-3))
+    plan = Plan(teacher=(Stage(2, 8, 4, 64, 1e-3, smoothing=0.7), Stage(4, 16, 4, 128, 1e-3)),
+                student=(Stage(2, 16, 4, 128, 1e-3),), ablation=Stage(2, 16, 4, 128, 1e-3))
     monkeypatch.setattr(program, "first_model", lambda work, layers: models.bert(8192, layers))
     monkeypatch.setattr(program, "speed", lambda: [{"batch": 1, "length": 32, "student": 0.01, "teacher": 0.018, "ratio": 1.8}])
     monkeypatch.setattr("tools.pretrain.train.bf16_pays", lambda: False)
