@@ -179,8 +179,8 @@ tokenized = reviews.map(tokenize, batched=True, remove_columns=columns)
 tokenized["train"].column_names
 
 # %% [markdown]
-# The [collator](glossary.md#collator) pads each batch to *its own* longest text, rounded up to a multiple of 16: GPUs multiply such sizes fastest, and for fewer different shapes the library
-# keeps less prepared memory. It fills the attention mask up with 0 on the padding: without
+# The [collator](glossary.md#collator) pads each batch to *its own* longest text, rounded up to a multiple of 16: GPUs multiply such sizes fastest, and fewer different shapes leave
+# less memory set aside for each. It fills the attention mask up with 0 on the padding: without
 # the mask the model would read the padding as if it were text. And it renames `label` to `labels`, the name under which the model looks for them.
 
 # %%
