@@ -33,6 +33,7 @@ def pair(tmp_path, monkeypatch):
     folders = {"teacher": tmp_path / "mini-bert", "student": tmp_path / "mini-distilbert"}
     monkeypatch.setattr(program, "FOLDERS", folders)
     monkeypatch.setattr(program, "PICTURE", tmp_path / "pair.png")
+    monkeypatch.setattr(program, "KEPT", tmp_path / "pair.json")
     monkeypatch.setattr(evaluate, "FOLDERS", folders)
     torch.manual_seed(0)
     teacher = models.bert(8192, 4)
@@ -245,6 +246,8 @@ def test_a_run_that_goes_on_from_a_student_keeps_how_that_was_trained_for_its_ow
     (work / "more").mkdir(parents=True)
     model = program.from_start(pair["student"], work / "more")
     assert len(model.bert.encoder.layer) == 2 and (work / "more/before.md").read_text(encoding="utf-8") == "Ten minutes.\n"
+    (work / "more/teacher").mkdir()
+    (work / "more/teacher/log.jsonl").write_text('{"stage": 0, "tokens": 1, "seconds": 1, "mlm": 1}\n', encoding="utf-8")
     card.write_cards(pair, work, "more", Plan(teacher=()), (0, 1))
     text = (pair["teacher"] / "README.md").read_text(encoding="utf-8")
     assert "It goes on from an earlier run's student (below)." in text and "### The run before\n\nTen minutes." in text
@@ -285,3 +288,15 @@ def test_the_whole_program_from_texts_to_cards(tmp_path, pair, toy, monkeypatch,
     assert "| toy | accuracy | 100.0 |" in text and "1.80 ×" in text and "| random start |" in text and "-3.69" in text
     assert (tmp_path / "pair.png").stat().st_size > 5000
     assert (work / "tiny/loss.png").stat().st_size > 5000
+
+    def refused(*_, **__):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(program, "train", refused)
+    monkeypatch.setattr(evaluate, "fine_tune", refused)
+    monkeypatch.setattr(evaluate, "tf_idf", refused)
+    Arguments.work = tmp_path / "another machine"
+    again = program.evaluate(Arguments, plan)
+    assert again.scores == measured.scores and again.ablation == measured.ablation
+    assert (pair["student"] / "README.md").read_text(encoding="utf-8") == text
+    assert str(tmp_path) not in (tmp_path / "pair.json").read_text(encoding="utf-8")

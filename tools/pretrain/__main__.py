@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from course_utils.lab import EMBEDDED_MODELS
 from tools.pretrain import corpus, models
 from tools.pretrain.batches import TokenStream
 from tools.pretrain.card import Measured, read_log, share_of_teacher, write_cards
-from tools.pretrain.evaluate import SEEDS, Run, perform_all, planned, scores, speed
+from tools.pretrain.evaluate import SEEDS, Run, bring_back, keep, perform_all, planned, scores, speed, weights_mark
 from tools.pretrain.losses import WEIGHTS, Distillation, masked_lm
 from tools.pretrain.picture import draw_losses, draw_scores
 from tools.pretrain.plans import PLANS, Plan
@@ -27,7 +28,7 @@ from tools.pretrain.vectors import word_vectors
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"teacher": EMBEDDED_MODELS["bert"], "student": EMBEDDED_MODELS["distilbert"]}
 VOCAB = FOLDERS["student"] / "vocab.txt"
-PICTURE = ROOT / "assets/pair.png"
+PICTURE, KEPT = ROOT / "assets/pair.png", ROOT / "assets/pair.json"
 VECTOR_TOKENS = 20_000_000
 WITHOUT = {"all three losses": None, "no soft targets": "soft", "no cosine": "cosine", "no masked LM": "mlm",
            "random start": None}
@@ -174,23 +175,33 @@ def export(model: torch.nn.Module, folder: Path, tokenizer_class: type) -> None:
 
 
 def ablation(args, plan: Plan) -> dict[str, dict]:
-    """Short distillations from the same start, each with one thing left out.
+    """Short distillations from the shipped teacher, each with one thing left out, and what they score.
 
-    {variant: validation_mlm, tokens, folder}, where a variant is one of ``WITHOUT``.
+    {variant: validation_mlm, tokens, task, scores}, where a variant is one of ``WITHOUT``.
     """
-    source, out = teacher(args, plan).to(args.device), {}
+    source = BertForMaskedLM.from_pretrained(FOLDERS["teacher"], use_safetensors=True).to(args.device)
+    out, folders = {}, {}
+    if args.compile:
+        source.base_model.compile()
     for variant, left_out in WITHOUT.items():
         weights = {name: 0.0 if name == left_out else weight for name, weight in WEIGHTS.items()}
         torch.manual_seed(0)
         start = (models.distilbert(source.config.vocab_size) if variant == "random start" else
                  models.student_from(source, teacher_layers(source)))
-        name = "ablation/" + variant.replace(" ", "-")
+        name = f"ablation-{weights_mark('teacher')}/{variant.replace(' ', '-')}"
         folder = args.work / args.plan / name
         model = train(name, (plan.ablation,), lambda number, previous, start=start: previous or start,
                       Distillation(source, weights), args)
         export(model, folder, DistilBertTokenizerFast)
         last = read_log(folder / "log.jsonl")[-1]
-        out[variant] = {"validation_mlm": last["validation_mlm"], "tokens": last["tokens"], "folder": str(folder)}
+        out[variant] = {"validation_mlm": last["validation_mlm"], "tokens": last["tokens"]}
+        folders[variant] = str(folder)
+    mirror, results = args.shared / "mirror", args.work / args.plan / "results"
+    task = ABLATION_TASKS[mirror.is_dir()]
+    short = {v: [Run(task, model, seed) for seed in SEEDS] for v, model in folders.items()}
+    perform_all([run for group in short.values() for run in group], mirror, results, args.stop_after)
+    for variant, group in short.items():
+        out[variant] |= {"task": task, "scores": scores(group, results).get((task, group[0].model), [])}
     return out
 
 
@@ -202,18 +213,22 @@ def choose(args) -> None:
 
 
 def evaluate(args, plan: Plan) -> Measured:
-    """Measure what is missing, then write both cards. A kill loses the run in progress; ``--stop-after`` leaves early."""
+    """Measure what is missing, then write both cards. A kill loses the run in progress; ``--stop-after`` leaves early.
+
+    All results are kept in ``KEPT``, with the weights they belong to: a later call, on another machine too, goes on from
+    there, and needs no work folder but for the ablation's text.
+    """
     mirror, results = args.shared / "mirror", args.work / args.plan / "results"
-    runs = planned(mirror)
-    variants = ablation(args, plan) if plan.ablation else {}
-    task = ABLATION_TASKS[mirror.is_dir()]
-    short = {v: [Run(task, figures["folder"], seed) for seed in SEEDS] for v, figures in variants.items()}
-    perform_all([*(run for group in short.values() for run in group), *runs], mirror, results, args.stop_after)
-    for variant, group in short.items():
-        variants[variant]["task"] = task
-        variants[variant]["scores"] = [value for values in scores(group, results).values() for value in values]
-    done = {v: figures for v, figures in variants.items() if figures["scores"]}
-    measured = Measured(scores(runs, results), speed(), done if len(done) == len(variants) else {})
+    runs, started = planned(mirror), time.monotonic()
+    known = bring_back(KEPT, results)
+    mark = f"{weights_mark('teacher')} {plan.ablation}"
+    if plan.ablation and mark not in known:
+        variants = ablation(args, plan)
+        whole = all(len(figures["scores"]) == len(SEEDS) for figures in variants.values())
+        known = {mark: variants} if whole else {}
+    perform_all(runs, mirror, results, args.stop_after - (time.monotonic() - started))
+    keep(runs, results, KEPT, known)
+    measured = Measured(scores(runs, results), speed(), known.get(mark, {}))
     depth = json.loads((FOLDERS["teacher"] / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
     layers = models.TEACHER_LAYERS if depth == 12 else tuple(range(depth))
     write_cards(FOLDERS, args.work, args.plan, plan, layers, args.note, measured)

@@ -199,9 +199,18 @@ def header(role: str, folder: Path, scores: dict[tuple[str, str], list[float]]) 
     return f"---\n{data.to_yaml()}\n---\n\n# {folder.name}\n"
 
 
+def section(card: Path, title: str) -> str:
+    """A section of a card as it stands, with its title; empty where there is none."""
+    _, found, rest = (card.read_text(encoding="utf-8") if card.is_file() else "").partition(f"{title}\n")
+    return found + rest.split("\n## ")[0] if found else ""
+
+
 def write_cards(folders: dict[str, Path], work: Path, plan_name: str, plan: Plan, layers: tuple[int, ...], note: str = "",
                 measured: Measured | None = None) -> None:
-    """Write ``README.md`` beside both models; ``note`` is kept in ``work`` and used again when none is given."""
+    """Write ``README.md`` beside both models; ``note`` is kept in ``work`` and used again when none is given.
+
+    Where ``work`` has no log of a training, what the cards say about it stays.
+    """
     kept = work / plan_name / "note.txt"
     if note:
         kept.write_text(note, encoding="utf-8")
@@ -212,10 +221,14 @@ def write_cards(folders: dict[str, Path], work: Path, plan_name: str, plan: Plan
     logs = {name: read_log(work / plan_name / name / "log.jsonl") for name in ("teacher", "student")}
     published = {"student": "distilbert/distilbert-base-uncased", "teacher": "google-bert/bert-base-uncased"}
     for role, folder in folders.items():
+        trained = (training_section(logs, plan_name, plan, note, before) if any(logs.values()) else
+                   section(folder / "README.md", "## Training"))
         text = "\n".join([
             header(role, folder, measured.scores), HEADS[role].format(layers=", ".join(map(str, layers))), "",
             INTENDED.format(published=published[role], repeats=REVIEW_REPEATS, held=VALIDATION_SHARE),
-            training_section(logs, plan_name, plan, note, before), size_section(folders), evaluation_section(measured)])
+            trained, size_section(folders), evaluation_section(measured)])
         start = " (`teacher` with `--start` and the folder of the earlier student)" if before else ""
         limits = LIMITS.format(plan=plan_name, start=start)
+        if not any(logs.values()) and (command := section(folder / "README.md", "## Licence and command")):
+            limits = limits.split("## Licence")[0] + command.rstrip() + "\n"
         (folder / "README.md").write_text(text.rstrip() + "\n" + limits, encoding="utf-8")

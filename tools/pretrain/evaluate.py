@@ -196,6 +196,30 @@ def scores(runs: Iterable[Run], results: Path) -> dict[tuple[str, str], list[flo
     return out
 
 
+def keep(runs: Iterable[Run], results: Path, file: Path, ablation: dict[str, dict] | None = None) -> None:
+    """Write all results of ``runs`` to one file that goes into the repository, so that another sitting goes on from them.
+
+    {"runs": {name of the run's file: its content}, "ablation": {mark: variants}}
+    """
+    files = [run_file(results, run) for run in runs]
+    kept = {f.stem: json.loads(f.read_text(encoding="utf-8")) for f in files if f.exists()}
+    text = json.dumps({"runs": kept, "ablation": ablation or {}}, indent=1)
+    part = file.with_suffix(".part")
+    part.write_text(text + "\n", encoding="utf-8")
+    os.replace(part, file)
+
+
+def bring_back(file: Path, results: Path) -> dict[str, dict]:
+    """Put the runs that ``keep`` wrote where ``perform_all`` looks for them; returns the ablation's figures."""
+    if not file.exists():
+        return {}
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    results.mkdir(parents=True, exist_ok=True)
+    for name, content in kept["runs"].items():
+        (results / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    return kept["ablation"]
+
+
 @torch.inference_mode()
 def speed(batches=(1, 32), lengths=(32, 128, 512), repeats: int = 5) -> list[dict[str, float]]:
     """Forward passes in fp32, student and teacher in turn: {batch, length, student, teacher (median seconds), ratio}."""

@@ -33,10 +33,10 @@ PLANS = {
                 student=(Stage(6, 128, 16, 5 * M, 4e-4), Stage(6, 512, 4, 600_000, 1e-4, warmup=30)),
                 ablation=Stage(6, 128, 16, 500_000, 4e-4, warmup=30)),
     # Goes on from a student that is there already (`--start` and its folder): six layers read on, twice as fast as twelve,
-    # then grow. Two and a half hours on two cores without bf16; not run to its end yet.
-    "more": Plan(teacher=(Stage(6, 128, 16, 12 * M, 5e-4, warmup=200, decay=0.8, smoothing=0.7),
-                          Stage(12, 128, 16, 2_500_000, 4e-4, smoothing=0.7), Stage(12, 512, 4, 300_000, 1e-4, warmup=30)),
-                 student=(Stage(6, 128, 16, 1_500_000, 3e-4), Stage(6, 512, 4, 300_000, 1e-4, warmup=30)),
+    # then grow. Two hours on two cores with native bf16.
+    "more": Plan(teacher=(Stage(6, 128, 16, 36 * M, 7e-4, warmup=200, decay=0.8, smoothing=0.7),
+                          Stage(12, 128, 16, 6 * M, 4e-4, smoothing=0.7), Stage(12, 512, 4, 400_000, 1e-4, warmup=30)),
+                 student=(Stage(6, 128, 16, 2_500_000, 3e-4), Stage(6, 512, 4, 400_000, 1e-4, warmup=30)),
                  ablation=Stage(6, 128, 16, 500_000, 4e-4, warmup=30)),
     # A billion tokens: half an hour on a current data-centre GPU.
     "gpu": Plan(teacher=(Stage(3, 128, 256, 60 * M, 1e-3, decay=0.0), Stage(6, 128, 256, 120 * M, 1e-3, decay=0.0),
