@@ -80,12 +80,12 @@ def estimate_training(trainer, steps: int = 6) -> float:
             loss.item()
             times.append(time.perf_counter() - start)
     step = statistics.mean(times[1:] or times)  # the first one also pays for warming up
-    rows = len(trainer.train_dataset)
-    per_step = args.train_batch_size * args.gradient_accumulation_steps
-    total = args.max_steps if args.max_steps > 0 else -(-rows // per_step) * args.num_train_epochs
-    seconds = total * args.gradient_accumulation_steps * step
+    per_epoch = -(-len(trainer.train_dataset) // (args.train_batch_size * args.gradient_accumulation_steps))
+    total = args.max_steps if args.max_steps > 0 else per_epoch * args.num_train_epochs
+    whole = args.gradient_accumulation_steps * step
+    seconds = total * whole
     if trainer.eval_dataset is not None and args.eval_strategy != "no":
-        every = args.eval_steps if args.eval_strategy == "steps" else -(-rows // per_step)
+        every = args.eval_steps if args.eval_strategy == "steps" else per_epoch
         seconds += (total // every) * len(trainer.eval_dataset) / args.train_batch_size * step / 3
-    print(f"Estimate: about {duration(seconds)} ({total:.0f} steps of {step:.2f} s, and the evaluations)")
+    print(f"Estimate: about {duration(seconds)} ({total:.0f} steps of {whole:.2f} s, and the evaluations)")
     return seconds

@@ -7,6 +7,7 @@ import pytest
 from conftest import ROOT
 
 from tools import bench, bench_report
+from tools.lessons import put_between
 
 FABRICATED = {
     "start": {"total": 3.0, "torch": 1.5, "transformers and datasets": 1.0, "course_utils": 0.1, "start_lab": 0.4},
@@ -71,6 +72,14 @@ def test_the_readme_shows_the_published_run_and_nothing_else(tmp_path):
     again = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert again == f"before\n{start}\n{bench_report.readme_part(measured)}\n{end}\nafter\n"
     assert (tmp_path / "assets/bench.md").read_text("utf-8") == (ROOT / "assets/bench.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("text", ["", "<a>", "</a> <a>", "<a> <a> </a>"])
+def test_a_file_without_its_two_marks_is_not_written(tmp_path, text):
+    (tmp_path / "README.md").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match="must have <a>"):
+        put_between(tmp_path / "README.md", ("<a>", "</a>"), "new")
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])

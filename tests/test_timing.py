@@ -90,7 +90,7 @@ def steady_clock(monkeypatch, tick: float) -> None:
 @pytest.mark.parametrize(("arguments", "seconds", "words"), [
     ({}, 12 * 2.0, "about 24 s (12 steps of 2.00 s"),  # 48 rows / 8 x 2 epochs
     ({"max_steps": 600}, 600 * 2.0, "about 20 min (600 steps of 2.00 s"),
-    ({"gradient_accumulation_steps": 2}, 6 * 2 * 2.0, "about 24 s (6 steps"),
+    ({"gradient_accumulation_steps": 2}, 6 * 2 * 2.0, "about 24 s (6 steps of 4.00 s"),
     # Two evaluations of 48 rows are twelve batches, each a third of a training step.
     ({"eval_strategy": "epoch"}, 12 * 2.0 + 12 * 2.0 / 3, "about 32 s (12 steps"),
     ({"eval_strategy": "steps", "eval_steps": 4}, 12 * 2.0 + 18 * 2.0 / 3, "about 36 s (12 steps"),

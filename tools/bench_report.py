@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from course_utils import plots
+from tools.lessons import put_between
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,4 @@ def publish(measured: dict, root: Path) -> None:
     whole = table(measured["results"], measured["machine"], measured["fast"], measured["busy"])
     (assets / "bench.md").write_text(f"# How fast is it?\n\n{whole}\n![Growth](growth.png)\n", encoding="utf-8")
     draw(measured["results"], assets)
-    before, rest = readme.read_text(encoding="utf-8").split(MARKS[0])
-    text = f"{before}{MARKS[0]}\n{readme_part(measured)}\n{MARKS[1]}{rest.split(MARKS[1])[1]}"
-    readme.write_text(text, encoding="utf-8")
+    put_between(readme, MARKS, readme_part(measured))

@@ -116,7 +116,7 @@ plots.show(figure,
            f"Bars of the five best guesses for two sentences. Left, for the country: {answers[0]['token_str']} with {answers[0]['score']:.0%}. Right, for a grandmother's name: {unknowable[0]['token_str']} with {unknowable[0]['score']:.0%} and four others.")
 
 # %% [markdown]
-# On the right there is nothing to know, and still you got words. The model can't say "I don't know": it spreads its probability over the whole
+# On the right there is nothing to know, and still you got guesses. The model can't say "I don't know": it spreads its probability over the whole
 # [vocabulary](glossary.md#vocabulary), and the total is always 1. Low and spread-out numbers are the only sign of ignorance, and even
 # they are not reliable. Never read a guess as a fact.
 #

@@ -907,6 +907,12 @@ right |= {f"{kind}, six blocks": frozen[kind, 6] for kind in ("[CLS]", "mean")}
 for name, hits in right.items():
     low, high = bootstrap_interval(np.mean, hits.astype(float))
     print(f"{name:18} {hits.mean():.1%}  [{low:.1%}, {high:.1%}]")
+pairs = {"[CLS] minus TF-IDF": (frozen["[CLS]", 6], right["TF-IDF"]), "mean minus TF-IDF": (frozen["mean", 6], right["TF-IDF"]),
+         "mean, six blocks minus none": (frozen["mean", 6], frozen["mean", 0])}
+for name, (first, second) in pairs.items():  # on the same reviews, so compare review by review
+    low, high = bootstrap_interval(np.mean, first.astype(float) - second)
+    print(f"{name:28} {first.mean() - second.mean():+.1%}  [{low:+.1%}, {high:+.1%}]:",
+          "beyond chance" if low > 0 or high < 0 else "may be chance")
 empty = frozen["[CLS]", 0].mean()
 assert empty < 0.6 and empty < frozen["[CLS]", 6].mean()
 
@@ -923,8 +929,8 @@ plots.show(figure,
            f"Validation accuracy of logistic regression on frozen vectors after 0 to 6 blocks. [CLS] goes from {empty:.0%} to {frozen['[CLS]', 6].mean():.0%}, the mean from {frozen['mean', 0].mean():.0%} to {frozen['mean', 6].mean():.0%}; TF-IDF is at {right['TF-IDF'].mean():.0%}, the majority at {right['majority'].mean():.0%}.")
 
 # %% [markdown]
-# Before the first block, `[CLS]` is the same vector in every text: same piece, same place. It can't tell two reviews apart, and the accuracy is that of guessing. Blocks fill it. The mean is, before the first block, a bag of words plus positions: if its line doesn't rise by more than chance, the blocks added nothing that helps in this task. And where both lines stay below TF-IDF, frozen features lose to counting words. Mind the intervals: with
-# 300 rows, a gap of a few points may be chance. Fine-tuning changes the weights too, and costs more; lesson 05 measures what it brings.
+# Before the first block, `[CLS]` is the same vector in every text: same piece, same place. It can't tell two reviews apart, and the accuracy is that of guessing. Blocks fill it. The mean is, before the first block, a bag of words plus positions: if its line doesn't rise by more than chance, the blocks added nothing that helps in this task. And where both lines stay below TF-IDF, frozen features lose to counting words. The last three lines say what is
+# more than chance: with 300 rows, a gap of a few points may be none. Fine-tuning changes the weights too, and costs more; lesson 05 measures what it brings.
 #
 # Now the sentence from section 1 has a label after all. A logistic regression *is* a head: one linear layer and a softmax.
 

@@ -327,6 +327,12 @@ assert not softens_both(kl_with(forget, keep, forget)) and softens_both(kl_with(
 ### END HIDDEN TESTS
 
 # %% [markdown]
+# <details><summary>And the loss that forgets T on both sides?</summary>
+#
+# It passes, because equal logits cost nothing at any T. Give it *unequal* logits and two temperatures: if T stands in no softmax, the second value is the first times the ratio of the factors in front, 4 for T² at T = 1 and T = 2, and nothing else.
+# A loss that softens differs from that: softening brings the two answers together.
+# </details>
+#
 # ### Exercise 2.2 Which way round? ●●○ 8 minutes
 #
 # The KL divergence is not symmetric, and PyTorch's `F.kl_div(input, target)` wants the student first, while formulas write the teacher first. Write `kl(teacher, student)` from two lists of probabilities, with natural logarithms and without
@@ -527,8 +533,8 @@ del starts
 # Random weights know nothing: their loss is about ln of the vocabulary's size, that of guessing. Among the copies it matters which six layers you take. Every second one need not win this first look, against the first six for
 # instance: a start is not an end, and the paper compares its choice with random weights only. On so few gaps the finished student may even stand ahead of its teacher; that is no sign that it is the better model.
 #
-# Don't expect the same head start of every pair. `mini-bert` was grown: a six-layer model was trained first and each of its layers doubled in its place, so neighbouring layers are much alike, and one out of
-# two is nearly enough (its [card](https://github.com/{{repository}}/blob/{{branch}}/data/models/mini-bert/README.md) says how). The published BERT was not made that way.
+# Don't expect the same head start of every pair. `mini-bert` was grown: a six-layer model was trained first, then six new layers, which at first only passed on what they got, were put between its layers, and all twelve were trained on. The old
+# layers stand exactly where every second layer is taken, so the cut leaves out the younger half (its [card](https://github.com/{{repository}}/blob/{{branch}}/data/models/mini-bert/README.md) says how). The published BERT was not made that way.
 #
 # ### Exercise 2.4 Four layers ●○○ 5 minutes
 #
@@ -702,20 +708,22 @@ missed = [name.removeprefix("no ") for name, values in change.items() if name !=
 # %%
 figure, (left, right) = plots.new_figure(columns=2, width=10.5, height=3.2)
 plots.bars(left, list(change), [v.mean() for v in change.values()], fmt="{:+.2f}")
-for y, name in enumerate(list(change)[:3]):
-    right.plot(change[name], [y] * SEEDS, "o", color=plots.COLOURS[0], markersize=7, fillstyle="none")
+for seed in range(SEEDS):
+    right.plot([values[seed] for values in list(change.values())[:3]], range(3), plots.MARKERS[seed],
+               color=plots.COLOURS[seed], markersize=7, fillstyle="none", label=f"seed {seed}")
+right.legend(loc="best", fontsize=8)
 right.axvline(0, color="black", linewidth=1)
 right.set_yticks(range(3), list(change)[:3])
 right.set_ylim(2.5, -0.5)
 left.set(title=f"A random start costs most:\n{change['random start'].mean():+.1f} nats on average", xlabel="rise of the held-out loss, in nats")
-right.set(title=f"Missed in every seed, by over {noise:.2f} nats:\n{', '.join(missed) or 'none of the losses'}", xlabel="the same, finer scale; one dot per seed")
-plots.show(figure, "Left: mean rise of the held-out loss against the whole recipe: " + ", ".join(f"{n} {v.mean():+.2f}" for n, v in change.items()) + ". Right: the first three again, one dot per seed; a line marks 0.")
+right.set(title=f"Missed in every seed, by over {noise:.2f} nats:\n{', '.join(missed) or 'none of the losses'}", xlabel="the same, finer scale")
+plots.show(figure, "Left: mean rise of the held-out loss against the whole recipe: " + ", ".join(f"{n} {v.mean():+.2f}" for n, v in change.items()) + ". Right: the first three again, one mark per seed; a line marks 0.")
 assert min(scores["random start"]["mlm"]) > max(max(s["mlm"]) for n, s in scores.items() if n != "random start")
 
 # %% [markdown]
 # What you may conclude: the start is worth more than any of the losses, in every seed; the paper's numbers agree. So few steps can't teach six random layers, with random embeddings and a random head, to read.
 #
-# Among the three losses, compare the columns of one seed in the table: its five students read the same batches, so each dot of the picture is a difference in pairs. An order that is the same in every seed is an order by this measure only: held-out masked-LM loss is what the masked-LM loss trains for. The
+# Among the three losses, compare the columns of one seed in the table: its five students read the same batches, so each mark of the picture is a difference in pairs. An order that is the same in every seed is an order by this measure only: held-out masked-LM loss is what the masked-LM loss trains for. The
 # column "the teacher's first choice" may order them the other way: without the masked LM nothing pulls the student away from its teacher. So you may not conclude which loss matters; that depends on what you measure. The paper's differences come from 90 hours on 8 GPUs (quoted: the paper's section 3), not from a few seconds.
 #
 # ## 7. Distil again, at fine-tuning time

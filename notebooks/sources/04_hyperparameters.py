@@ -415,7 +415,7 @@ plots.show(figure, f"Heat map of validation accuracy in per cent, batch size by 
            f"it. At the largest rate the mean is {scores[:, -1].mean():.0%}.")
 
 # %% [markdown]
-# Frames mark what lies within the noise of the best cell (solid). Read the map by columns: too small a rate learns little, too large a one leaves a model that guesses. Hold it against section 2: the range test spends one step at each rate and its curve is smoothed, so its *broken* line can come late, and a rate below its *start* learns too, only slowly. A tenth of the lowest point is a safe start, not the best rate.
+# Frames mark what lies within the noise of the best cell (solid). Read the map by columns: too small a rate learns little, too large a one may leave a model that guesses. Hold it against section 2: the range test spends one step at each rate and its curve is smoothed, so its *broken* line can come late, and a rate below its *start* learns too, only slowly. A tenth of the lowest point is a safe start and need not be the best rate.
 #
 # That noise is the half-width of *one* accuracy, a rough yardstick: two cells are judged on the same rows, and lesson 06 computes the interval of their difference.
 #
@@ -599,7 +599,7 @@ assert (wrong_then & wrong_now).sum() > wrong_now.sum() / 2, "most of the last m
 
 # %% [markdown]
 # The loss got worse, and the accuracy stayed near its best. Most of the last mistakes are old ones; the model has become sure of them. That is
-# [over-confidence](glossary.md#over-confidence). If you need only the class, more epochs did no harm in this run; a dip in the middle is no verdict, because the rate is still high there and this is one seed. If you use the probability, as in "ask a person below 80 %", the extra epochs spoilt it: the mean confidence of a mistake is now above that limit.
+# [over-confidence](glossary.md#over-confidence). If you need only the class, more epochs did no harm in this run; a dip in the middle is no verdict, because the rate is still high there and this is one seed. If you use the probability, as in "ask a person below 80 %", read the right-hand picture: with more epochs the mistakes become more certain, and where their mean confidence is above that limit, the rule no longer catches them.
 #
 # > Quoted: nine public runs of the real DistilBERT on IMDb, 20 epochs: validation loss rises from 0.21 to 0.75, while accuracy ends at 0.932, above its first epoch's 0.915 (Realgon's model cards).
 #
@@ -727,7 +727,7 @@ assert between <= within, "the difference between decays must not exceed that be
 # %% [markdown]
 # The difference between the settings is no larger than that between equal runs: nothing is shown here either way. The second line says why. Each step takes off rate × decay, and in a run of a few steps that is next to nothing. Leave it at 0.01 and spend your time elsewhere.
 #
-# **`max_length`** buys accuracy with time. Four limits, three seeds each.
+# **`max_length`** buys more of the text with time. Does accuracy follow? Four limits, three seeds each.
 
 # %%
 LENGTHS = [TOKENS // 4, TOKENS // 2, TOKENS, 2 * TOKENS]
@@ -785,7 +785,7 @@ listed = ", ".join(f"{' '.join(n.split())} {np.mean(v):.1%} in {s:.1f} s" for n,
 plots.show(figure, f"Left, accuracy of three seeds by frozen blocks; right, seconds per run. Means: {listed}.")
 
 # %% [markdown]
-# The forward pass must still run, so freezing everything can't bring the time to zero. For 3 blocks, compare the difference with the spread of the points before you believe it. And note the last column: its rate is the largest of section 3's map, where the unfrozen model only guesses. *One setting changes which value of another is right*: whoever compares "frozen" with "not frozen" at one rate compares rates.
+# The forward pass must still run, so freezing everything can't bring the time to zero. For 3 blocks, compare the difference with the spread of the points before you believe it. And note the last column: its rate is the largest of section 3's map, where the unfrozen model learns badly or not at all. *One setting changes which value of another is right*: whoever compares "frozen" with "not frozen" at one rate compares rates.
 
 # %% [markdown]
 # ## 8. Let a program search
@@ -1073,7 +1073,7 @@ display(Markdown("\n".join(table)))
 # %% [markdown]
 # Sources of the quoted column: the tutorial with the Colab title (rates, batches, epochs, length, warm-up) and GeeksforGeeks' article of 2025 (weight decay); both evaluate on the test split after every epoch.
 #
-# First settle what you can without a search: a length that cuts few texts (section 7), and enough epochs (section 5). Compare their gains with the search's. Our reference is short and cut so that you can train it dozens of times; for a real task start from a longer one. If you then have time for one search, search the learning rate. If you have time for two things, repeat it with three seeds.
+# First settle what you can without a search: a length that cuts few texts (section 7), and enough epochs (section 5). Compare what they reach with what the search reached. Our reference is short and cut so that you can train it dozens of times; for a real task start from a longer one. If you then have time for one search, search the learning rate. If you have time for two things, repeat it with three seeds.
 #
 # ## What to remember
 #

@@ -634,13 +634,14 @@ plots.show(figure,
 
 # %%
 assert (review_logits.argmax(1) == (review_logits / temperature).argmax(1)).all(), "scaling must not change an answer"
-confidence = np.sort(softmax(review_logits[look_rows] / temperature, axis=1).max(1))
 rng = np.random.default_rng(0)
-bins = np.array_split(confidence, 6)
-perfect = [np.mean([abs(c.mean() - (rng.random(len(c)) < c).mean()) for c in bins]) for _ in range(500)]
-floor = np.quantile(perfect, 0.95)
-print(f"a perfectly calibrated model on {len(look_rows)} rows: ECE {np.mean(perfect):.3f} on average, up to {floor:.3f} in 95 % of cases")
-print(f"ours, as trained: {ece_before:.3f}: " + ("miscalibrated beyond chance" if ece_before > floor else "nothing beyond chance is visible"))
+for name, logits, ece in (("as trained", review_logits[look_rows], ece_before),
+                          (f"T = {temperature:.2f}", review_logits[look_rows] / temperature, ece_after)):
+    bins = np.array_split(np.sort(softmax(logits, axis=1).max(1)), 6)
+    perfect = [np.mean([abs(c.mean() - (rng.random(len(c)) < c).mean()) for c in bins]) for _ in range(500)]
+    floor = np.quantile(perfect, 0.95)
+    print(f"{name}: ECE {ece:.3f}; if it kept its word, {np.mean(perfect):.3f} on average, up to {floor:.3f} in 95 % of cases:",
+          "miscalibrated beyond chance" if ece > floor else "nothing beyond chance is visible")
 
 # %% [markdown]
 # ## 10. How much is chance? Intervals and pairs

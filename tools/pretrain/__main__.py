@@ -15,9 +15,10 @@ import torch
 from transformers import BertForMaskedLM, BertTokenizerFast, DistilBertForMaskedLM, DistilBertTokenizerFast
 
 from course_utils.lab import EMBEDDED_MODELS
+from tools.lessons import put_between
 from tools.pretrain import corpus, models
 from tools.pretrain.batches import TokenStream
-from tools.pretrain.card import Measured, read_log, share_of_teacher, write_cards
+from tools.pretrain.card import README_MARKS, Measured, read_log, readme_part, share_of_teacher, write_cards
 from tools.pretrain.evaluate import SEEDS, Run, bring_back, keep, perform_all, planned, scores, speed, weights_mark
 from tools.pretrain.losses import WEIGHTS, Distillation, masked_lm
 from tools.pretrain.picture import draw_losses, draw_scores
@@ -29,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"teacher": EMBEDDED_MODELS["bert"], "student": EMBEDDED_MODELS["distilbert"]}
 VOCAB = FOLDERS["student"] / "vocab.txt"
 PICTURE, KEPT = ROOT / "assets/pair.png", ROOT / "assets/pair.json"
+README = ROOT / "README.md"
 VECTOR_TOKENS = 20_000_000
 WITHOUT = {"all three losses": None, "no soft targets": "soft", "no cosine": "cosine", "no masked LM": "mlm",
            "random start": None}
@@ -125,7 +127,7 @@ def teacher(args, plan: Plan) -> BertForMaskedLM:
         else:
             before = plan.teacher[number - 1]
             smoothed = before.smoothing
-            if stage.length > before.length:
+            if stage.length > before.length and not (args.work / args.plan / "before.md").exists():  # a start has them all
                 models.extend_positions(previous, before.length, stage.length)
             model = models.deepen(previous, stage.layers) if stage.layers > before.layers else previous
         if stage.smoothing != smoothed:
@@ -222,18 +224,21 @@ def evaluate(args, plan: Plan) -> Measured:
     runs, started = planned(mirror), time.monotonic()
     known = bring_back(KEPT, results)
     mark = f"{weights_mark('teacher')} {plan.ablation}"
-    if plan.ablation and mark not in known:
+    perform_all(runs, mirror, results, args.stop_after)
+    keep(runs, results, KEPT, known)
+    if plan.ablation and mark not in known and time.monotonic() - started < args.stop_after:
         variants = ablation(args, plan)
         whole = all(len(figures["scores"]) == len(SEEDS) for figures in variants.values())
         known = {mark: variants} if whole else {}
-    perform_all(runs, mirror, results, args.stop_after - (time.monotonic() - started))
-    keep(runs, results, KEPT, known)
+        keep(runs, results, KEPT, known)
     measured = Measured(scores(runs, results), speed(), known.get(mark, {}))
     depth = json.loads((FOLDERS["teacher"] / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
     layers = models.TEACHER_LAYERS if depth == 12 else tuple(range(depth))
     write_cards(FOLDERS, args.work, args.plan, plan, layers, args.note, measured)
     if share_of_teacher(measured.scores):
         draw_scores(measured, PICTURE)
+    if measured.scores:
+        put_between(README, README_MARKS, readme_part(measured, FOLDERS, PICTURE))
     return measured
 
 

@@ -38,6 +38,7 @@ A sample of English Wikipedia of 2014 (CC BY-SA 3.0 and GFDL) and the unlabelled
 for research), the reviews written {repeats} times. Reviews that also stand in IMDb's labelled splits were left out.
 {held:.1%} of all texts, chosen by a hash, were held out for validation. The text itself is not part of the repository.
 """
+README_MARKS = ("<!-- made by python -m tools.pretrain evaluate -->", "<!-- end of the pair -->")
 SCORES_INTRODUCTION = """## Evaluation
 
 Test scores in percent: the mean of three seeds and their range; a value alone is one seed, a dash is not measured yet.
@@ -147,6 +148,22 @@ def score_rows(scores: dict[tuple[str, str], list[float]]) -> list[str]:
     names = ("TF-IDF", "random", "student", "teacher")
     return [f"| {b.name} | {b.metric} | " + " | ".join(percent(scores.get((b.name, m))) for m in names) + " |"
             for b in (*EMBEDDED, *REAL) if any((b.name, m) in scores for m in names)]
+
+
+def readme_part(measured: Measured, folders: dict[str, Path], picture: Path | None) -> str:
+    """What the course's README shows of the pair: size, all scores, and how often counting words wins."""
+    (_, student, _), (_, teacher, _) = (parameters(folders[role]) for role in ("student", "teacher"))
+    mean = {key: statistics.mean(values) for key, values in measured.scores.items()}
+    both = [b.name for b in (*EMBEDDED, *REAL) if {(b.name, "TF-IDF"), (b.name, "student")} <= set(mean)]
+    ahead = sum(mean[name, "student"] > mean[name, "TF-IDF"] for name in both)
+    lines = [f"{student / teacher:.1%} of the parameters".replace("%", " %") + (
+             f", {share:.1%} of the teacher's score".replace("%", " %") if (share := share_of_teacher(measured.scores)) else "")
+             + f". On {ahead} of {len(both)} tasks `mini-distilbert` beats counting words (TF-IDF with logistic regression).",
+             "", "| task | metric | TF-IDF | random weights | mini-distilbert | mini-bert |", "|---|---|---|---|---|---|",
+             *score_rows(measured.scores)]
+    if share and picture:
+        lines += ["", f"![The scores above, one mark a seed]({picture.parent.name}/{picture.name})"]
+    return "\n".join(lines)
 
 
 def size_section(folders: dict[str, Path]) -> str:
