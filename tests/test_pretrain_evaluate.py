@@ -3,6 +3,7 @@
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import datasets
 import numpy as np
@@ -243,6 +244,23 @@ def test_a_run_that_goes_on_from_a_student_keeps_how_that_was_trained_for_its_ow
     text = (pair["teacher"] / "README.md").read_text(encoding="utf-8")
     assert "It goes on from an earlier run's student (below)." in text and "### The run before\n\nTen minutes." in text
     assert "--start" in text and "Word vectors" not in text
+
+
+def test_only_a_new_model_has_its_positions_continued(tmp_path, pair, monkeypatch, capsys):
+    """An earlier student has read 512 tokens: its positions serve better than what the first 128 foretell."""
+    calls = []
+    monkeypatch.setattr(models, "extend_positions", lambda *_: calls.append(1))
+    monkeypatch.setattr(program, "first_model", lambda work, layers: models.bert(8192, layers))
+    monkeypatch.setattr("tools.pretrain.train.bf16_pays", lambda: False)
+    plan = Plan(teacher=(Stage(2, 8, 4, 64, 1e-3), Stage(2, 16, 4, 128, 1e-3)))
+    for start, expected in ((pair["student"], 0), (None, 1)):
+        work = tmp_path / f"work{expected}"
+        work.mkdir()
+        for name in ("train", "validation"):
+            np.random.default_rng(0).integers(5, 8192, 6000).astype(np.uint16).tofile(work / f"{name}.bin")
+        program.teacher(SimpleNamespace(plan="tiny", device="cpu", compile=False, stop_after=math.inf, start=start, work=work),
+                        plan)
+        assert len(calls) == expected
 
 
 def test_the_whole_program_from_texts_to_cards(tmp_path, pair, toy, monkeypatch, capsys):

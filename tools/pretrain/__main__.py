@@ -61,9 +61,8 @@ def from_start(folder: Path, work: Path) -> BertForMaskedLM:
         raise SystemExit(f"--start {folder}: no model.safetensors there. Name the folder of an earlier student.")
     card = folder / "README.md"
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
-    if "## Training\n" in text:
-        before = text.split("## Training\n")[1].split("\n## ")[0].strip()
-        (work / "before.md").write_text(before + "\n", encoding="utf-8")
+    before = text.partition("## Training\n")[2].split("\n## ")[0].strip()
+    (work / "before.md").write_text((before or "No card says how that student was trained.") + "\n", encoding="utf-8")
     return models.bert_from(DistilBertForMaskedLM.from_pretrained(folder, use_safetensors=True))
 
 
