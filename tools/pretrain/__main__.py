@@ -18,7 +18,7 @@ from course_utils.lab import EMBEDDED_MODELS
 from tools.lessons import put_between
 from tools.pretrain import corpus, models
 from tools.pretrain.batches import TokenStream
-from tools.pretrain.card import README_MARKS, Measured, read_log, readme_part, share_of_teacher, write_cards
+from tools.pretrain.card import README_MARKS, Measured, read_log, readme_part, section, share_of_teacher, write_cards
 from tools.pretrain.evaluate import SEEDS, Run, bring_back, keep, perform_all, planned, scores, speed, weights_mark
 from tools.pretrain.losses import WEIGHTS, Distillation, masked_lm
 from tools.pretrain.picture import draw_losses, draw_scores
@@ -59,9 +59,7 @@ def from_start(folder: Path, work: Path) -> BertForMaskedLM:
     """The student of an earlier run as the first model of this one; how that was trained is kept for the new cards."""
     if not (folder / "model.safetensors").is_file():
         raise SystemExit(f"--start {folder}: no model.safetensors there. Name the folder of an earlier student.")
-    card = folder / "README.md"
-    text = card.read_text(encoding="utf-8") if card.is_file() else ""
-    before = text.partition("## Training\n")[2].split("\n## ")[0].strip()
+    before = section(folder / "README.md", "## Training").removeprefix("## Training").strip()
     (work / "before.md").write_text((before or "No card says how that student was trained.") + "\n", encoding="utf-8")
     return models.bert_from(DistilBertForMaskedLM.from_pretrained(folder, use_safetensors=True))
 
@@ -221,16 +219,15 @@ def evaluate(args, plan: Plan) -> Measured:
     """
     mirror, results = args.shared / "mirror", args.work / args.plan / "results"
     runs, started = planned(mirror), time.monotonic()
-    known = bring_back(KEPT, results)
     mark = f"{weights_mark('teacher')} {plan.ablation}"
+    variants = bring_back(KEPT, results).get(mark, {})
     perform_all(runs, mirror, results, args.stop_after)
-    keep(runs, results, KEPT, known)
-    if plan.ablation and mark not in known and time.monotonic() - started < args.stop_after:
+    if plan.ablation and not variants and time.monotonic() - started < args.stop_after:
         variants = ablation(args, plan)
-        whole = all(len(figures["scores"]) == len(SEEDS) for figures in variants.values())
-        known = {mark: variants} if whole else {}
-        keep(runs, results, KEPT, known)
-    measured = Measured(scores(runs, results), speed(), known.get(mark, {}))
+        if any(len(figures["scores"]) < len(SEEDS) for figures in variants.values()):
+            variants = {}  # half an ablation compares nothing
+    keep(runs, results, KEPT, {mark: variants} if variants else {})
+    measured = Measured(scores(runs, results), speed(), variants)
     depth = json.loads((FOLDERS["teacher"] / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
     layers = models.TEACHER_LAYERS if depth == 12 else tuple(range(depth))
     write_cards(FOLDERS, args.work, args.plan, plan, layers, args.note, measured)

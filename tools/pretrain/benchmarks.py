@@ -18,7 +18,7 @@ Splits = dict[str, datasets.Dataset]  # train, validation, test; columns text (o
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A task with its fixed recipe. Recipes were chosen on validation rows (``evaluate --choose``), with the student.
+    """A task with its fixed recipe. Rates were chosen on validation rows (``evaluate --choose``), with the student.
 
     ``score(references, predictions)`` is between 0 and 1. ``length`` cuts texts, in pieces. ``long`` runs come last.
     """

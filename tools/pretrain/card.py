@@ -150,18 +150,19 @@ def score_rows(scores: dict[tuple[str, str], list[float]]) -> list[str]:
             for b in (*EMBEDDED, *REAL) if any((b.name, m) in scores for m in names)]
 
 
-def readme_part(measured: Measured, folders: dict[str, Path], picture: Path | None) -> str:
+def readme_part(measured: Measured, folders: dict[str, Path], picture: Path) -> str:
     """What the course's README shows of the pair: size, all scores, and how often counting words wins."""
     (_, student, _), (_, teacher, _) = (parameters(folders[role]) for role in ("student", "teacher"))
     mean = {key: statistics.mean(values) for key, values in measured.scores.items()}
     both = [b.name for b in (*EMBEDDED, *REAL) if {(b.name, "TF-IDF"), (b.name, "student")} <= set(mean)]
     ahead = sum(mean[name, "student"] > mean[name, "TF-IDF"] for name in both)
-    lines = [f"{student / teacher:.1%} of the parameters".replace("%", " %") + (
-             f", {share:.1%} of the teacher's score".replace("%", " %") if (share := share_of_teacher(measured.scores)) else "")
-             + f". On {ahead} of {len(both)} tasks `mini-distilbert` beats counting words (TF-IDF with logistic regression).",
+    share = share_of_teacher(measured.scores)
+    kept = f", {100 * share:.1f} % of the teacher's score" if share else ""
+    lines = [f"{100 * student / teacher:.1f} % of the parameters{kept}. On {ahead} of {len(both)} tasks "
+             "`mini-distilbert` beats counting words (TF-IDF with logistic regression).",
              "", "| task | metric | TF-IDF | random weights | mini-distilbert | mini-bert |", "|---|---|---|---|---|---|",
              *score_rows(measured.scores)]
-    if share and picture:
+    if share:
         lines += ["", f"![The scores above, one mark a seed]({picture.parent.name}/{picture.name})"]
     return "\n".join(lines)
 

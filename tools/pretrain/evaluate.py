@@ -196,14 +196,14 @@ def scores(runs: Iterable[Run], results: Path) -> dict[tuple[str, str], list[flo
     return out
 
 
-def keep(runs: Iterable[Run], results: Path, file: Path, ablation: dict[str, dict] | None = None) -> None:
+def keep(runs: Iterable[Run], results: Path, file: Path, ablation: dict[str, dict]) -> None:
     """Write all results of ``runs`` to one file that goes into the repository, so that another sitting goes on from them.
 
     {"runs": {name of the run's file: its content}, "ablation": {mark: variants}}
     """
     files = [run_file(results, run) for run in runs]
     kept = {f.stem: json.loads(f.read_text(encoding="utf-8")) for f in files if f.exists()}
-    text = json.dumps({"runs": kept, "ablation": ablation or {}}, indent=1)
+    text = json.dumps({"runs": kept, "ablation": ablation}, indent=1)
     part = file.with_suffix(".part")
     part.write_text(text + "\n", encoding="utf-8")
     os.replace(part, file)
