@@ -428,7 +428,7 @@ figure, ax = plots.new_figure(height=3.4)
 for number, name in enumerate(("with mask", "without")):
     plots.curve(ax, widths, [moved[name, w].mean() for w in widths], name, number)
 ax.set_xticks(widths)
-ax.set(xlabel="padded to, tokens", ylabel="mean change of the\nspam probability", title=f"Without the mask, padding moves the answer by {moved['without', 160].mean():.2f} on average")
+ax.set(xlabel="padded to, tokens", ylabel="mean change of the\nspam probability", title=f"Without the mask, padding moves the answer by {moved['without', 160].mean():.2f}")
 ax.legend()
 plots.show(figure, f"Mean change of the spam probability against the width of the batch. With mask it stays at 0; without it is {moved['without', 64].mean():.2f} at 64 tokens and {moved['without', 160].mean():.2f} at 160.")
 
