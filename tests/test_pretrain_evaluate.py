@@ -59,10 +59,9 @@ def toy(monkeypatch):
     benchmark = Benchmark("toy", load, accuracy, "accuracy", epochs=1, rate=1e-2, batch_size=8)
     monkeypatch.setattr(evaluate, "EMBEDDED", (benchmark,))
     monkeypatch.setattr(evaluate, "REAL", ())
-    monkeypatch.setattr(card, "EMBEDDED", (benchmark,))
-    monkeypatch.setattr(card, "REAL", ())
-    monkeypatch.setattr(picture, "EMBEDDED", (benchmark,))
-    monkeypatch.setattr(picture, "REAL", ())
+    for module in (program, card, picture):
+        monkeypatch.setattr(module, "EMBEDDED", (benchmark,))
+        monkeypatch.setattr(module, "REAL", ())
     monkeypatch.setattr(evaluate, "ProcessPoolExecutor", lambda workers, mp_context: ThreadPoolExecutor(1))
     return loads
 
@@ -162,6 +161,23 @@ def test_runs_are_kept_and_repeated_only_when_weights_or_recipe_change(pair, toy
     assert evaluate.scores(runs, results) == {}
 
 
+def test_choosing_tries_rates_and_epochs_on_validation_rows_and_leaves_the_recipe_as_it_is(pair, toy, tmp_path, monkeypatch):
+    tried = []
+    monkeypatch.setattr(evaluate, "fine_tune", lambda b, splits, model, seed, split: tried.append((b, model, split)) or 0.5)
+
+    class Arguments:
+        shared, work, plan, stop_after, task = tmp_path, tmp_path, "tiny", math.inf, "toy"
+
+    program.choose(Arguments)
+    recipe = evaluate.EMBEDDED[0]
+    assert {(b.epochs, b.rate) for b, _, _ in tried} == {(e * recipe.epochs, r) for e in (1, 2) for r in program.RATES}
+    assert len(tried) == 2 * len(program.RATES) and {t[1:] for t in tried} == {("student", "validation")}
+    assert evaluate.scores([Run("toy", "student", 0)], tmp_path / "tiny/results") == {}
+    Arguments.task = "chess"
+    with pytest.raises(SystemExit, match=r"no task's name has it[.] There are: toy[.]$"):
+        program.choose(Arguments)
+
+
 def test_no_run_begins_after_the_time_is_up(pair, toy, tmp_path):
     evaluate.perform_all([Run("toy", "TF-IDF", seed) for seed in range(9)], tmp_path, tmp_path / "results", stop_after=0)
     assert 1 <= len(toy) < 9
@@ -172,7 +188,7 @@ def test_each_score_belongs_to_its_own_row_although_rows_are_grouped_by_length(p
     rows = [((BAD, GOOD)[i % 2] + " indeed" * (i % 23), i % 2) for i in range(200)]
     split = datasets.Dataset.from_dict({"text": [t for t, _ in rows], "label": [y for _, y in rows]}, features=feature)
     benchmark = Benchmark("words", lambda mirror: {}, accuracy, "accuracy", epochs=6, rate=1e-2, batch_size=8)
-    assert evaluate.fine_tune(benchmark, {"train": split, "test": split}, "student", 0, 1e-2, "test") > 0.97
+    assert evaluate.fine_tune(benchmark, {"train": split, "test": split}, "student", 0, "test") > 0.97
 
 
 def test_a_tagger_learns_a_name(pair):
@@ -183,7 +199,7 @@ def test_a_tagger_learns_a_name(pair):
     split = datasets.Dataset.from_dict(rows, features=feature)
     benchmark = Benchmark("names", lambda mirror: {}, entity_f1, "entity F1", epochs=8, rate=2e-2, batch_size=8)
     splits = {s: split for s in ("train", "validation", "test")}
-    assert evaluate.fine_tune(benchmark, splits, "student", 0, 2e-2, "test") == 1.0
+    assert evaluate.fine_tune(benchmark, splits, "student", 0, "test") == 1.0
 
 
 def test_a_first_score_of_every_task_comes_first_and_only_the_pair_is_repeated(mirror):

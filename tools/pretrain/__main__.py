@@ -18,8 +18,9 @@ from course_utils.lab import EMBEDDED_MODELS
 from tools.lessons import put_between
 from tools.pretrain import corpus, models
 from tools.pretrain.batches import TokenStream
+from tools.pretrain.benchmarks import EMBEDDED, REAL
 from tools.pretrain.card import README_MARKS, Measured, read_log, readme_part, section, share_of_teacher, write_cards
-from tools.pretrain.evaluate import SEEDS, Run, bring_back, keep, perform_all, planned, scores, speed, weights_mark
+from tools.pretrain.evaluate import SEEDS, Run, bring_back, find, keep, perform_all, planned, scores, speed, weights_mark
 from tools.pretrain.losses import WEIGHTS, Distillation, masked_lm
 from tools.pretrain.picture import draw_losses, draw_scores
 from tools.pretrain.plans import PLANS, Plan
@@ -34,7 +35,7 @@ README = ROOT / "README.md"
 VECTOR_TOKENS = 20_000_000
 WITHOUT = {"all three losses": None, "no soft targets": "soft", "no cosine": "cosine", "no masked LM": "mlm",
            "random start": None}
-RATES = (1e-4, 2e-4, 5e-4)
+RATES = (5e-5, 1e-4, 2e-4, 5e-4)
 ABLATION_TASKS = {True: "SST-2, 2,000 labels", False: "course reviews"}  # with a mirror, without
 
 
@@ -205,10 +206,13 @@ def ablation(args, plan: Plan) -> dict[str, dict]:
 
 
 def choose(args) -> None:
-    """Print validation scores of the student for several rates: what the benchmarks' recipes are chosen by."""
+    """Print validation scores of the student for several rates and lengths: what the benchmarks' recipes are chosen by."""
     mirror, results = args.shared / "mirror", args.work / args.plan / "results"
-    perform_all([replace(run, rate=rate, split="validation") for rate in RATES for run in planned(mirror)
-                 if run.model == "student" and run.seed == 0], mirror, results, args.stop_after)
+    firsts = [run for run in planned(mirror) if run.model == "student" and run.seed == 0 and args.task in run.benchmark]
+    if not firsts:
+        raise SystemExit(f"--task {args.task}: no task's name has it. There are: {'; '.join(b.name for b in EMBEDDED + REAL)}.")
+    perform_all([replace(run, rate=rate, epochs=times * find(run.benchmark).epochs, split="validation")
+                 for times in (1, 2) for rate in RATES for run in firsts], mirror, results, args.stop_after)
 
 
 def evaluate(args, plan: Plan) -> Measured:
@@ -250,7 +254,9 @@ def main() -> None:
                         help="torch.compile; on a CPU it needs a C++ compiler and gains 5 to 30 percent")
     parser.add_argument("--start", type=Path, help="teacher: the folder of an earlier student to go on from (plan `more`)")
     parser.add_argument("--note", default="", help="a sentence about this run for the model cards")
-    parser.add_argument("--choose", action="store_true", help="evaluate: compare learning rates on validation rows instead")
+    parser.add_argument("--choose", action="store_true",
+                        help="evaluate: compare learning rates and epochs on validation rows instead")
+    parser.add_argument("--task", default="", help="evaluate --choose: only the tasks with this in their name")
     parser.add_argument("--stop-after", type=float, default=math.inf, help="seconds; writes a checkpoint and leaves")
     args = parser.parse_args()
     if args.step == "corpus":

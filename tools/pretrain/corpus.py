@@ -20,6 +20,7 @@ VOCAB_SIZE = 8192
 MIN_CHARACTERS = 200
 VALIDATION_SHARE = 0.005
 REVIEW_REPEATS = 12  # reviews are an eighth of the text; written twelve times they make up 63 % of what is seen
+LINE_BREAK = "<br />"  # as IMDb's reviews have it
 SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
 
 
@@ -52,7 +53,7 @@ def imdb_texts(mirror: Path) -> Iterator[str]:
     labelled = {text_digest(t) for name in ("train", "test") for t in read_texts(folder / f"{name}.parquet")}
     for text in read_texts(folder / "unsupervised.parquet"):
         if text_digest(text) not in labelled:
-            yield text.replace("<br />", " ")
+            yield text.replace(LINE_BREAK, " ")
 
 
 def collect(sources: list[tuple[Iterator[str], int]], out: Path) -> dict[str, int]:

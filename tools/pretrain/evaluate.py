@@ -53,6 +53,7 @@ class Run:
     seed: int
     rate: float | None = None  # another than the benchmark's, when choosing
     split: str = "test"
+    epochs: int | None = None  # likewise
 
 
 def find(name: str) -> Benchmark:
@@ -71,7 +72,8 @@ def weights_mark(model: str) -> str:
 
 def run_file(results: Path, run: Run) -> Path:
     """Where a run's result lies; a new recipe or new weights give a new name, so that no old result is taken for it."""
-    key = json.dumps([vars(run), repr(replace(find(run.benchmark), load=len, score=len)), weights_mark(run.model)])
+    recipe = replace(find(run.benchmark), load=len, score=len, **({"epochs": run.epochs} if run.epochs else {}))
+    key = json.dumps([{k: v for k, v in vars(run).items() if k != "epochs"}, repr(recipe), weights_mark(run.model)])
     return results / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
 
 
@@ -99,7 +101,7 @@ def word_labels(rows: dict[str, list], tokenizer, length: int) -> dict[str, list
     return out
 
 
-def fine_tune(benchmark: Benchmark, splits: Splits, model_name: str, seed: int, rate: float, split: str) -> float:
+def fine_tune(benchmark: Benchmark, splits: Splits, model_name: str, seed: int, split: str) -> float:
     """Train on ``train`` with the benchmark's recipe and score on ``split``."""
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -124,7 +126,7 @@ def fine_tune(benchmark: Benchmark, splits: Splits, model_name: str, seed: int, 
     trainer = Trainer(
         model=model, train_dataset=data["train"], data_collator=collate(tokenizer, pad_to_multiple_of=8),
         args=TrainingArguments(
-            output_dir=tempfile.gettempdir(), num_train_epochs=benchmark.epochs, learning_rate=rate, warmup_steps=0.1,
+            output_dir=tempfile.gettempdir(), num_train_epochs=benchmark.epochs, learning_rate=benchmark.rate, warmup_steps=0.1,
             per_device_train_batch_size=benchmark.batch_size, per_device_eval_batch_size=64, seed=seed,
             train_sampling_strategy="group_by_length", weight_decay=0.01, save_strategy="no", logging_strategy="no",
             report_to="none", disable_tqdm=True, use_cpu=not cuda, bf16=cuda or bf16_pays()))
@@ -142,10 +144,11 @@ def perform(run: Run, mirror: Path, results: Path, threads: int) -> Path:
     """Carry out one run in this process and write its file."""
     torch.set_num_threads(threads)
     benchmark, started = find(run.benchmark), time.monotonic()
+    benchmark = replace(benchmark, rate=run.rate or benchmark.rate, epochs=run.epochs or benchmark.epochs)
     splits = benchmark.load(mirror)
     tokenizer = AutoTokenizer.from_pretrained(FOLDERS["student"])
     score = (tf_idf(benchmark, splits, tokenizer, run.split) if run.model == "TF-IDF" else
-             fine_tune(benchmark, splits, run.model, run.seed, run.rate or benchmark.rate, run.split))
+             fine_tune(benchmark, splits, run.model, run.seed, run.split))
     file = run_file(results, run)
     part = file.with_suffix(f".part{os.getpid()}")
     part.write_text(json.dumps({**vars(run), "score": score, "rows": {s: len(d) for s, d in splits.items()},
@@ -168,7 +171,9 @@ def perform_all(runs: Iterable[Run], mirror: Path, results: Path, stop_after: fl
             if time.monotonic() - started > stop_after:
                 pool.shutdown(wait=True, cancel_futures=True)
                 return
-            tqdm.write(f"{run.benchmark:32} {run.model:8} seed {run.seed}  rate {run.rate or 0:g}  {score:.3f}")
+            recipe = find(run.benchmark)
+            tqdm.write(f"{run.benchmark:32} {run.model:8} seed {run.seed}  {run.epochs or recipe.epochs} epochs  "
+                       f"rate {run.rate or recipe.rate:g}  {score:.3f}")
 
 
 def planned(mirror: Path) -> list[Run]:
