@@ -7,6 +7,7 @@ markers and metadata. The same source always gives the same bytes, apart from wh
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import json
 import os
@@ -169,6 +170,14 @@ def write(notebook: nbformat.NotebookNode, path: Path) -> None:
     path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def program(source: str) -> str:
+    """What a cell computes, however its lines are broken: cells with the same syntax tree share their outputs."""
+    try:
+        return ast.dump(ast.parse(source))
+    except SyntaxError:  # IPython's own, like %timeit
+        return source
+
+
 def build_learner(lesson: Lesson, run: bool) -> None:
     """Write the learner notebook; with ``run`` execute it on ``mini``, else keep the outputs of cells that stayed."""
     notebook = learner_notebook(lesson)
@@ -176,11 +185,14 @@ def build_learner(lesson: Lesson, run: bool) -> None:
         execute(notebook, lesson.notebook.parent, MINI)
         strip(notebook)
     elif lesson.notebook.exists():
-        old = {c["id"]: c for c in nbformat.read(lesson.notebook, as_version=4).cells if c.cell_type == "code"}
+        old: dict[str, list[nbformat.NotebookNode]] = {}
+        for cell in nbformat.read(lesson.notebook, as_version=4).cells:
+            if cell.cell_type == "code":
+                old.setdefault(program(cell.source), []).append(cell)
         for cell in notebook.cells:
-            if cell.cell_type == "code" and cell["id"] in old:
-                cell.outputs = old[cell["id"]].outputs
-                cell.execution_count = old[cell["id"]].execution_count
+            if cell.cell_type == "code" and (same := old.get(program(cell.source))):
+                before = same.pop(0)
+                cell.outputs, cell.execution_count = before.outputs, before.execution_count
     write(notebook, lesson.notebook)
 
 

@@ -97,7 +97,7 @@ def train(name: str, stages: tuple[Stage, ...], model_of, loss_of, args) -> torc
         if number > progress.stage or model is None:
             model = model_of(number, model)
             progress.stage, progress.step = number, 0
-        model = model.to(args.device)
+        model = models.placed(model, args.device)
         finished = progress.step >= stage.steps or run_stage(
             model, loss_of, stage, streams["train"], folder, progress, device=args.device, stop_after=args.stop_after,
             compile_model=args.compile)
@@ -149,7 +149,7 @@ def student(args, plan: Plan) -> DistilBertForMaskedLM:
     source = teacher(args, plan)  # finished: only loads the checkpoint
     model = models.student_from(source, teacher_layers(source))
     if plan.student:
-        loss = Distillation(source.to(args.device))
+        loss = Distillation(models.placed(source, args.device))
         model = train("student", plan.student, lambda number, previous: previous or model, loss, args)
     export(source.cpu(), FOLDERS["teacher"], BertTokenizerFast)
     export(model, FOLDERS["student"], DistilBertTokenizerFast)
@@ -179,7 +179,7 @@ def ablation(args, plan: Plan) -> dict[str, dict]:
 
     {variant: validation_mlm, tokens, task, scores}, where a variant is one of ``WITHOUT``.
     """
-    source = BertForMaskedLM.from_pretrained(FOLDERS["teacher"], use_safetensors=True).to(args.device)
+    source = models.placed(BertForMaskedLM.from_pretrained(FOLDERS["teacher"], use_safetensors=True), args.device)
     out, folders = {}, {}
     if args.compile:
         source.base_model.compile()
@@ -251,7 +251,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared", help="where corpus/ and mirror/ lie")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=torch.cuda.is_available(),
-                        help="torch.compile; on a CPU it needs a C++ compiler and gains 5 to 30 percent")
+                        help="torch.compile; on a CPU it needs a C++ compiler and gains 0 to 7 percent")
     parser.add_argument("--start", type=Path, help="teacher: the folder of an earlier student to go on from (plan `more`)")
     parser.add_argument("--note", default="", help="a sentence about this run for the model cards")
     parser.add_argument("--choose", action="store_true",

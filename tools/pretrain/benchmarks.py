@@ -139,10 +139,10 @@ EMBEDDED = (
 )
 REAL = (
     Benchmark("SST-2, 2,000 labels", sst2(2000), accuracy, "accuracy", epochs=4, rate=1e-4),
-    Benchmark("SMS spam, 4,000 labels", sms, binary_f1, "F1 of spam", epochs=3, rate=1e-4),
+    Benchmark("SMS spam, 4,000 labels", sms, binary_f1, "F1 of spam", epochs=3, rate=2e-4),
     Benchmark("WNUT-17", wnut, entity_f1, "entity F1", epochs=4, rate=2e-4),
     Benchmark("IMDb, 2,000 labels, 128 pieces", imdb, accuracy, "accuracy", epochs=4, rate=1e-4, long=True),
     Benchmark("CLINC150 with out-of-scope", clinc, accuracy, "accuracy", epochs=5, rate=5e-4, batch_size=64, long=True),
-    Benchmark("SST-2, all labels", sst2(None), accuracy, "accuracy", epochs=1, rate=2e-4, batch_size=32, long=True),
+    Benchmark("SST-2, all labels", sst2(None), accuracy, "accuracy", epochs=2, rate=2e-4, batch_size=32, long=True),
     Benchmark("IMDb, 2,000 labels, 256 pieces", imdb, accuracy, "accuracy", epochs=4, rate=1e-4, length=256, long=True),
 )

@@ -38,6 +38,7 @@ from transformers.utils import logging
 from course_utils.lab import EMBEDDED_MODELS
 from course_utils.precision import bf16_pays
 from tools.pretrain.benchmarks import EMBEDDED, REAL, Benchmark, Splits
+from tools.pretrain.models import placed
 
 SEEDS = (0, 1, 2)
 FOLDERS = {"student": EMBEDDED_MODELS["distilbert"], "teacher": EMBEDDED_MODELS["bert"]}
@@ -124,7 +125,8 @@ def fine_tune(benchmark: Benchmark, splits: Splits, model_name: str, seed: int, 
     cuda = torch.cuda.is_available()
     collate = DataCollatorForTokenClassification if entities else DataCollatorWithPadding
     trainer = Trainer(
-        model=model, train_dataset=data["train"], data_collator=collate(tokenizer, pad_to_multiple_of=8),
+        model=placed(model, "cuda" if cuda else "cpu"), train_dataset=data["train"],
+        data_collator=collate(tokenizer, pad_to_multiple_of=8),
         args=TrainingArguments(
             output_dir=tempfile.gettempdir(), num_train_epochs=benchmark.epochs, learning_rate=benchmark.rate, warmup_steps=0.1,
             per_device_train_batch_size=benchmark.batch_size, per_device_eval_batch_size=64, seed=seed,

