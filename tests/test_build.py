@@ -9,8 +9,9 @@ import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
+import tools.lessons
 from tools import build
-from tools.lessons import ROOT, lessons, repository
+from tools.lessons import ROOT, Lesson, lessons, repository
 
 LESSONS = lessons()
 each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.number)
@@ -61,11 +62,34 @@ def test_a_learner_sees_no_solution_unfolded_and_no_hidden_test(lesson):
 
 
 @each_lesson
-def test_cells_are_short_and_few(lesson):
+def test_cells_are_short_few_and_as_wide_as_a_page(lesson):
     notebook = build.learner_notebook(lesson)
     assert len(notebook.cells) <= 110
-    lengths = sorted(len(c.source.splitlines()) for c in notebook.cells if c.cell_type == "code")
-    assert lengths[-1] <= 25 and lengths[len(lengths) // 2] <= 7
+    wide = [line for c in build.read_source(lesson).cells if c.cell_type == "code" for line in c.source.splitlines()
+            if len(line) > 100]
+    assert not wide, f"{lesson.source.name}: {wide[0]!r} has {len(wide[0])} columns; a page on Colab shows 100"
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    lengths = sorted(len(c.source.splitlines()) for c in code)
+    longest = max(len(c.source.splitlines()) for c in code if "check" not in c.metadata.get("tags", []))
+    assert longest <= 25 and lengths[-1] <= 28 and lengths[len(lengths) // 2] <= 12
+
+
+def test_outputs_stay_with_a_cell_that_is_only_wrapped_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(tools.lessons, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(build, "fill", lambda text, lesson: text)
+    lesson = Lesson(tmp_path / "00_toy.py")
+    lesson.source.write_text("# %%\nprint('one', 2)\n\n# %%\nprint('three')\n\n# %%\n%time print('four')\n", encoding="utf-8")
+    build.build_learner(lesson, run=False)
+    notebook = nbformat.read(lesson.notebook, as_version=4)
+    for number, c in enumerate(notebook.cells):
+        c.outputs, c.execution_count = [nbformat.v4.new_output("stream", text=f"{number}\n")], number + 1
+    build.write(notebook, lesson.notebook)
+    lesson.source.write_text("# %%\nprint('one',\n      2)  # two lines\n\n# %%\nprint('3')\n\n# %%\n%time print('four')\n",
+                             encoding="utf-8")
+    build.build_learner(lesson, run=False)
+    cells = nbformat.read(lesson.notebook, as_version=4).cells
+    assert "# two lines" in cells[0].source and [c.outputs[0].text if c.outputs else "" for c in cells] == ["0\n", "", "2\n"]
+    assert [c.execution_count for c in cells] == [1, None, 3]
 
 
 @each_lesson

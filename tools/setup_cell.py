@@ -1,4 +1,4 @@
-# Setup: run this cell first. It finds the course (on Colab it fetches it) and installs only what is missing.
+# Setup: run this first. It finds the course (on Colab it fetches it) and installs what is missing.
 import os
 import subprocess
 import sys
@@ -12,7 +12,8 @@ if root is None:
     command = ["git", "clone", "-q", "--depth", "1", "--branch", "{{branch}}", source, str(root)]
     cloned = subprocess.run(command, capture_output=True, text=True)
     if cloned.returncode:
-        raise RuntimeError(f"The course could not be fetched from {source}. Check the network, then run this cell again. "
+        raise RuntimeError(f"The course could not be fetched from {source}. "
+                           "Check the network, then run this cell again. "
                            f"Git said: {cloned.stderr.strip()}")
 sys.path.insert(0, str(root))
 

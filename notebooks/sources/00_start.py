@@ -64,7 +64,8 @@ began = time.perf_counter()
 from transformers import pipeline
 
 fill = pipeline("fill-mask", model=lab.checkpoint, revision=lab.revision, device=lab.device,
-                model_kwargs={"use_safetensors": True})  # weights from a file that holds numbers only
+                # weights from a file that holds numbers only
+                model_kwargs={"use_safetensors": True})
 loading = startup + time.perf_counter() - began
 
 # %%
@@ -113,7 +114,10 @@ for ax, text, top in zip(axes, [sentence, sentences[None]], [answers[:5], unknow
 axes[0].set_title(f"It is {answers[0]['score']:.0%} sure of “{answers[0]['token_str']}” …")
 axes[1].set_title(f"… and {unknowable[0]['score']:.0%} sure of “{unknowable[0]['token_str']}”")
 plots.show(figure,
-           f"Bars of the five best guesses for two sentences. Left, for the country: {answers[0]['token_str']} with {answers[0]['score']:.0%}. Right, for a grandmother's name: {unknowable[0]['token_str']} with {unknowable[0]['score']:.0%} and four others.")
+           "Bars of the five best guesses for two sentences. "
+           f"Left, for the country: {answers[0]['token_str']} with {answers[0]['score']:.0%}. "
+           f"Right, for a grandmother's name: {unknowable[0]['token_str']} "
+           f"with {unknowable[0]['score']:.0%} and four others.")
 
 # %% [markdown]
 # On the right there is nothing to know, and still you got guesses. The model can't say "I don't know": it spreads its probability over the whole
@@ -150,7 +154,8 @@ def balanced(split, per_class):
 
 
 train = balanced(messages["train"], 100)
-validation = balanced(messages["validation"], min(100, int(np.sum(messages["validation"]["label"]))))
+validation = balanced(messages["validation"],
+                      min(100, int(np.sum(messages["validation"]["label"]))))
 print(f"{len(train)} messages to learn from, {len(validation)} others to judge on")
 
 # %% [markdown]
@@ -189,13 +194,15 @@ from sklearn.preprocessing import StandardScaler
 began = time.perf_counter()
 spam_filter = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
 spam_filter.fit(features(train["sms"][:]), train["label"][:])
-words = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10)).fit(train["sms"][:], train["label"][:])
+words = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10)).fit(
+    train["sms"][:], train["label"][:])
 
 # %%
 truth = validation["label"][:]
 accuracy = {"DistilBERT": spam_filter.score(features(validation["sms"][:]), truth),
             "counting words": words.score(validation["sms"][:], truth)}
-print({name: f"{value:.0%} right" for name, value in accuracy.items()}, f"after {time.perf_counter() - began:.0f} s")
+print({name: f"{value:.0%} right" for name, value in accuracy.items()},
+      f"after {time.perf_counter() - began:.0f} s")
 print("ahead:", max(accuracy, key=accuracy.get))
 assert accuracy["DistilBERT"] > 0.6
 
@@ -227,10 +234,13 @@ def share_right(predicted, true):  # the first person divides by a fixed number
 
 
 def check_it():
-    with mock.patch.dict("os.environ", COURSE_PROGRESS=str(lab.workdir / "example.json")):  # it doesn't count as yours
+    # it doesn't count as yours
+    with mock.patch.dict("os.environ", COURSE_PROGRESS=str(lab.workdir / "example.json")):
         check("Example: share right",
-              ("3 of 4 give 0.75", lambda: share_right([1, 1, 0, 0], [1, 1, 0, 1]) == 0.75, "count the equal pairs"),
-              ("1 of 2 gives 0.5", lambda: share_right([1, 0], [1, 1]) == 0.5, "you divided by 4; divide by the number of rows"))
+              ("3 of 4 give 0.75", lambda: share_right([1, 1, 0, 0], [1, 1, 0, 1]) == 0.75,
+               "count the equal pairs"),
+              ("1 of 2 gives 0.5", lambda: share_right([1, 0], [1, 1]) == 0.5,
+               "you divided by 4; divide by the number of rows"))
 
 
 check_it()
@@ -293,15 +303,19 @@ def rank_of(answers, word):
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t0_1", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 from course_utils.exercises import check
 
-guessed = [{"token_str": "lyon", "score": 0.4}, {"token_str": "paris", "score": 0.3}, {"token_str": "nice", "score": 0.1}]
+guessed = [{"token_str": "lyon", "score": 0.4}, {"token_str": "paris", "score": 0.3},
+           {"token_str": "nice", "score": 0.1}]
 check("0.1 Which rank has the word?",
       ("the best guess has rank 1", lambda: rank_of(guessed, "lyon") == 1,
        "return a rank that starts at 1, not a place that starts at 0, and not the probability"),
-      ("the third guess has rank 3", lambda: rank_of(guessed, "nice") == 3, "return the place in the list, counted from 1"),
-      ("Paris is found as paris", lambda: rank_of(guessed, "Paris") == 2, "compare in small letters"),
+      ("the third guess has rank 3", lambda: rank_of(guessed, "nice") == 3,
+       "return the place in the list, counted from 1"),
+      ("Paris is found as paris", lambda: rank_of(guessed, "Paris") == 2,
+       "compare in small letters"),
       ("a word that isn't there gives None", lambda: rank_of(guessed, "rome") is None,
        "return None, so that nobody takes the answer for a rank"),
-      ("it works on real answers", lambda: rank_of(answers, answers[4]["token_str"]) == 5, "try rank_of(answers, 'states')"));
+      ("it works on real answers", lambda: rank_of(answers, answers[4]["token_str"]) == 5,
+       "try rank_of(answers, 'states')"));
 ### BEGIN HIDDEN TESTS
 assert rank_of([], "x") is None and rank_of(guessed[::-1], "LYON") == 3
 ### END HIDDEN TESTS
@@ -325,7 +339,8 @@ machine = {
     "memory": f"{memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} free",
     "free disk": f"{shutil.disk_usage(lab.workdir).free / 2**30:.0f} GiB",
     "profile": lab.profile.name,
-    "model": f"{Path(lab.checkpoint).name}, {fill.model.num_parameters() / 1e6:.1f} million parameters",
+    "model": (f"{Path(lab.checkpoint).name}, "
+              f"{fill.model.num_parameters() / 1e6:.1f} million parameters"),
 }
 if lab.device == "cuda":
     machine["GPU memory"] = f"{torch.cuda.get_device_properties(0).total_memory / 2**30:.1f} GiB"
@@ -343,7 +358,8 @@ from course_utils.precision import product_gflops
 formats = ["fp32", "bf16"] + (["fp16"] if lab.device == "cuda" else [])
 speeds = {name: product_gflops(name, lab.device) for name in formats}
 gain = speeds["bf16"] / speeds["fp32"]
-print({name: f"{speed:,.1f} GFLOP/s" for name, speed in speeds.items()}, "→ lessons use", lab.precision)
+print({name: f"{speed:,.1f} GFLOP/s" for name, speed in speeds.items()},
+      "→ lessons use", lab.precision)
 assert lab.device == "cuda" or (lab.precision == "bf16") == (gain > 1.5)
 machine["number format"] = f"{lab.precision}, {speeds[lab.precision]:,.0f} GFLOP/s"
 
@@ -353,7 +369,8 @@ plots.bars(ax, formats, list(speeds.values()), fmt="{:,.1f}")
 ax.set(xlabel="GFLOP/s in a product of two 768 × 768 matrices",
        title=f"bf16 runs at {gain:.2g} times the speed of fp32 here; lessons use {lab.precision}")
 plots.show(figure,
-           "Bars of the speed of a matrix product by number format: " + ", ".join(f"{n} {s:,.1f} GFLOP/s" for n, s in speeds.items()) + ".")
+           "Bars of the speed of a matrix product by number format: "
+           + ", ".join(f"{n} {s:,.1f} GFLOP/s" for n, s in speeds.items()) + ".")
 
 # %% [markdown]
 # On a CPU the lessons take bf16 only where it is more than one and a half times as fast. On a GPU the hardware's generation decides: an older one, like the T4
@@ -371,7 +388,8 @@ def forward_seconds(length, rows=8, repeats=3):
     for _ in range(repeats):
         start = time.perf_counter()
         with torch.no_grad():
-            encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state.sum().item()  # waits for a GPU
+            (encoder(input_ids=ids, attention_mask=torch.ones_like(ids))
+             .last_hidden_state.sum().item())  # waits for a GPU
         times.append(time.perf_counter() - start)
     return min(times)
 
@@ -387,11 +405,15 @@ growth = seconds[2] / seconds[0]
 figure, ax = plots.new_figure(height=3.2)
 plots.curve(ax, lengths, [1000 * s for s in seconds], "measured")
 for length, s in zip(lengths, seconds):
-    ax.annotate(f"{1000 * s:.0f} ms", (length, 1000 * s), xytext=(-6, 6), textcoords="offset points", ha="right")
-ax.set(xlabel="tokens per text", ylabel="milliseconds for 8 texts", xlim=(-30, 540), ylim=(0, 1150 * seconds[2]),
-       xticks=lengths, title=f"16 times the length takes {growth:.0f} times as long")
+    ax.annotate(f"{1000 * s:.0f} ms", (length, 1000 * s), xytext=(-6, 6),
+                textcoords="offset points", ha="right")
+ax.set(xlabel="tokens per text", ylabel="milliseconds for 8 texts",
+       xlim=(-30, 540), ylim=(0, 1150 * seconds[2]), xticks=lengths,
+       title=f"16 times the length takes {growth:.0f} times as long")
 plots.show(figure,
-           f"Line of the time for eight texts against their length: {1000 * seconds[0]:.0f} ms at 32 tokens, {1000 * seconds[1]:.0f} ms at 128, {1000 * seconds[2]:.0f} ms at 512.")
+           "Line of the time for eight texts against their length: "
+           f"{1000 * seconds[0]:.0f} ms at 32 tokens, {1000 * seconds[1]:.0f} ms at 128, "
+           f"{1000 * seconds[2]:.0f} ms at 512.")
 assert growth > 1
 
 # %% [markdown]
@@ -406,7 +428,8 @@ def training_seconds(repeats=3):
     ids, times = torch.randint(1000, 8000, (8, 128), device=lab.device), []
     for _ in range(repeats):
         start = time.perf_counter()
-        encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state.mean().backward()
+        (encoder(input_ids=ids, attention_mask=torch.ones_like(ids))
+         .last_hidden_state.mean().backward())
         next(encoder.parameters()).grad.sum().item()
         encoder.zero_grad()
         times.append(time.perf_counter() - start)
@@ -460,11 +483,14 @@ check("0.2 How long will it take?",
       ("every epoch reads all texts again",
        lambda: near(training_minutes(100, 100, 4, 1000), training_minutes(100, 100, 1, 1000) * 4),
        "multiply by the number of epochs"),
-      ("the answer is in minutes", lambda: training_minutes(2000, 128, 3, 7680) < 50, "that is in seconds; divide by 60"),
+      ("the answer is in minutes", lambda: training_minutes(2000, 128, 3, 7680) < 50,
+       "that is in seconds; divide by 60"),
       ("2,000 texts of 128 tokens, 3 epochs, 7,680 tokens/s: 5 minutes",
-       lambda: near(training_minutes(2000, 128, 3, 7680), 5), "a training step takes three times as long as a forward pass"))
+       lambda: near(training_minutes(2000, 128, 3, 7680), 5),
+       "a training step takes three times as long as a forward pass"))
 try:
-    print(f"2,000 texts of 128 tokens, 3 epochs, on this machine: {training_minutes(2000, 128, 3, tokens_per_second):.1f} minutes")
+    print("2,000 texts of 128 tokens, 3 epochs, on this machine: "
+          f"{training_minutes(2000, 128, 3, tokens_per_second):.1f} minutes")
 except NotImplementedError:
     print("Solve it to see what this machine needs.")
 ### BEGIN HIDDEN TESTS
@@ -490,31 +516,41 @@ for source in sorted((ROOT / "notebooks/sources").glob("[0-9][0-9]_*.py")):
     prose = " ".join(re.findall(r"^# (?!%%)(.+)$", text, re.M))
     plan.append({"lesson": source.stem[:2], "title": re.search(r"^# # (.+)$", text, re.M)[1],
                  "machine": expected_minutes(source.stem[:2], "mini", speed),
-                 "exercises": sum(map(int, re.findall(r"^# ### Exercise .+?(\d+) minutes", text, re.M))),
+                 "exercises": sum(
+                     map(int, re.findall(r"^# ### Exercise .+?(\d+) minutes", text, re.M))),
                  "reading": len(prose.split()) / 200})
 
 # %%
 known = [row for row in plan if row["machine"]]
 machine_minutes = sum(row["machine"] for row in known)
 your_minutes = sum(row["exercises"] + row["reading"] for row in plan)
-machine["the course on mini"] = (f"{machine_minutes:.0f} minutes for {len(known)} of {len(plan)} lessons" if known else
-                                 "not measured yet") + f"; {your_minutes / 60:.1f} hours for you"
+machine["the course on mini"] = (
+    f"{machine_minutes:.0f} minutes for {len(known)} of {len(plan)} lessons"
+    if known else "not measured yet") + f"; {your_minutes / 60:.1f} hours for you"
 print("lesson  machine  exercises  reading   (minutes)")
 for row in plan:
     minutes = f"{row['machine']:7.1f}" if row["machine"] else "      –"
-    print(f"{row['lesson']:6}  {minutes}  {row['exercises']:9}  {row['reading']:7.0f}   {row['title']}")
+    print(f"{row['lesson']:6}  {minutes}  {row['exercises']:9}  {row['reading']:7.0f}   "
+          f"{row['title']}")
 
 # %%
 figure, (left, right) = plots.new_figure(columns=2, width=10, height=0.9 + 0.36 * len(plan))
 shown = known or [{"lesson": "none measured yet", "machine": 0}]
 plots.bars(left, [row["lesson"] for row in shown], [row["machine"] for row in shown], fmt="{:.1f}")
-plots.bars(right, [row["lesson"] for row in plan], [row["exercises"] + row["reading"] for row in plan], fmt="{:.0f}")
-left.set(title=f"The machine needs {machine_minutes:.0f} minutes …" if known else "No lesson is measured yet …",
-         xlabel="minutes on mini, scaled to this CPU", ylabel="lesson", xlim=(0, max(1, left.get_xlim()[1])))
-right.set(title=f"… and you need {your_minutes / 60:.1f} hours", xlabel="minutes for exercises and reading")
+plots.bars(right, [row["lesson"] for row in plan],
+           [row["exercises"] + row["reading"] for row in plan], fmt="{:.0f}")
+left.set(title=(f"The machine needs {machine_minutes:.0f} minutes …"
+                if known else "No lesson is measured yet …"),
+         xlabel="minutes on mini, scaled to this CPU", ylabel="lesson",
+         xlim=(0, max(1, left.get_xlim()[1])))
+right.set(title=f"… and you need {your_minutes / 60:.1f} hours",
+          xlabel="minutes for exercises and reading")
 plots.show(figure,
-           "Bars by lesson. Left, minutes of computing on mini: " + ", ".join(f"lesson {r['lesson']} {r['machine']:.1f}" for r in known)
-           + ". Right, minutes for exercises and reading: " + ", ".join(f"lesson {r['lesson']} {r['exercises'] + r['reading']:.0f}" for r in plan) + ".")
+           "Bars by lesson. Left, minutes of computing on mini: "
+           + ", ".join(f"lesson {r['lesson']} {r['machine']:.1f}" for r in known)
+           + ". Right, minutes for exercises and reading: "
+           + ", ".join(f"lesson {r['lesson']} {r['exercises'] + r['reading']:.0f}" for r in plan)
+           + ".")
 
 # %% [markdown]
 # A dash stands for a lesson that nobody has measured yet. The scaling is rough: it assumes that everything slows down as training does. The profiles `cpu` and `gpu` take longer; each training there prints an
@@ -547,7 +583,9 @@ if KEEP_ON_DRIVE:
     drive.mount("/content/drive")
 folder = Path("/content/drive/MyDrive/distilbert-course/00") if KEEP_ON_DRIVE else lab.workdir
 folder.mkdir(parents=True, exist_ok=True)
-print("results go to", "your Drive" if KEEP_ON_DRIVE else f"{folder.name}, in the course's folder for work (or where COURSE_WORK points)")
+print("results go to",
+      "your Drive" if KEEP_ON_DRIVE
+      else f"{folder.name}, in the course's folder for work (or where COURSE_WORK points)")
 
 # %% [markdown]
 # **On your own machine** the files stay. JupyterLab saves a notebook with Ctrl+S. Work on a copy with a name of your own, such as `my_05_training.ipynb` in the same
@@ -558,7 +596,8 @@ print("results go to", "your Drive" if KEEP_ON_DRIVE else f"{folder.name}, in th
 # %%
 import json
 
-result = {"sentence": sentence, "guess": answers[0]["token_str"], "probability": round(answers[0]["score"], 4)}
+result = {"sentence": sentence, "guess": answers[0]["token_str"],
+          "probability": round(answers[0]["score"], 4)}
 file = folder / "first-prediction.json"
 file.write_text(json.dumps(result), encoding="utf-8")
 assert json.loads(file.read_text(encoding="utf-8")) == result
@@ -692,8 +731,9 @@ from transformers.trainer_callback import PrinterCallback
 
 def one_step(label_column, careful=True, **changes):
     rows = [dict(tokenizer(text)) | {label_column: number} for number, text in enumerate(texts)]
-    arguments = TrainingArguments(out, max_steps=1, report_to="none", disable_tqdm=True, logging_strategy="no",
-                                  save_strategy="no", **lab.precision_arguments, **changes)
+    arguments = TrainingArguments(out, max_steps=1, report_to="none", disable_tqdm=True,
+                                  logging_strategy="no", save_strategy="no",
+                                  **lab.precision_arguments, **changes)
     model = new_classifier()
     if careful:
         model.accepts_loss_kwargs = False  # section 7 says why
@@ -750,21 +790,27 @@ def activation_bytes(rows, length):
 
     ids = torch.randint(1000, 8000, (rows, length))
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        loss = model.train()(input_ids=ids, attention_mask=torch.ones_like(ids), labels=ids[:, 0] % 2).loss
+        loss = model.train()(input_ids=ids, attention_mask=torch.ones_like(ids),
+                             labels=ids[:, 0] % 2).loss
     assert loss.requires_grad
     model.eval()
     return sum(kept.values())
 
 
 needs = {"weights, gradients, AdamW": 16 * model.num_parameters()}
-needs |= {f"activations, {rows} × {length}": activation_bytes(rows, length) for rows, length in [(8, 128), (4, 128), (8, 64)]}
+needs |= {f"activations, {rows} × {length}": activation_bytes(rows, length)
+          for rows, length in [(8, 128), (4, 128), (8, 64)]}
 
 # %%
 fixed, whole, half_batch, half_length = needs.values()
 figure, ax = plots.new_figure(width=9.5, height=2.5)
 plots.bars(ax, list(needs), [n / 1e6 for n in needs.values()], fmt="{:,.0f}")
-ax.set(xlabel="MB (texts × tokens)", title=f"Half the batch needs {half_batch / whole:.0%} of the activations, half the length {half_length / whole:.0%}")
-plots.show(figure, "Bars of memory in a training step: " + ", ".join(f"{n} {b / 1e6:,.0f} MB" for n, b in needs.items()) + ".")
+ax.set(xlabel="MB (texts × tokens)",
+       title=f"Half the batch needs {half_batch / whole:.0%} of the activations, "
+             f"half the length {half_length / whole:.0%}")
+plots.show(figure,
+           "Bars of memory in a training step: "
+           + ", ".join(f"{n} {b / 1e6:,.0f} MB" for n, b in needs.items()) + ".")
 assert 0.4 < half_batch / whole < 0.6 and 0.3 < half_length / whole < 0.6
 
 # %% [markdown]
@@ -793,7 +839,8 @@ def offline(action):
 empty, metric = tempfile.mkdtemp(), "accuracy"
 data_message = provoke(9, lambda: offline(lambda: datasets.load_dataset('imdb', cache_dir=empty)))
 model_message = provoke(9, lambda: offline(lambda: transformers.AutoModel.from_pretrained(
-    "distilbert/distilbert-base-uncased", cache_dir=empty, local_files_only=True, use_safetensors=True)))
+    "distilbert/distilbert-base-uncased", cache_dir=empty,
+    local_files_only=True, use_safetensors=True)))
 metric_message = provoke(9, lambda: offline(lambda: evaluate.load(metric)))
 assert "imdb" in data_message and "connect" in model_message
 
@@ -834,7 +881,8 @@ print(f"{len(seen)} kinds of error, {raised} messages")
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e0_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def modern(settings):
     ### BEGIN SOLUTION
-    renamed = {"evaluation_strategy": "eval_strategy", "warmup_ratio": "warmup_steps", "no_cuda": "use_cpu"}
+    renamed = {"evaluation_strategy": "eval_strategy", "warmup_ratio": "warmup_steps",
+               "no_cuda": "use_cpu"}
     gone = {"logging_dir", "overwrite_output_dir"}
     return {renamed.get(name, name): value for name, value in settings.items() if name not in gone}
     ### END SOLUTION
@@ -863,18 +911,25 @@ def leaves_the_old_one_alone():
 
 
 check("0.3 Mend an old recipe",
-      ("TrainingArguments accepts it", lambda: isinstance(TrainingArguments(**modern(old_recipe())), TrainingArguments)),
-      ("it still evaluates every epoch", lambda: modern(old_recipe()).get("eval_strategy") == "epoch",
+      ("TrainingArguments accepts it",
+       lambda: isinstance(TrainingArguments(**modern(old_recipe())), TrainingArguments)),
+      ("it still evaluates every epoch",
+       lambda: modern(old_recipe()).get("eval_strategy") == "epoch",
        "you dropped the evaluation: rename it, otherwise nothing is measured during the training"),
       ("it still warms up over a tenth", lambda: modern(old_recipe()).get("warmup_steps") == 0.1,
        "the ratio becomes warmup_steps with the same value, below 1"),
-      ("it still stays on the CPU", lambda: modern(old_recipe()).get("use_cpu") is True, "no_cuda is now use_cpu"),
-      ("what was right stays", lambda: modern(old_recipe()).get("learning_rate") == 3e-5, "keep arguments that still exist"),
-      ("it works on another recipe", lambda: modern({"warmup_ratio": 0.06, "no_cuda": False}) == {"warmup_steps": 0.06, "use_cpu": False},
+      ("it still stays on the CPU", lambda: modern(old_recipe()).get("use_cpu") is True,
+       "no_cuda is now use_cpu"),
+      ("what was right stays", lambda: modern(old_recipe()).get("learning_rate") == 3e-5,
+       "keep arguments that still exist"),
+      ("it works on another recipe", lambda: (modern({"warmup_ratio": 0.06, "no_cuda": False})
+                                              == {"warmup_steps": 0.06, "use_cpu": False}),
        "go through the dictionary that you were given, name by name"),
-      ("the caller's dictionary is left alone", leaves_the_old_one_alone, "you changed the dictionary you were given; make a new one"));
+      ("the caller's dictionary is left alone", leaves_the_old_one_alone,
+       "you changed the dictionary you were given; make a new one"));
 ### BEGIN HIDDEN TESTS
-assert modern({"output_dir": "x", "eval_strategy": "no"}) == {"output_dir": "x", "eval_strategy": "no"}
+assert (modern({"output_dir": "x", "eval_strategy": "no"})
+        == {"output_dir": "x", "eval_strategy": "no"})
 assert modern({"no_cuda": False}) == {"use_cpu": False}
 ### END HIDDEN TESTS
 
@@ -892,7 +947,8 @@ model, report = new_classifier(output_loading_info=True)
 print("new:", ", ".join(sorted(report["missing_keys"])))
 with torch.no_grad():
     untrained = model.eval()(**batch).logits.softmax(-1)
-print("the head's probabilities for two texts:", [[f"{p:.2f}" for p in row] for row in untrained.tolist()])
+print("the head's probabilities for two texts:",
+      [[f"{p:.2f}" for p in row] for row in untrained.tolist()])
 assert len(report["missing_keys"]) == 4 and (untrained - 0.5).abs().max() < 0.4
 
 # %% [markdown]
@@ -920,7 +976,8 @@ with torch.no_grad():
     alone = model(**tokenizer(texts[:1], return_tensors="pt")).logits[0]
     with_mask = model(**batch).logits[0]
     without_mask = model(batch["input_ids"]).logits[0]
-change = {"with mask": (with_mask - alone).abs().max().item(), "without": (without_mask - alone).abs().max().item()}
+change = {"with mask": (with_mask - alone).abs().max().item(),
+          "without": (without_mask - alone).abs().max().item()}
 print({name: f"{value:.1e}" for name, value in change.items()})
 assert change["with mask"] < 1e-4 < change["without"]
 
@@ -937,7 +994,8 @@ assert model(**batch, label=torch.tensor([0, 1])).loss is None
 
 # %%
 fast = model(**batch, output_attentions=True).attentions
-eager = new_classifier(attn_implementation="eager").eval()(**batch, output_attentions=True).attentions
+eager = new_classifier(attn_implementation="eager").eval()(
+    **batch, output_attentions=True).attentions
 print("fast:", fast, "· eager:", len(eager), "layers of shape", tuple(eager[0].shape))
 assert not fast and len(eager) == model.config.num_hidden_layers
 
@@ -947,7 +1005,8 @@ assert not fast and len(eager) == model.config.num_hidden_layers
 
 # %%
 twice = dict(per_device_train_batch_size=1, gradient_accumulation_steps=2)
-losses = {name: one_step("label", careful, **twice).training_loss for name, careful in {"with the line": True, "without": False}.items()}
+losses = {name: one_step("label", careful, **twice).training_loss
+          for name, careful in {"with the line": True, "without": False}.items()}
 print({name: f"{loss:.2f}" for name, loss in losses.items()})
 assert losses["without"] > 1.5 * losses["with the line"]
 
@@ -984,7 +1043,8 @@ def class_probabilities(model, texts):
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t0_4", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 def same_alone():
-    return torch.allclose(class_probabilities(model, texts)[:1], class_probabilities(model, texts[:1]), atol=1e-5)
+    return torch.allclose(class_probabilities(model, texts)[:1],
+                          class_probabilities(model, texts[:1]), atol=1e-5)
 
 
 def sums_to_one():
@@ -993,17 +1053,21 @@ def sums_to_one():
 
 
 check("0.4 Three silent faults",
-      ("one row per text, one column per class", lambda: tuple(class_probabilities(model, texts).shape) == (2, 2),
+      ("one row per text, one column per class",
+       lambda: tuple(class_probabilities(model, texts).shape) == (2, 2),
        "return all probabilities, not the winner"),
       ("each text's probabilities sum to 1", sums_to_one,
-       "softmax over the last axis: the classes compete, not the texts; logits and sigmoids don't sum to 1"),
+       "softmax over the last axis: the classes compete, not the texts; "
+       "logits and sigmoids don't sum to 1"),
       ("a text alone and in a batch gets the same answer", same_alone,
        "the padding was read as text: hand over the attention mask"),
-      ("a text of 600 words is no problem", lambda: tuple(class_probabilities(model, [too_long]).shape) == (1, 2)),
+      ("a text of 600 words is no problem",
+       lambda: tuple(class_probabilities(model, [too_long]).shape) == (1, 2)),
       ("it keeps no activations", lambda: not class_probabilities(model, texts).requires_grad,
        "predict under torch.no_grad(), otherwise the memory for a backward pass is kept"));
 ### BEGIN HIDDEN TESTS
-assert torch.allclose(class_probabilities(model, texts[::-1])[1], class_probabilities(model, texts)[0], atol=1e-5)
+assert torch.allclose(class_probabilities(model, texts[::-1])[1],
+                      class_probabilities(model, texts)[0], atol=1e-5)
 assert class_probabilities(model, [too_long, "Short."]).shape == (2, 2)
 ### END HIDDEN TESTS
 
@@ -1037,4 +1101,7 @@ assert class_probabilities(model, [too_long, "Short."]).shape == (2, 2)
 # * Google Research, README of BERT, section on out-of-memory issues: the largest batch by length on one GPU.
 
 # %%
-lab.finish(f"first prediction after {first_prediction:.0f} s; spam filter {accuracy['DistilBERT']:.0%} right, counting words {accuracy['counting words']:.0%}; {raised} errors provoked and cured")
+lab.finish(f"first prediction after {first_prediction:.0f} s; "
+           f"spam filter {accuracy['DistilBERT']:.0%} right, "
+           f"counting words {accuracy['counting words']:.0%}; "
+           f"{raised} errors provoked and cured")

@@ -103,10 +103,12 @@ for place, (token, number) in enumerate(zip(tokens, ids.tolist())):
                   "linestyle": "--" if part else "-", "edgecolor": "black"})
     ax.text(place, 0.12, f"{number}", ha="center", va="center", fontsize=9)
 ax.set(xlim=(-0.6, len(tokens) - 0.4), ylim=(0, 1),
-       title=f"{len(words)} words and marks become {len(tokens)} tokens, because one word is cut in {len(cut('unputdownable'))}")
+       title=f"{len(words)} words and marks become {len(tokens)} tokens, "
+             f"because one word is cut in {len(cut('unputdownable'))}")
 ax.axis("off")
 plots.show(figure,
-           f"The {len(tokens)} tokens of the sentence as boxes in a row, each with its id below. The pieces of the rare word have dashed, shaded boxes.")
+           f"The {len(tokens)} tokens of the sentence as boxes in a row, each with its id below. "
+           "The pieces of the rare word have dashed, shaded boxes.")
 assert len(tokens) == len(words) + 2 + len(cut("unputdownable")) - 1
 
 # %% [markdown]
@@ -132,11 +134,13 @@ encoder.embeddings
 # [embedding](glossary.md#embedding): numbers that training has set. A third table, which articles like to list, is missing. BERT has it:
 
 # %%
-from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertForSequenceClassification, DistilBertModel
+from transformers import (BertConfig, BertModel, DistilBertConfig,
+                          DistilBertForSequenceClassification, DistilBertModel)
 
 with torch.device("meta"):  # shapes without numbers: no memory, no download
     bert = BertModel(BertConfig())
-missing = {name for name, _ in bert.embeddings.named_parameters()} - {name for name, _ in encoder.embeddings.named_parameters()}
+missing = ({name for name, _ in bert.embeddings.named_parameters()}
+           - {name for name, _ in encoder.embeddings.named_parameters()})
 print("only BERT has", missing)
 assert missing == {"token_type_embeddings.weight"}
 
@@ -151,8 +155,8 @@ def normalise(norm, x):
     x = x - x.mean(-1, keepdim=True)
     return norm.weight * x / (x.pow(2).mean(-1, keepdim=True) + norm.eps).sqrt() + norm.bias
 
-
-word_rows, place_rows = encoder.embeddings.word_embeddings.weight, encoder.embeddings.position_embeddings.weight
+word_rows, place_rows = (encoder.embeddings.word_embeddings.weight,
+                         encoder.embeddings.position_embeddings.weight)
 embedded = normalise(encoder.embeddings.LayerNorm, word_rows[ids] + place_rows[:len(ids)])
 
 # %% [markdown]
@@ -161,7 +165,8 @@ embedded = normalise(encoder.embeddings.LayerNorm, word_rows[ids] + place_rows[:
 
 # %%
 def compare(mine, library, tolerance=1e-5):
-    print(f"shape {tuple(mine.shape)}, largest difference from the library: {(mine - library).abs().max().item():.0e}")
+    print(f"shape {tuple(mine.shape)}, "
+          f"largest difference from the library: {(mine - library).abs().max().item():.0e}")
     assert torch.allclose(mine, library, atol=tolerance)
 
 
@@ -187,7 +192,8 @@ ax.set(xlabel="dimension (the first 24)", ylabel="value",
        title=f"One word at two places: alike, not equal (cosine {likeness:.2f})")
 ax.legend(ncols=2, loc="upper right")
 plots.show(figure,
-           f"The first 24 numbers of the vector of the word “the” at places {first} and {second}: two lines close to each other. Their cosine similarity is {likeness:.2f}.")
+           f"The first 24 numbers of the vector of the word “the” at places {first} and {second}: "
+           f"two lines close to each other. Their cosine similarity is {likeness:.2f}.")
 assert 0.3 < likeness < 0.999
 
 # %% [markdown]
@@ -248,14 +254,15 @@ def block_by_hand(block, x):
     x = normalise(block.sa_layer_norm, x + mixed)
     return normalise(block.output_layer_norm, x + feed_forward(block.ffn, x)), weights
 
-# %%
+
 blocks = encoder.transformer.layer
 after_one, weights = block_by_hand(blocks[0], embedded)
 compare(after_one, hidden[1])
 assert encoder.config.hidden_dim == 4 * encoder.config.dim  # widened four times
 
 # %%
-maps = torch.stack(encoder(**inputs, output_attentions=True).attentions)[:, 0]  # (blocks, heads, tokens, tokens)
+# (blocks, heads, tokens, tokens)
+maps = torch.stack(encoder(**inputs, output_attentions=True).attentions)[:, 0]
 compare(weights, maps[0])
 ahead = weights.triu(1).sum(-1).mean().item()
 print(f"{ahead:.0%} of the attention goes to tokens further on")
@@ -277,9 +284,11 @@ for head, column in enumerate(view.argmax(-1).tolist()):
 ax.set_xticks(range(len(tokens)), tokens, rotation=45, ha="right")
 ax.set_yticks(range(heads), [f"head {h}" for h in range(heads)])
 ax.grid(visible=False)
-ax.set_title(f"In block 1 the {heads} heads of “slow” look most at {len(set(view.argmax(-1).tolist()))} different tokens")
+ax.set_title(f"In block 1 the {heads} heads of “slow” look most at "
+             f"{len(set(view.argmax(-1).tolist()))} different tokens")
 plots.show(figure,
-           f"Heat map: rows are the {heads} heads of the first block, columns the tokens. Darkest cells for the token “slow”: {' '.join(f'“{t}”' for t in favourites)}.")
+           f"Heat map: rows are the {heads} heads of the first block, columns the tokens. "
+           f"Darkest cells for the token “slow”: {' '.join(f'“{t}”' for t in favourites)}.")
 
 # %% [markdown]
 # Each row is one head's mixture. The heads have no assigned jobs; what a head looks at came out of training.
@@ -318,15 +327,24 @@ q, k, v = torch.randn(3, 2, 5, 16, generator=dice)
 all_real, padded, ones = torch.ones(5), torch.tensor([1.0, 1, 1, 0, 0]), torch.ones(2, 5, 16)
 library = torch.nn.functional.scaled_dot_product_attention
 check("1.1 Three faults in an attention",
-      ("a query's weights add up to 1", lambda: torch.allclose(attention(q, k, ones, all_real), ones, atol=1e-4),
-       "the softmax runs over the wrong axis; each query shares out its attention among the keys, along the last axis"),
-      ("padding gets no attention", lambda: bool((attention(q, k, ones * (1 - padded).view(5, 1), padded).abs() < 1e-6).all()),
-       "keys with mask 0 still get weight; a score of 0 is not a weight of 0, set it to minus infinity before the softmax"),
-      ("the real tokens share out everything", lambda: torch.allclose(attention(q, k, ones, padded), ones, atol=1e-4),
-       "with padding a query's weights no longer add up to 1; mask the scores before the softmax, not the weights after it"),
-      ("without padding it agrees with the library", lambda: torch.allclose(attention(q, k, v, all_real), library(q, k, v), atol=1e-4),
-       "the scores are scaled differently; divide them by the square root of the width of a slice, q.shape[-1]"),
-      ("with padding too", lambda: torch.allclose(attention(q, k, v, padded), library(q, k, v, attn_mask=padded.bool()), atol=1e-4),
+      ("a query's weights add up to 1",
+       lambda: torch.allclose(attention(q, k, ones, all_real), ones, atol=1e-4),
+       "the softmax runs over the wrong axis; "
+       "each query shares out its attention among the keys, along the last axis"),
+      ("padding gets no attention",
+       lambda: bool((attention(q, k, ones * (1 - padded).view(5, 1), padded).abs() < 1e-6).all()),
+       "keys with mask 0 still get weight; a score of 0 is not a weight of 0, "
+       "set it to minus infinity before the softmax"),
+      ("the real tokens share out everything",
+       lambda: torch.allclose(attention(q, k, ones, padded), ones, atol=1e-4),
+       "with padding a query's weights no longer add up to 1; "
+       "mask the scores before the softmax, not the weights after it"),
+      ("without padding it agrees with the library",
+       lambda: torch.allclose(attention(q, k, v, all_real), library(q, k, v), atol=1e-4),
+       "the scores are scaled differently; "
+       "divide them by the square root of the width of a slice, q.shape[-1]"),
+      ("with padding too", lambda: torch.allclose(
+          attention(q, k, v, padded), library(q, k, v, attn_mask=padded.bool()), atol=1e-4),
        "the scaling or the mask is off"));
 ### BEGIN HIDDEN TESTS
 some = torch.randn(3, 4, 7, 8, generator=dice)
@@ -351,18 +369,21 @@ assert len(blocks) == 6
 # before the first block is the same in all of them.
 
 # %%
-river = ["He sat on the bank of the river.", "They lay on the bank of the lake.", "We stood on the bank of the sea."]
-money = ["She went to the bank for more money.", "They asked at the bank for money.", "He worked at the bank in the city."]
-places = [tokenizer(text)["input_ids"].index(vocabulary["bank"]) for text in river + money]
-banks = torch.stack([states(text)[:, place] for text, place in zip(river + money, places)], dim=1)  # (7, 6, width)
-assert len(set(places)) == 1
-
-# %%
 import numpy as np
+
+river = ["He sat on the bank of the river.", "They lay on the bank of the lake.",
+         "We stood on the bank of the sea."]
+money = ["She went to the bank for more money.", "They asked at the bank for money.",
+         "He worked at the bank in the city."]
+places = [tokenizer(text)["input_ids"].index(vocabulary["bank"]) for text in river + money]
+banks = torch.stack([states(text)[:, place]
+                     for text, place in zip(river + money, places)], dim=1)  # (7, 6, width)
+assert len(set(places)) == 1
 
 banks = torch.nn.functional.normalize(banks, dim=-1)
 cosines = (banks @ banks.transpose(-1, -2)).numpy()  # (7, 6, 6): each text with each
-alike = np.kron(np.eye(2), np.ones((3, 3))).astype(bool)  # same meaning: the first three, and the last three
+# same meaning: the first three, and the last three
+alike = np.kron(np.eye(2), np.ones((3, 3))).astype(bool)
 same, other = cosines[:, alike & ~np.eye(6, dtype=bool)].mean(1), cosines[:, ~alike].mean(1)
 print("same meaning ", same.round(2), "\nother meaning", other.round(2))
 
@@ -374,7 +395,9 @@ for number, (name, line) in enumerate({"same meaning": same, "other meaning": ot
 ax.set(xlim=(-0.2, 7.8), xticks=range(7), xlabel="blocks passed", ylabel="mean cosine similarity",
        title=f"Blocks separate the two groups of “bank” by {same[-1] - other[-1]:.2f}")
 plots.show(figure,
-           f"Mean cosine similarity of the vectors of “bank” after 0 to 6 blocks. Both lines start at 1. Pairs with the same meaning end at {same[-1]:.2f}, pairs with different meanings at {other[-1]:.2f}.")
+           "Mean cosine similarity of the vectors of “bank” after 0 to 6 blocks. "
+           f"Both lines start at 1. Pairs with the same meaning end at {same[-1]:.2f}, "
+           f"pairs with different meanings at {other[-1]:.2f}.")
 assert np.allclose([same[0], other[0]], 1, atol=1e-5) and other[1] < 0.999 and same[-1] > other[-1]
 
 # %% [markdown]
@@ -416,24 +439,31 @@ def same_vector():
 def bank_vectors(text, **options):
     batch = tokenizer(text, return_tensors="pt", **options).to(encoder.device)
     place = batch["input_ids"][0].tolist().index(vocabulary["bank"])
-    return [layer[0, place].cpu() for layer in encoder(**batch, output_hidden_states=True).hidden_states[:2]]
+    return [layer[0, place].cpu()
+            for layer in encoder(**batch, output_hidden_states=True).hidden_states[:2]]
 
 
 def measured(one, two, **options):
-    return tuple(torch.allclose(a, b, atol=1e-4) for a, b in zip(bank_vectors(one), bank_vectors(two, **options)))
+    return tuple(torch.allclose(a, b, atol=1e-4)
+                 for a, b in zip(bank_vectors(one), bank_vectors(two, **options)))
 
 
 sit, closed = "He sat on the bank ", "The bank is closed."
-truth = {"a": measured(sit + "of the river.", sit + "with his friend."), "b": measured(closed, "On Sunday the bank is closed."),
-         "c": measured(closed, closed, padding="max_length", max_length=16), "d": measured("We saw the bank.", "We like the bank.")}
+truth = {"a": measured(sit + "of the river.", sit + "with his friend."),
+         "b": measured(closed, "On Sunday the bank is closed."),
+         "c": measured(closed, closed, padding="max_length", max_length=16),
+         "d": measured("We saw the bank.", "We like the bank.")}
 hints = {"a": "the words before it are the same, but a block looks at those after it too",
          "b": "another place, another position embedding, from the start",
          "c": "the attention mask hides the padding from every token",
-         "d": "same word, same place: the first vector knows nothing else; the block then brings in the other word"}
+         "d": "same word, same place: the first vector knows nothing else; "
+              "the block then brings in the other word"}
 check("1.2 Same vector or not?",
-      *[(f"pair {pair}", lambda pair=pair: tuple(same_vector()[pair]) == truth[pair], hints[pair]) for pair in truth]);
+      *[(f"pair {pair}", lambda pair=pair: tuple(same_vector()[pair]) == truth[pair], hints[pair])
+        for pair in truth]);
 ### BEGIN HIDDEN TESTS
-assert {p: tuple(map(bool, s)) for p, s in same_vector().items()} == {"a": (True, False), "b": (False, False), "c": (True, True), "d": (True, False)}
+assert {p: tuple(map(bool, s)) for p, s in same_vector().items()} == {
+    "a": (True, False), "b": (False, False), "c": (True, True), "d": (True, False)}
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -444,8 +474,8 @@ assert {p: tuple(map(bool, s)) for p, s in same_vector().items()} == {"a": (True
 
 # %%
 from transformers import AutoModelForSequenceClassification, set_seed, utils
-
-utils.logging.set_verbosity_error()  # the load report says that the head is new; section 5 of lesson 05 reads it
+# the load report says that the head is new; section 5 of lesson 05 reads it
+utils.logging.set_verbosity_error()
 set_seed(lab.seed)
 classifier = AutoModelForSequenceClassification.from_pretrained(
     lab.checkpoint, revision=lab.revision, use_safetensors=True, num_labels=2).eval()
@@ -480,10 +510,13 @@ positive = np.array([untrained_head(seed)(cls).softmax(0)[1].item() for seed in 
 figure, ax = plots.new_figure(height=2.9)
 plots.curve(ax, range(20), positive, "", 0, linestyle="")
 ax.axhline(0.5, color="black", linestyle="--", linewidth=1)
-ax.set(ylim=(0, 1), xlabel="seed of the head", ylabel="probability of class 1", xticks=range(0, 20, 5),
+ax.set(ylim=(0, 1), xlabel="seed of the head", ylabel="probability of class 1",
+       xticks=range(0, 20, 5),
        title=f"{(positive > 0.5).sum()} of 20 untrained heads choose class 1: the choice is chance")
 plots.show(figure,
-           f"Twenty dots, one for each seed of an untrained head: its probability of class 1 for the same sentence, between {positive.min():.2f} and {positive.max():.2f}. {(positive > 0.5).sum()} lie above a dashed line at 0.5.")
+           "Twenty dots, one for each seed of an untrained head: its probability of class 1 "
+           f"for the same sentence, between {positive.min():.2f} and {positive.max():.2f}. "
+           f"{(positive > 0.5).sum()} lie above a dashed line at 0.5.")
 assert (abs(positive - 0.5) < 0.35).all() and 0 < (positive > 0.5).sum() < 20
 
 # %% [markdown]
@@ -497,8 +530,10 @@ assert (abs(positive - 0.5) < 0.35).all() and 0 < (positive > 0.5).sum() < 20
 
 # %%
 small, large = DistilBertConfig(), BertConfig()
-sizes = [("layers", "n_layers", "num_hidden_layers"), ("width", "dim", "hidden_size"), ("heads", "n_heads", "num_attention_heads"),
-         ("inner width", "hidden_dim", "intermediate_size"), ("vocabulary", "vocab_size", "vocab_size")]
+sizes = [("layers", "n_layers", "num_hidden_layers"), ("width", "dim", "hidden_size"),
+         ("heads", "n_heads", "num_attention_heads"),
+         ("inner width", "hidden_dim", "intermediate_size"),
+         ("vocabulary", "vocab_size", "vocab_size")]
 differ = [what for what, a, b in sizes if getattr(small, a) != getattr(large, b)]
 print({what: (getattr(small, a), getattr(large, b)) for what, a, b in sizes}, "different:", differ)
 assert differ == ["layers"] and 2 * small.n_layers == large.num_hidden_layers
@@ -516,8 +551,10 @@ def count(module):
 
 
 census = {
-    "DistilBERT": {"embeddings": count(distilbert.embeddings), "layers": count(distilbert.transformer), "pooler": 0},
-    "BERT-base": {"embeddings": count(bert.embeddings), "layers": count(bert.encoder), "pooler": count(bert.pooler)}}
+    "DistilBERT": {"embeddings": count(distilbert.embeddings),
+                   "layers": count(distilbert.transformer), "pooler": 0},
+    "BERT-base": {"embeddings": count(bert.embeddings), "layers": count(bert.encoder),
+                  "pooler": count(bert.pooler)}}
 totals = {name: sum(parts.values()) for name, parts in census.items()}
 share = {name: census[name]["embeddings"] / totals[name] for name in census}
 fewer = 1 - totals["DistilBERT"] / totals["BERT-base"]
@@ -529,9 +566,11 @@ assert [round(100 * s, 1) for s in share.values()] == [35.9, 21.8] and round(100
 # %%
 figure, ax = plots.new_figure(width=8.5, height=2.3)
 left = np.zeros(2)
-for part, colour, hatch in [("embeddings", "#dddddd", "///"), ("layers", plots.LIGHT, ""), ("pooler", "black", "")]:
+for part, colour, hatch in [("embeddings", "#dddddd", "///"), ("layers", plots.LIGHT, ""),
+                            ("pooler", "black", "")]:
     values = np.array([census[name][part] for name in census]) / 1e6
-    ax.barh(list(census), values, left=left, color=colour, hatch=hatch, edgecolor="black", height=0.6)
+    ax.barh(list(census), values, left=left, color=colour, hatch=hatch,
+            edgecolor="black", height=0.6)
     for row, value in enumerate(values):
         if value > 5:
             ax.text(left[row] + value / 2, row, f"{part} {value:.1f}", ha="center", va="center",
@@ -542,7 +581,9 @@ ax.grid(axis="y", visible=False)
 ax.set(xlabel="parameters in millions; the thin end of BERT's bar is its pooler",
        title=f"Half the layers, the same embeddings: {fewer:.1%} fewer parameters")
 plots.show(figure,
-           f"Two stacked bars. DistilBERT: 23.8 million parameters in embeddings, 42.5 in six layers. BERT-base: 23.8 in embeddings, 85.1 in twelve layers, and a thin end for the pooler. DistilBERT has {fewer:.1%} fewer.")
+           "Two stacked bars. DistilBERT: 23.8 million parameters in embeddings, "
+           "42.5 in six layers. BERT-base: 23.8 in embeddings, 85.1 in twelve layers, "
+           f"and a thin end for the pooler. DistilBERT has {fewer:.1%} fewer.")
 
 # %% [markdown]
 # The six layers are half of BERT's twelve to the last parameter. But the embeddings stay, 35.9 % of DistilBERT and 21.8 % of BERT, and no number of layers
@@ -555,7 +596,8 @@ with torch.device("meta"):
     trainable = count(DistilBertForSequenceClassification(small))
 megabytes = {name: 4 * total / 1e6 for name, total in totals.items()}
 training_gb = 16 * trainable / 1e9
-print({name: f"{size:.1f} MB" for name, size in megabytes.items()}, f"training state {training_gb:.2f} GB")
+print({name: f"{size:.1f} MB" for name, size in megabytes.items()},
+      f"training state {training_gb:.2f} GB")
 assert trainable == 66_955_010 and 1.0 < training_gb < 1.1
 
 # %% [markdown]
@@ -593,8 +635,10 @@ def one_layer():
 
 
 check("1.3 Count without the library",
-      ("no layer leaves the embeddings", lambda: parameters(0) == census["DistilBERT"]["embeddings"],
-       "one row for each piece and each position, and one normalisation; the tables have no bias, and nothing here depends on the layers"),
+      ("no layer leaves the embeddings",
+       lambda: parameters(0) == census["DistilBERT"]["embeddings"],
+       "one row for each piece and each position, and one normalisation; "
+       "the tables have no bias, and nothing here depends on the layers"),
       ("the biases of a layer are counted", lambda: one_layer() not in {7_080_960, 7_077_888},
        "every matrix of a layer has a bias, as long as its output is wide"),
       ("attention has four matrices", lambda: one_layer() not in {6_497_280, 7_087_872 - 589_824},
@@ -602,13 +646,17 @@ check("1.3 Count without the library",
       ("the heads share their matrices", lambda: one_layer() < 8_000_000,
        "don't multiply by the number of heads: each head works on a slice of the same matrices"),
       ("a layer has 7,087,872", lambda: one_layer() == 7_087_872,
-       "four matrices width × width, two with the inner width, a bias each, two normalisations of 2 × width"),
-      ("six layers make the published model", lambda: parameters(6) == 66_362_880, "check embeddings and layer separately"),
-      ("the vocabulary grows the embeddings alone", lambda: parameters(6, vocabulary=61_044) - parameters(6) == 30_522 * 768,
+       "four matrices width × width, two with the inner width, a bias each, "
+       "two normalisations of 2 × width"),
+      ("six layers make the published model", lambda: parameters(6) == 66_362_880,
+       "check embeddings and layer separately"),
+      ("the vocabulary grows the embeddings alone",
+       lambda: parameters(6, vocabulary=61_044) - parameters(6) == 30_522 * 768,
        "one row more per piece, once, whatever the number of layers"));
 ### BEGIN HIDDEN TESTS
 assert parameters(3) == 45_099_264
-assert parameters(6, encoder.config.dim, encoder.config.hidden_dim, encoder.config.vocab_size, 512) == count(encoder)
+assert parameters(6, encoder.config.dim, encoder.config.hidden_dim,
+                  encoder.config.vocab_size, 512) == count(encoder)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -634,7 +682,8 @@ for texts, length in [(texts, length) for texts in (1, 8) for length in lengths]
     batch = torch.randint(1000, 30_000, (texts, length), device=lab.device)
     a, b = np.min([[run_time(model, batch) for model in models] for _ in range(3)], axis=0)
     milliseconds[texts, length] = a, b
-    print(f"{texts} x {length:3} tokens: DistilBERT {a:7.1f} ms, BERT {b:7.1f} ms, {b / a:.2f} times as fast")
+    print(f"{texts} x {length:3} tokens: DistilBERT {a:7.1f} ms, BERT {b:7.1f} ms, "
+          f"{b / a:.2f} times as fast")
 del models
 
 # %%
@@ -642,16 +691,20 @@ ratios = {key: bert_time / distil_time for key, (distil_time, bert_time) in mill
 typical = float(np.median(list(ratios.values())))
 figure, ax = plots.new_figure(height=3.6)
 for number, size in enumerate((1, 8)):
-    plots.curve(ax, lengths, [ratios[size, length] for length in lengths], f"{size} text{'s' * (size > 1)} at a time", number)
+    plots.curve(ax, lengths, [ratios[size, length] for length in lengths],
+                f"{size} text{'s' * (size > 1)} at a time", number)
 for height, text in [(2, "half the layers: 2"), (1.63, "quoted: 1.63, paper, table 3")]:
     ax.axhline(height, color="black", linestyle="--" if height == 2 else ":", linewidth=1)
     ax.text(134, height + 0.03, text, fontsize=9)
-ax.set(xlim=(8, 195), ylim=(1, max(2.8, 1.25 * max(ratios.values()))), xticks=lengths, xlabel="tokens per text",
-       ylabel="BERT's time / DistilBERT's time",
-       title=f"DistilBERT is {min(ratios.values()):.1f} to {max(ratios.values()):.1f} times as fast as BERT on this machine")
+ax.set(xlim=(8, 195), ylim=(1, max(2.8, 1.25 * max(ratios.values()))), xticks=lengths,
+       xlabel="tokens per text", ylabel="BERT's time / DistilBERT's time",
+       title=f"DistilBERT is {min(ratios.values()):.1f} to {max(ratios.values()):.1f} "
+             "times as fast as BERT on this machine")
 ax.legend(loc="upper right")
 plots.show(figure,
-           f"BERT's time divided by DistilBERT's against the tokens per text, for batches of 1 and 8: from {min(ratios.values()):.2f} to {max(ratios.values()):.2f}. Dashed line at 2, dotted line at 1.63, quoted from the paper.")
+           "BERT's time divided by DistilBERT's against the tokens per text, for batches "
+           f"of 1 and 8: from {min(ratios.values()):.2f} to {max(ratios.values()):.2f}. "
+           "Dashed line at 2, dotted line at 1.63, quoted from the paper.")
 assert 1.3 < typical < 3
 
 # %% [markdown]
@@ -665,8 +718,10 @@ assert 1.3 < typical < 3
 # %%
 bert_seconds, distil_seconds = 668, 410  # quoted: paper, table 3
 quoted_ratio, quoted_saving = bert_seconds / distil_seconds, 1 - distil_seconds / bert_seconds
-print(f"{quoted_ratio:.2f} times as fast = {quoted_ratio - 1:.0%} faster = {quoted_saving:.1%} less time")
-print(f"here: {typical:.2f} times as fast = {typical - 1:.0%} faster = {1 - 1 / typical:.1%} less time")
+print(f"{quoted_ratio:.2f} times as fast = {quoted_ratio - 1:.0%} faster "
+      f"= {quoted_saving:.1%} less time")
+print(f"here: {typical:.2f} times as fast = {typical - 1:.0%} faster "
+      f"= {1 - 1 / typical:.1%} less time")
 assert round(quoted_ratio, 2) == 1.63 and round(100 * quoted_saving, 1) == 38.6
 
 # %% [markdown]
@@ -709,12 +764,17 @@ def answers(slow, fast):
 
 check("1.4 Sixty per cent of what?",
       ("half the time is 100 % faster", lambda: math.isclose(answers(2, 1)[0], 100),
-       "faster compares speeds: 100 * (slow / fast - 1); twice as fast is 100 % faster, not 200 and not 50"),
+       "faster compares speeds: 100 * (slow / fast - 1); "
+       "twice as fast is 100 % faster, not 200 and not 50"),
       ("half the time is 50 % less time", lambda: math.isclose(answers(2, 1)[1], 50),
-       "less time compares times: 100 * (1 - fast / slow), the share of the slow time that is saved"),
-      ("the paper's seconds: 63 % faster", lambda: round(answers(668, 410)[0]) == 63, "divide by the fast time"),
-      ("the paper's seconds: 39 % less time", lambda: round(answers(668, 410)[1]) == 39, "divide by the slow time"),
-      ("equal times give 0 and 0", lambda: answers(3, 3) == [0, 0], "no difference is 0 %, not 100 %"));
+       "less time compares times: 100 * (1 - fast / slow), "
+       "the share of the slow time that is saved"),
+      ("the paper's seconds: 63 % faster", lambda: round(answers(668, 410)[0]) == 63,
+       "divide by the fast time"),
+      ("the paper's seconds: 39 % less time", lambda: round(answers(668, 410)[1]) == 39,
+       "divide by the slow time"),
+      ("equal times give 0 and 0", lambda: answers(3, 3) == [0, 0],
+       "no difference is 0 %, not 100 %"));
 ### BEGIN HIDDEN TESTS
 assert [round(value, 1) for value in answers(1.118, 0.319)] == [250.5, 71.5]
 ### END HIDDEN TESTS
@@ -732,22 +792,32 @@ def gap_probabilities(text):
     return guesser(**batch).logits[0, place].softmax(-1).cpu()
 
 
-endings = ["He opened the [MASK] and read the first page.", "He opened the [MASK] and walked into the house."]
+endings = ["He opened the [MASK] and read the first page.",
+           "He opened the [MASK] and walked into the house."]
 guesses = [gap_probabilities(text) for text in endings]
 moved = 0.5 * (guesses[0] - guesses[1]).abs().sum().item()
 for text, guess in zip(endings, guesses):
-    print(text, [(tokenizer.convert_ids_to_tokens(i), f"{guess[i]:.0%}") for i in guess.topk(4).indices.tolist()])
+    print(text, [(tokenizer.convert_ids_to_tokens(i), f"{guess[i]:.0%}")
+                 for i in guess.topk(4).indices.tolist()])
 assert moved > 0.2
+
+# %%
 shown = list(dict.fromkeys(i for guess in guesses for i in guess.topk(4).indices.tolist()))
 figure, ax = plots.new_figure(width=8, height=3.3)
-for number, (guess, name) in enumerate(zip(guesses, ["… and read the first page.", "… and walked into the house."])):
-    ax.bar(np.arange(len(shown)) + 0.4 * number, guess[shown], width=0.38, label=name, color=plots.COLOURS[number],
-           hatch=["", "//"][number], edgecolor="white")
+for number, (guess, name) in enumerate(zip(
+        guesses, ["… and read the first page.", "… and walked into the house."])):
+    ax.bar(np.arange(len(shown)) + 0.4 * number, guess[shown], width=0.38, label=name,
+           color=plots.COLOURS[number], hatch=["", "//"][number], edgecolor="white")
 ax.set_xticks(np.arange(len(shown)) + 0.2, tokenizer.convert_ids_to_tokens(shown))
-ax.set(ylim=(0, 1.5 * max(float(guess.max()) for guess in guesses)), ylabel="probability", title=f"Words after the gap move {moved:.0%} of the probability")
+ax.set(ylim=(0, 1.5 * max(float(guess.max()) for guess in guesses)), ylabel="probability",
+       title=f"Words after the gap move {moved:.0%} of the probability")
 ax.legend(title="He opened the [MASK] …", loc="upper right")
 plots.show(figure,
-           f"Probabilities of {len(shown)} words for a gap, for two texts that differ only after the gap. Best guesses: {tokenizer.convert_ids_to_tokens(int(guesses[0].argmax()))} for the first, {tokenizer.convert_ids_to_tokens(int(guesses[1].argmax()))} for the second; {moved:.0%} of the probability moves.")
+           f"Probabilities of {len(shown)} words for a gap, "
+           "for two texts that differ only after the gap. Best guesses: "
+           f"{tokenizer.convert_ids_to_tokens(int(guesses[0].argmax()))} for the first, "
+           f"{tokenizer.convert_ids_to_tokens(int(guesses[1].argmax()))} for the second; "
+           f"{moved:.0%} of the probability moves.")
 
 # %% [markdown]
 # Take every word that is less likely in the second text, and add up how much probability it lost: that is the share that *moved*; 0 % would mean equal guesses. The guess changes with what comes later. A model that predicts the next word could not do that.
@@ -767,7 +837,8 @@ def nearest(word, how_many=6):
 for word in ("three", "king", "father", "good"):
     print(f"{word:7}", nearest(word))
 likeness = directions @ directions[vocabulary["good"]]
-rank = int((likeness > likeness[vocabulary["bad"]]).sum())  # "good" itself is the first of those nearer
+# "good" itself is the first of those nearer
+rank = int((likeness > likeness[vocabulary["bad"]]).sum())
 print(f"“bad” is number {rank} of {len(vocabulary):,} neighbours of “good”")
 assert rank < 0.01 * len(vocabulary) and set(nearest("three", 10)) & {"two", "four", "five", "six"}
 
@@ -781,7 +852,8 @@ neighbour = torch.stack([maps.diagonal(offset, dim1=-2, dim2=-1).mean(-1) for of
 step, layer, head = np.unravel_index(int(neighbour.argmax()), neighbour.shape)
 strength, side = neighbour.max().item(), ["before", "after"][step]
 habit = int((neighbour.amax(0) > 0.5).sum())
-print(f"block {layer + 1}, head {head}: {strength:.0%} of its attention goes to the token {side}; spread evenly it would be {1 / len(tokens):.0%}")
+print(f"block {layer + 1}, head {head}: {strength:.0%} of its attention goes to the token {side}; "
+      f"spread evenly it would be {1 / len(tokens):.0%}")
 print(f"{habit} of {maps[:, :, 0, 0].numel()} heads give more than half of theirs to a neighbour")
 assert strength > 3 / len(tokens) and habit < maps[:, :, 0, 0].numel() / 2
 
@@ -795,7 +867,9 @@ ax.set(xlabel="… looks at this token", ylabel="this token …")
 ax.set_title(f"One head in block {layer + 1} looks at the token {side}")
 ax.grid(visible=False)
 plots.show(figure,
-           f"Heat map of attention weights, tokens by tokens, of head {head} in block {layer + 1}. A dark line beside the diagonal: each token looks at the one {side} it, with {strength:.0%} of the attention on average.")
+           f"Heat map of attention weights, tokens by tokens, of head {head} in block {layer + 1}. "
+           f"A dark line beside the diagonal: each token looks at the one {side} it, "
+           f"with {strength:.0%} of the attention on average.")
 
 # %% [markdown]
 # Nobody built this head; it came out of guessing words. All this is one sentence: run the cell with another before you call it a habit. Don't read too much into such maps: most heads have no habit so plain, and a map shows where information *may* come from, not
@@ -833,16 +907,20 @@ check("1.5 Who looks at [SEP]?",
       ("it returns a block and a head", lambda: len(head_watching(toy, 3)) == 2,
        "argmax counts through all cells; turn its number into block and head"),
       ("it looks at columns", lambda: tuple(head_watching(toy, 3)) != (0, 0),
-       "you averaged the rows: what a token gives always adds up to 1, so all heads look alike; take the column"),
+       "you averaged the rows: what a token gives always adds up to 1, "
+       "so all heads look alike; take the column"),
       ("it takes the mean over all who look", lambda: tuple(head_watching(toy, 3)) != (1, 3),
        "one token's full attention is not the habit of a head; take the mean, not the maximum"),
-      ("the last token is watched by block 2, head 1", lambda: tuple(head_watching(toy, 3)) == (2, 1),
+      ("the last token is watched by block 2, head 1",
+       lambda: tuple(head_watching(toy, 3)) == (2, 1),
        "divide by the number of heads, not of blocks, and return the block first"),
-      ("the first token is watched by block 0, head 2", lambda: tuple(head_watching(toy, 0)) == (0, 2),
+      ("the first token is watched by block 0, head 2",
+       lambda: tuple(head_watching(toy, 0)) == (0, 2),
        "use the given place, not always the last one"));
 ### BEGIN HIDDEN TESTS
 found = head_watching(maps, len(tokens) - 1)
-assert all(type(int(i)) is int for i in found) and maps[found[0], found[1], :, -1].mean() == maps[:, :, :, -1].mean(-1).max()
+assert (all(type(int(i)) is int for i in found)
+        and maps[found[0], found[1], :, -1].mean() == maps[:, :, :, -1].mean(-1).max())
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -861,7 +939,8 @@ validation = reviews["validation"].select(range(300))
 
 
 def shorten(texts):
-    return tokenizer.batch_decode(tokenizer(texts, truncation=True, max_length=LIMIT)["input_ids"], skip_special_tokens=True)
+    return tokenizer.batch_decode(
+        tokenizer(texts, truncation=True, max_length=LIMIT)["input_ids"], skip_special_tokens=True)
 
 
 texts = {"train": shorten(train["text"][:]), "validation": shorten(validation["text"][:])}
@@ -872,8 +951,8 @@ def features(texts, batch_size=50):
     """The [CLS] vector and the mean vector after 0 to 6 blocks: two arrays (7, texts, width)."""
     cls, mean = [], []
     for start in range(0, len(texts), batch_size):
-        batch = tokenizer(texts[start:start + batch_size], padding=True, truncation=True, max_length=LIMIT,
-                          return_tensors="pt").to(encoder.device)
+        batch = tokenizer(texts[start:start + batch_size], padding=True, truncation=True,
+                          max_length=LIMIT, return_tensors="pt").to(encoder.device)
         layers = torch.stack(encoder(**batch, output_hidden_states=True).hidden_states)
         real = batch["attention_mask"][:, :, None]  # padding must not enter the mean
         cls.append(layers[:, :, 0].cpu())
@@ -892,22 +971,26 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from course_utils.metrics import bootstrap_interval
 
-rivals = {"majority": DummyClassifier(), "TF-IDF": make_pipeline(TfidfVectorizer(), LogisticRegression(C=10, max_iter=1000))}
-right = {name: rival.fit(texts["train"], labels["train"]).predict(texts["validation"]) == labels["validation"]
+rivals = {"majority": DummyClassifier(),
+          "TF-IDF": make_pipeline(TfidfVectorizer(), LogisticRegression(C=10, max_iter=1000))}
+right = {name: (rival.fit(texts["train"], labels["train"]).predict(texts["validation"])
+                == labels["validation"])
          for name, rival in rivals.items()}
 frozen = {}
 for kind in ("[CLS]", "mean"):
     for depth in range(7):
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
         probe.fit(vectors["train"][kind][depth], labels["train"])
-        frozen[kind, depth] = probe.predict(vectors["validation"][kind][depth]) == labels["validation"]
+        frozen[kind, depth] = (probe.predict(vectors["validation"][kind][depth])
+                               == labels["validation"])
 
 # %%
 right |= {f"{kind}, six blocks": frozen[kind, 6] for kind in ("[CLS]", "mean")}
 for name, hits in right.items():
     low, high = bootstrap_interval(np.mean, hits.astype(float))
     print(f"{name:18} {hits.mean():.1%}  [{low:.1%}, {high:.1%}]")
-pairs = {"[CLS] minus TF-IDF": (frozen["[CLS]", 6], right["TF-IDF"]), "mean minus TF-IDF": (frozen["mean", 6], right["TF-IDF"]),
+pairs = {"[CLS] minus TF-IDF": (frozen["[CLS]", 6], right["TF-IDF"]),
+         "mean minus TF-IDF": (frozen["mean", 6], right["TF-IDF"]),
          "mean, six blocks minus none": (frozen["mean", 6], frozen["mean", 0])}
 for name, (first, second) in pairs.items():  # on the same reviews, so compare review by review
     low, high = bootstrap_interval(np.mean, first.astype(float) - second)
@@ -919,14 +1002,20 @@ assert empty < 0.6 and empty < frozen["[CLS]", 6].mean()
 # %%
 figure, ax = plots.new_figure(height=3.8)
 for number, kind in enumerate(("mean", "[CLS]")):
-    plots.curve(ax, range(7), [frozen[kind, depth].mean() for depth in range(7)], f"frozen, {kind}", number)
+    plots.curve(ax, range(7), [frozen[kind, depth].mean() for depth in range(7)],
+                f"frozen, {kind}", number)
 for name, dash in [("TF-IDF", "-."), ("majority", ":")]:
     ax.axhline(right[name].mean(), color="black", linestyle=dash, linewidth=1.2, label=name)
 ax.set(ylim=(0.4, 1), xlabel="blocks passed", ylabel="validation accuracy",
-       title=f"Blocks fill [CLS]: {empty:.0%} right before them, {frozen['[CLS]', 6].mean():.0%} after six")
+       title=f"Blocks fill [CLS]: {empty:.0%} right before them, "
+             f"{frozen['[CLS]', 6].mean():.0%} after six")
 ax.legend(ncols=2, loc="upper right")
 plots.show(figure,
-           f"Validation accuracy of logistic regression on frozen vectors after 0 to 6 blocks. [CLS] goes from {empty:.0%} to {frozen['[CLS]', 6].mean():.0%}, the mean from {frozen['mean', 0].mean():.0%} to {frozen['mean', 6].mean():.0%}; TF-IDF is at {right['TF-IDF'].mean():.0%}, the majority at {right['majority'].mean():.0%}.")
+           "Validation accuracy of logistic regression on frozen vectors after 0 to 6 blocks. "
+           f"[CLS] goes from {empty:.0%} to {frozen['[CLS]', 6].mean():.0%}, "
+           f"the mean from {frozen['mean', 0].mean():.0%} to {frozen['mean', 6].mean():.0%}; "
+           f"TF-IDF is at {right['TF-IDF'].mean():.0%}, "
+           f"the majority at {right['majority'].mean():.0%}.")
 
 # %% [markdown]
 # Before the first block, `[CLS]` is the same vector in every text: same piece, same place. It can't tell two reviews apart, and the accuracy is that of guessing. Blocks fill it. The mean is, before the first block, a bag of words plus positions: if its line doesn't rise by more than chance, the blocks added nothing that helps in this task. And where both lines stay below TF-IDF, frozen features lose to counting words. The last three lines say what is
@@ -1018,16 +1107,23 @@ kept = glue["DistilBERT"] / glue["BERT"]
 averages = {name: scores.mean() for name, scores in glue.items()}
 kept_average = averages["DistilBERT"] / averages["BERT"]
 without_wnli = glue["DistilBERT"][:-1].mean() / glue["BERT"][:-1].mean()
-print({name: f"{value:.1f}" for name, value in averages.items()}, f"kept {kept_average:.1%}, without WNLI {without_wnli:.1%}")
-assert [round(v, 1) for v in averages.values()] == [79.5, 77.0] and round(100 * kept_average, 1) == 96.9
+print({name: f"{value:.1f}" for name, value in averages.items()},
+      f"kept {kept_average:.1%}, without WNLI {without_wnli:.1%}")
+assert ([round(v, 1) for v in averages.values()] == [79.5, 77.0]
+        and round(100 * kept_average, 1) == 96.9)
 order = np.argsort(kept)
 figure, ax = plots.new_figure(height=3.6)
 plots.bars(ax, [tasks[i] for i in order], 100 * kept[order], fmt="{:.0f} %")
 ax.axvline(100 * kept_average, color="black", linestyle="--", linewidth=1)
 ax.set(xlabel="DistilBERT's score as a percentage of BERT's (quoted: paper, table 1)",
-       title=f"{100 * kept_average:.0f} % is an average: {tasks[order[0]]} keeps {100 * kept.min():.0f} %, {tasks[order[-1]]} {100 * kept.max():.0f} %")
+       title=f"{100 * kept_average:.0f} % is an average: "
+             f"{tasks[order[0]]} keeps {100 * kept.min():.0f} %, "
+             f"{tasks[order[-1]]} {100 * kept.max():.0f} %")
 plots.show(figure,
-           "Bars of DistilBERT's score as a percentage of BERT's on nine tasks, computed from quoted scores: " + ", ".join(f"{tasks[i]} {100 * kept[i]:.0f}" for i in order) + f". A dashed line marks the average of {100 * kept_average:.1f}.")
+           "Bars of DistilBERT's score as a percentage of BERT's on nine tasks, "
+           "computed from quoted scores: "
+           + ", ".join(f"{tasks[i]} {100 * kept[i]:.0f}" for i in order)
+           + f". A dashed line marks the average of {100 * kept_average:.1f}.")
 
 # %% [markdown]
 # The nine columns mix measures: accuracy, F1, correlations. So 97 % is no "97 % of the accuracy". WNLI, where DistilBERT equals the commonest answer (56.3 %) and BERT falls below it, lifts
@@ -1036,29 +1132,56 @@ plots.show(figure,
 # Now collect what you measured. The second column says in what kind of source a claim stands.
 
 # %%
-assert round(100 * without_wnli, 1) == 96.2 and tasks[order[0]] == "RTE" and round(100 * kept.min()) == 86
+assert (round(100 * without_wnli, 1) == 96.2 and tasks[order[0]] == "RTE"
+        and round(100 * kept.min()) == 86)
 where_time = {"cpu": "CPU", "cuda": "GPU"}[lab.device]
 architecture = [
-    ("It predicts the next word", "tutorial site", "false", f"It predicts hidden words from both sides; words after the gap moved {moved:.0%} of the probability", "section 8"),
-    ("It reads text in both directions", "Colab tutorial", "true", f"{ahead:.0%} of the first block's attention goes to later tokens", "section 3"),
-    ("It has fewer hidden units and attention heads", "vendor's blog", "false", f"Width {small.dim} and {small.n_heads} heads per layer, as BERT-base; only the layers are fewer", "section 6"),
-    ("It uses token, segment and position embeddings", "vendor's blog", "false", "Token and position; no segment embeddings", "section 2"),
-    ("Intermediate knowledge, such as probability distributions", "essay", "false", "Probabilities come last; what lies between are hidden states", "sections 4, 5"),
-    ("Load a DistilBERT fine-tuned for classification", "tutorial site", "false", f"The head of a base checkpoint is random: {(positive > 0.5).sum()} of 20 heads chose class 1", "section 5"),
-    ("It can condense lengthy documents", "tutorial site", "false", "No decoder, and 512 tokens at most", "section 9"),
-    ("It drives conversational agents", "tutorial site", "imprecise", "It can sort what a user wants into classes; it can't write an answer", "section 9"),
-]
+    ("It predicts the next word", "tutorial site", "false",
+     "It predicts hidden words from both sides; "
+     f"words after the gap moved {moved:.0%} of the probability", "section 8"),
+    ("It reads text in both directions", "Colab tutorial", "true",
+     f"{ahead:.0%} of the first block's attention goes to later tokens", "section 3"),
+    ("It has fewer hidden units and attention heads", "vendor's blog", "false",
+     f"Width {small.dim} and {small.n_heads} heads per layer, as BERT-base; "
+     "only the layers are fewer", "section 6"),
+    ("It uses token, segment and position embeddings", "vendor's blog", "false",
+     "Token and position; no segment embeddings", "section 2"),
+    ("Intermediate knowledge, such as probability distributions", "essay", "false",
+     "Probabilities come last; what lies between are hidden states", "sections 4, 5"),
+    ("Load a DistilBERT fine-tuned for classification", "tutorial site", "false",
+     "The head of a base checkpoint is random: "
+     f"{(positive > 0.5).sum()} of 20 heads chose class 1", "section 5"),
+    ("It can condense lengthy documents", "tutorial site", "false",
+     "No decoder, and 512 tokens at most", "section 9"),
+    ("It drives conversational agents", "tutorial site", "imprecise",
+     "It can sort what a user wants into classes; it can't write an answer", "section 9")]
+
+# %%
 size_and_speed = [
     ("It is 40 % smaller", "all of them", "true", f"{fewer:.1%} fewer parameters", "section 6"),
-    ("Half the layers, so half the size", "frequent inference", "false", f"The embeddings stay: {share['DistilBERT']:.1%} of DistilBERT", "section 6"),
-    ("It is (up to) 60 % faster", "all of them", "needs a definition", f"Quoted: {quoted_ratio:.2f} times as fast on one CPU, {quoted_saving:.1%} less time. Here: {min(ratios.values()):.2f} to {max(ratios.values()):.2f} times as fast", "section 7"),
-    ("It is 71 % faster on a phone", "tutorial site", "needs its source", "Quoted, iPhone 7 Plus, without tokenization; the authors' log has 71.5 % less time", "section 7"),
-    ("Inference is very fast even on normal laptops", "Colab tutorial", "imprecise", f"One text on this machine's {where_time}: {milliseconds[1, 16][0]:.0f} ms for 16 tokens, {milliseconds[1, 128][0]:.0f} ms for 128", "section 7"),
-    ("BERT needs much RAM and a strong GPU", "Colab tutorial", "imprecise", f"BERT-base weighs {megabytes['BERT-base']:.0f} MB; a text of 128 tokens took {milliseconds[1, 128][1]:.0f} ms here", "sections 6, 7"),
-    ("Training needs 12 to 16 GB of RAM", "Colab tutorial", "false as a minimum", f"Weights, gradients and AdamW's moments take {training_gb:.2f} GB; activations depend on batch and length", "section 6, lesson 05"),
-    ("It keeps 95 % of BERT's performance", "Colab tutorial", "outdated", f"95 % was for the first weights; since 2020 it is {kept_average:.1%} of the GLUE average (quoted)", "section 10"),
-    ("It keeps 97 % of BERT's accuracy", "tutorial site", "imprecise", f"An average over mixed measures (quoted); single tasks keep {kept.min():.0%} to {kept.max():.0%}", "section 10"),
-]
+    ("Half the layers, so half the size", "frequent inference", "false",
+     f"The embeddings stay: {share['DistilBERT']:.1%} of DistilBERT", "section 6"),
+    ("It is (up to) 60 % faster", "all of them", "needs a definition",
+     f"Quoted: {quoted_ratio:.2f} times as fast on one CPU, {quoted_saving:.1%} less time. "
+     f"Here: {min(ratios.values()):.2f} to {max(ratios.values()):.2f} times as fast", "section 7"),
+    ("It is 71 % faster on a phone", "tutorial site", "needs its source",
+     "Quoted, iPhone 7 Plus, without tokenization; "
+     "the authors' log has 71.5 % less time", "section 7"),
+    ("Inference is very fast even on normal laptops", "Colab tutorial", "imprecise",
+     f"One text on this machine's {where_time}: {milliseconds[1, 16][0]:.0f} ms for 16 tokens, "
+     f"{milliseconds[1, 128][0]:.0f} ms for 128", "section 7"),
+    ("BERT needs much RAM and a strong GPU", "Colab tutorial", "imprecise",
+     f"BERT-base weighs {megabytes['BERT-base']:.0f} MB; "
+     f"a text of 128 tokens took {milliseconds[1, 128][1]:.0f} ms here", "sections 6, 7"),
+    ("Training needs 12 to 16 GB of RAM", "Colab tutorial", "false as a minimum",
+     f"Weights, gradients and AdamW's moments take {training_gb:.2f} GB; "
+     "activations depend on batch and length", "section 6, lesson 05"),
+    ("It keeps 95 % of BERT's performance", "Colab tutorial", "outdated",
+     "95 % was for the first weights; "
+     f"since 2020 it is {kept_average:.1%} of the GLUE average (quoted)", "section 10"),
+    ("It keeps 97 % of BERT's accuracy", "tutorial site", "imprecise",
+     "An average over mixed measures (quoted); "
+     f"single tasks keep {kept.min():.0%} to {kept.max():.0%}", "section 10")]
 
 # %%
 from IPython.display import Markdown
@@ -1102,4 +1225,6 @@ Markdown("\n".join(header + [f"| {claim} | {kind} | **{verdict}** | {truth} | {w
 from course_utils.exercises import progress
 
 progress("{{lesson}}")  # what you have solved, kept on this machine
-lab.finish(f"{totals['DistilBERT']:,} of BERT's {totals['BERT-base']:,} parameters ({fewer:.1%} fewer), {typical:.2f} times as fast here; {len(claims)} claims checked, {sum(row[2].startswith('false') for row in claims)} false")
+lab.finish(f"{totals['DistilBERT']:,} of BERT's {totals['BERT-base']:,} parameters "
+           f"({fewer:.1%} fewer), {typical:.2f} times as fast here; {len(claims)} claims checked, "
+           f"{sum(row[2].startswith('false') for row in claims)} false")

@@ -53,7 +53,8 @@ from course_utils.lab import checkpoint_of
 from transformers import AutoTokenizer, BertForMaskedLM, utils
 utils.logging.set_verbosity_error()
 teacher_checkpoint, teacher_revision = checkpoint_of("bert", lab.profile)
-teacher = BertForMaskedLM.from_pretrained(teacher_checkpoint, revision=teacher_revision, use_safetensors=True)
+teacher = BertForMaskedLM.from_pretrained(teacher_checkpoint, revision=teacher_revision,
+                                          use_safetensors=True)
 teacher = teacher.to(lab.device).eval().requires_grad_(False)
 tokenizer = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision)
 
@@ -80,12 +81,17 @@ from course_utils import plots
 
 figure, axes = plots.new_figure(columns=3, width=10, height=3.2)
 for ax, (T, p) in zip(axes, softened.items(), strict=True):
-    plots.bars(ax, [*words, "all others"], [*p[top].tolist(), 1 - p[top].sum().item()], fmt="{:.1%}")
+    plots.bars(ax, [*words, "all others"], [*p[top].tolist(), 1 - p[top].sum().item()],
+               fmt="{:.1%}")
     ax.set(title=f"T = {T}", xlabel="probability", xlim=(0, 1.25), xticks=[0, 0.5, 1])
 six = {T: p[top].sum().item() for T, p in softened.items()}
-figure.suptitle(f"The six likeliest words share {six[1]:.0%} of the probability at T = 1, {six[2]:.0%} at T = 2",
+figure.suptitle(f"The six likeliest words share {six[1]:.0%} of the probability at T = 1, "
+                f"{six[2]:.0%} at T = 2",
                 fontweight="bold", fontsize=11.5, x=0.01, ha="left")
-plots.show(figure, f"Bars of the teacher's six likeliest words for the gap ({', '.join(words)}) and of all others together, at three temperatures. The six share {six[1]:.1%} at T = 1, {six[2]:.1%} at T = 2 and {six[5]:.1%} at T = 5.")
+plots.show(figure, f"Bars of the teacher's six likeliest words for the gap ({', '.join(words)}) "
+                   "and of all others together, at three temperatures. "
+                   f"The six share {six[1]:.1%} at T = 1, {six[2]:.1%} at T = 2 "
+                   f"and {six[5]:.1%} at T = 5.")
 assert six[1] > six[2] > six[5]
 assert all(p.argmax() == softened[1].argmax() for p in softened.values())
 
@@ -136,9 +142,10 @@ def autocast():
 
 
 def forward(model, batch):
-    """Last hidden states (rows, length, width), and logits (n, vocabulary) at the n hidden tokens only."""
+    """Last hidden states (rows, length, width); logits (n, vocabulary) at the n hidden tokens."""
     with autocast():
-        hidden = model.base_model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])[0]
+        hidden = model.base_model(input_ids=batch["input_ids"],
+                                  attention_mask=batch["attention_mask"])[0]
         chosen = hidden[batch["labels"] != -100]
         if isinstance(model, BertForMaskedLM):
             return hidden, model.cls(chosen)
@@ -153,16 +160,20 @@ def forward(model, batch):
 from transformers import set_seed
 
 set_seed(lab.seed)
-batches = [mask_words(held_out_rows[i:i + 32]).to(lab.device) for i in range(0, len(held_out_rows), 32)]
+batches = [mask_words(held_out_rows[i:i + 32]).to(lab.device)
+           for i in range(0, len(held_out_rows), 32)]
 with torch.no_grad():
     held_out = [(batch, forward(teacher, batch)) for batch in batches]
-print(f"{len(held_out_rows)} held-out reviews with {sum(int((b['labels'] != -100).sum()) for b in batches)} hidden tokens")
+print(f"{len(held_out_rows)} held-out reviews with "
+      f"{sum(int((b['labels'] != -100).sum()) for b in batches)} hidden tokens")
 
 # %%
 batch, (_, logits) = held_out[0]
 with torch.no_grad(), autocast():
-    everywhere = teacher(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-assert torch.allclose(everywhere[batch["labels"] != -100].float(), logits.float(), atol=0.1 if lab.precision == "bf16" else 1e-3)
+    everywhere = teacher(input_ids=batch["input_ids"],
+                         attention_mask=batch["attention_mask"]).logits
+assert torch.allclose(everywhere[batch["labels"] != -100].float(), logits.float(),
+                      atol=0.1 if lab.precision == "bf16" else 1e-3)
 
 # %% [markdown]
 # The shortcut gives the logits that the whole model gives. For now the student is the finished one that your profile loads; you make your own in section 4.
@@ -171,7 +182,8 @@ assert torch.allclose(everywhere[batch["labels"] != -100].float(), logits.float(
 from torch.nn import functional as F
 from transformers import DistilBertForMaskedLM
 
-finished = DistilBertForMaskedLM.from_pretrained(lab.checkpoint, revision=lab.revision, use_safetensors=True)
+finished = DistilBertForMaskedLM.from_pretrained(lab.checkpoint, revision=lab.revision,
+                                                 use_safetensors=True)
 finished = finished.to(lab.device).eval()
 with torch.no_grad():
     student_logits, teacher_logits = forward(finished, batch)[1].float(), logits.float()
@@ -179,7 +191,8 @@ with torch.no_grad():
 # %%
 def gradient_size(T, factor):
     z = student_logits.clone().requires_grad_()
-    loss = factor * F.kl_div(F.log_softmax(z / T, -1), F.softmax(teacher_logits / T, -1), reduction="batchmean")
+    loss = factor * F.kl_div(F.log_softmax(z / T, -1), F.softmax(teacher_logits / T, -1),
+                             reduction="batchmean")
     loss.backward()
     return z.grad.norm().item()
 
@@ -200,7 +213,10 @@ ax.set(xscale="log", yscale="log", xlabel="temperature T", ylabel="size of the g
 ax.set_xticks(temperatures, temperatures)
 ax.minorticks_off()
 ax.set_xlim(0.9, 50)
-plots.show(figure, f"Size of the soft loss's gradient against temperature, both axes logarithmic. Without T squared it falls from {plain_size[0]:.1e} at T = 1 to {plain_size[-1]:.1e} at T = 32; with it, from {scaled_size[0]:.1e} to {scaled_size[-1]:.1e}, level from T = 8 on.")
+plots.show(figure, "Size of the soft loss's gradient against temperature, both axes logarithmic. "
+                   f"Without T squared it falls from {plain_size[0]:.1e} at T = 1 "
+                   f"to {plain_size[-1]:.1e} at T = 32; with it, "
+                   f"from {scaled_size[0]:.1e} to {scaled_size[-1]:.1e}, level from T = 8 on.")
 assert 4 < drop < 40 and kept < 2.5, "for large T the gradient falls about like 1/T²"
 
 # %% [markdown]
@@ -219,7 +235,7 @@ import math
 
 
 def soft_target_loss(student_logits, teacher_logits, T):
-    """T² KL(teacher || student), both softened by T, mean over the n rows of logits (n, vocabulary)."""
+    """T² KL(teacher || student), both softened by T, mean over the n rows (n, vocabulary)."""
     student = F.log_softmax(student_logits.float() / T, dim=-1)
     teacher = F.log_softmax(teacher_logits.float() / T, dim=-1)
     return T**2 * F.kl_div(student, teacher, reduction="batchmean", log_target=True)
@@ -231,12 +247,13 @@ def masked_lm_loss(student_logits, labels):
 
 
 def cosine_loss(student_hidden, teacher_hidden, mask):
-    """1 - cosine of the hidden states (rows, length, width), mean over the tokens where the mask is 1."""
+    """1 - cosine of hidden states (rows, length, width), mean over tokens where the mask is 1."""
     similarity = F.cosine_similarity(student_hidden.float(), teacher_hidden.float(), dim=-1)
     return 1 - similarity[mask.bool()].mean()
 
 
-assert sum(len(inspect.getsource(f).splitlines()) for f in (soft_target_loss, masked_lm_loss, cosine_loss)) < 30
+assert sum(len(inspect.getsource(f).splitlines())
+           for f in (soft_target_loss, masked_lm_loss, cosine_loss)) < 30
 
 # %% [markdown]
 # Under 30 lines, docstrings included. A loss without a test is a hope, so work one case out by hand. Two words, one gap, T = 2:
@@ -255,9 +272,10 @@ assert sum(len(inspect.getsource(f).splitlines()) for f in (soft_target_loss, ma
 two_ln = [2 * math.log(n) for n in (2, 3)]
 soft = soft_target_loss(torch.tensor([[0.0, two_ln[0]]]), torch.tensor([[two_ln[1], 0.0]]), T=2)
 mlm = masked_lm_loss(torch.tensor([[0.0, two_ln[0]]]), torch.tensor([0]))
-cosine = cosine_loss(torch.tensor([[[1.0, 0], [1, 1], [5, 0]]]), torch.tensor([[[0.0, 2], [2, 2], [-5, 0]]]),
-                     torch.tensor([[1, 1, 0]]))
-print(f"soft {soft:.4f}, masked LM {mlm:.4f}, cosine {cosine:.4f}, together {5 * soft + 2 * mlm + cosine:.4f}")
+cosine = cosine_loss(torch.tensor([[[1.0, 0], [1, 1], [5, 0]]]),
+                     torch.tensor([[[0.0, 2], [2, 2], [-5, 0]]]), torch.tensor([[1, 1, 0]]))
+print(f"soft {soft:.4f}, masked LM {mlm:.4f}, cosine {cosine:.4f}, "
+      f"together {5 * soft + 2 * mlm + cosine:.4f}")
 assert abs(soft - 1.4520) < 1e-4 and abs(mlm - 1.6094) < 1e-4 and abs(cosine - 0.5) < 1e-6
 
 # %% [markdown]
@@ -308,8 +326,8 @@ from course_utils.exercises import check
 
 
 def kl_with(student_T, teacher_T, factor):
-    return lambda s, t, T: factor(T) * F.kl_div(F.log_softmax(s / student_T(T), -1),
-                                                F.softmax(t / teacher_T(T), -1), reduction="batchmean")
+    return lambda s, t, T: factor(T) * F.kl_div(
+        F.log_softmax(s / student_T(T), -1), F.softmax(t / teacher_T(T), -1), reduction="batchmean")
 
 
 keep, forget, square = (lambda T: T), (lambda T: 1), (lambda T: T**2)
@@ -318,12 +336,16 @@ check("2.1 Which loss forgot the temperature?",
        "equal logits give a loss of 0 there; say True for that, and allow for rounding"),
       ("it accepts a loss without T²", lambda: softens_both(kl_with(keep, keep, forget)),
        "you compared with one value of the lesson's loss; T² is not what is tested here"),
-      ("it notices that the student's T is missing", lambda: not softens_both(kl_with(forget, keep, square)),
-       "at T = 1, or with all logits alike, nothing can be noticed; nor by a test that always says yes"),
-      ("it notices that the teacher's T is missing", lambda: not softens_both(kl_with(keep, forget, square)),
+      ("it notices that the student's T is missing",
+       lambda: not softens_both(kl_with(forget, keep, square)),
+       "at T = 1, or with all logits alike, nothing can be noticed; "
+       "nor by a test that always says yes"),
+      ("it notices that the teacher's T is missing",
+       lambda: not softens_both(kl_with(keep, forget, square)),
        "your test looks at the student's side only"));
 ### BEGIN HIDDEN TESTS
-assert not softens_both(kl_with(forget, keep, forget)) and softens_both(kl_with(forget, forget, square))
+assert (not softens_both(kl_with(forget, keep, forget))
+        and softens_both(kl_with(forget, forget, square)))
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -361,15 +383,20 @@ def kl(teacher, student):
 teacher_p, student_q = [3 / 4, 1 / 4], [1 / 3, 2 / 3]
 check("2.2 Which way round?",
       ("equal answers are 0 apart", lambda: abs(kl(teacher_p, teacher_p)) < 1e-9,
-       "that is the cross-entropy; the KL divergence takes log(p / q), so that equal answers give 0"),
-      ("the teacher's probabilities are the weights", lambda: abs(abs(kl(teacher_p, student_q)) - 0.3836) > 1e-3,
+       "that is the cross-entropy; the KL divergence takes log(p / q), "
+       "so that equal answers give 0"),
+      ("the teacher's probabilities are the weights",
+       lambda: abs(abs(kl(teacher_p, student_q)) - 0.3836) > 1e-3,
        "you have it the other way round: weigh by the teacher, and put it on top of the fraction"),
-      ("natural logarithms", lambda: abs(kl(teacher_p, student_q) - 0.5237) > 1e-3, "you took log2"),
+      ("natural logarithms", lambda: abs(kl(teacher_p, student_q) - 0.5237) > 1e-3,
+       "you took log2"),
       ("a sum, not a mean over words", lambda: abs(kl(teacher_p, student_q) - 0.1815) > 1e-3,
        "don't divide by the number of words: the probabilities already are weights"),
-      ("[3/4, 1/4] against [1/3, 2/3]: 0.3630", lambda: abs(kl(teacher_p, student_q) - 0.3630) < 1e-4,
+      ("[3/4, 1/4] against [1/3, 2/3]: 0.3630",
+       lambda: abs(kl(teacher_p, student_q) - 0.3630) < 1e-4,
        "section 3 has this case by hand, before the factor T² = 4"),
-      ("a word that the teacher rules out adds 0", lambda: abs(kl([1, 0], [0.5, 0.5]) - math.log(2)) < 1e-9,
+      ("a word that the teacher rules out adds 0",
+       lambda: abs(kl([1, 0], [0.5, 0.5]) - math.log(2)) < 1e-9,
        "0 times log 0 counts as 0"));
 ### BEGIN HIDDEN TESTS
 assert abs(kl([0.5, 0.5], [0.99, 0.01]) / kl([0.5, 0.5], [0.7, 0.3]) - 18.53) < 0.05
@@ -390,7 +417,8 @@ assert abs(kl([0.2, 0.3, 0.5], [0.6, 0.3, 0.1]) - 0.5850) < 1e-3
 def library_cosine(student_hidden, teacher_hidden, mask):
     ### BEGIN SOLUTION
     student, teacher = student_hidden[mask.bool()], teacher_hidden[mask.bool()]
-    return F.cosine_embedding_loss(student, teacher, torch.ones(len(student), device=student.device))
+    return F.cosine_embedding_loss(student, teacher,
+                                   torch.ones(len(student), device=student.device))
     ### END SOLUTION
 
 
@@ -414,12 +442,14 @@ check("2.3 The library's cosine loss",
       ("equal directions cost 0", lambda: abs(float(library_cosine(a, 3 * a, all_real))) < 1e-5,
        "the target -1 pushes teacher and student apart; +1 pulls them together"),
       ("padding changes nothing",
-       lambda: abs(float(library_cosine(torch.where(here, a, junk), b, padded) - library_cosine(a, b, padded))) < 1e-5,
+       lambda: abs(float(library_cosine(torch.where(here, a, junk), b, padded)
+                         - library_cosine(a, b, padded))) < 1e-5,
        "the padded positions count in your mean"),
       ("the mean is over the real tokens",
        lambda: abs(float(library_cosine(a, b, padded)) - masked_mean * 5 / 8) > 1e-5,
        "you divided by all positions; five of the eight are real"),
-      ("it agrees with cosine_loss", lambda: abs(float(library_cosine(a, b, padded)) - masked_mean) < 1e-5,
+      ("it agrees with cosine_loss",
+       lambda: abs(float(library_cosine(a, b, padded)) - masked_mean) < 1e-5,
        "one cosine per token, then the mean: don't flatten tokens into one long vector"));
 ### BEGIN HIDDEN TESTS
 assert abs(float(library_cosine(a, -a, all_real)) - 2) < 1e-5
@@ -457,8 +487,10 @@ from transformers import DistilBertConfig
 
 def new_student(layers):
     c = teacher.config
-    shape = dict(vocab_size=c.vocab_size, dim=c.hidden_size, hidden_dim=c.intermediate_size, n_heads=c.num_attention_heads)
-    return DistilBertForMaskedLM(DistilBertConfig(**shape, n_layers=layers, dropout=0.0, attention_dropout=0.0)).to(lab.device)
+    shape = dict(vocab_size=c.vocab_size, dim=c.hidden_size, hidden_dim=c.intermediate_size,
+                 n_heads=c.num_attention_heads)
+    return DistilBertForMaskedLM(DistilBertConfig(
+        **shape, n_layers=layers, dropout=0.0, attention_dropout=0.0)).to(lab.device)
 
 
 # %%
@@ -518,15 +550,19 @@ starts = {"random weights": new_student(6), "the last six layers": cut_out(range
           "the finished student": finished, "the teacher": teacher}
 at_start = {name: examine(model) for name, model in starts.items()}
 for name, result in at_start.items():
-    print(f"{name:22} masked-LM loss {result['mlm']:.2f}, the teacher's first choice in {result['same']:.0%}")
+    print(f"{name:22} masked-LM loss {result['mlm']:.2f}, "
+          f"the teacher's first choice in {result['same']:.0%}")
 
 # %%
 figure, ax = plots.new_figure(height=3)
 plots.bars(ax, list(at_start), [r["mlm"] for r in at_start.values()])
 copied, random_start = at_start["every second layer"]["mlm"], at_start["random weights"]["mlm"]
-ax.set(xlabel="masked-LM loss on held-out reviews, in nats", title=f"Every second layer: {copied:.1f} nats; random weights: {random_start:.1f}")
-plots.show(figure, "Bars of the held-out masked-LM loss before training: " + ", ".join(f"{n} {r['mlm']:.2f}" for n, r in at_start.items()) + ".")
-assert at_start["the teacher"]["mlm"] < copied < random_start and abs(random_start - math.log(teacher.config.vocab_size)) < 0.6
+ax.set(xlabel="masked-LM loss on held-out reviews, in nats",
+       title=f"Every second layer: {copied:.1f} nats; random weights: {random_start:.1f}")
+plots.show(figure, "Bars of the held-out masked-LM loss before training: "
+                   + ", ".join(f"{n} {r['mlm']:.2f}" for n, r in at_start.items()) + ".")
+assert (at_start["the teacher"]["mlm"] < copied < random_start
+        and abs(random_start - math.log(teacher.config.vocab_size)) < 0.6)
 del starts
 
 # %% [markdown]
@@ -560,14 +596,16 @@ def spread(depth, keep):
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t2_4", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 check("2.4 Four layers",
-      ("layers are counted from 0", lambda: min(spread(12, 6)) == 0 and max(spread(12, 6)) < 12, "start with layer 0; twelve layers have the numbers 0 to 11"),
+      ("layers are counted from 0", lambda: min(spread(12, 6)) == 0 and max(spread(12, 6)) < 12,
+       "start with layer 0; twelve layers have the numbers 0 to 11"),
       ("the last layer is kept", lambda: spread(12, 6)[-1] == 11 and spread(12, 4)[-1] == 11,
        "the head has only ever read the last layer; end at depth - 1"),
       ("six of twelve are the released ones", lambda: list(spread(12, 6)) == EVERY_SECOND,
        "6.6 becomes 7 and 8.8 becomes 9: round, don't cut off"),
       ("four of twelve", lambda: list(spread(12, 4)) == [0, 4, 7, 11], "the gap is 11/3 wide"));
 ### BEGIN HIDDEN TESTS
-assert list(spread(24, 12)) == [0, 2, 4, 6, 8, 10, 13, 15, 17, 19, 21, 23] and list(spread(6, 2)) == [0, 5]
+assert (list(spread(24, 12)) == [0, 2, 4, 6, 8, 10, 13, 15, 17, 19, 21, 23]
+        and list(spread(6, 2)) == [0, 5])
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -577,7 +615,8 @@ assert list(spread(24, 12)) == [0, 2, 4, 6, 8, 10, 13, 15, 17, 19, 21, 23] and l
 # [clipping](glossary.md#gradient-clipping). Sizes and rate depend on the profile. Every few steps the student takes the held-out exam.
 
 # %%
-SIZES = {  # profile: learning rate, (rows, steps) of the run here and of the shorter runs in section 6
+# profile: learning rate, (rows, steps) of the run here and of the shorter runs in section 6
+SIZES = {
     "mini": (5e-4, (16, 32), (8, 8)),
     "cpu": (2e-4, (16, 24), (8, 8)),
     "gpu": (2e-4, (64, 300), (32, 60)),
@@ -590,7 +629,8 @@ def taught_batches(rows, steps, seed):
     set_seed(seed)
     order = torch.randperm(len(train_rows)).tolist() * (1 + rows * steps // len(train_rows))
     for step in range(steps):
-        batch = mask_words([train_rows[i] for i in order[step * rows:(step + 1) * rows]]).to(lab.device)
+        batch = mask_words([train_rows[i]
+                            for i in order[step * rows:(step + 1) * rows]]).to(lab.device)
         with torch.no_grad():
             answers = forward(teacher, batch)
         yield batch, answers
@@ -621,7 +661,8 @@ rows, steps = LIVE
 student = cut_out(EVERY_SECOND)
 trained, exams = [], [(0, examine(student))]
 with Stopwatch() as watch:
-    for step, parts in enumerate(distil(student, taught_batches(rows, steps, lab.seed), steps), start=1):
+    for step, parts in enumerate(distil(student, taught_batches(rows, steps, lab.seed), steps),
+                                 start=1):
         trained.append(parts)
         if step % (steps // 4) == 0:
             exams.append((step, examine(student)))
@@ -636,15 +677,21 @@ assert after["total"] < before["total"] and after["soft"] < before["soft"]
 
 # %%
 figure, axes = plots.new_figure(columns=3, width=10.5, height=3.4)
-for ax, (name, title) in zip(axes, {"soft": "soft targets", "mlm": "masked LM", "cosine": "cosine"}.items(), strict=True):
+for ax, (name, title) in zip(
+        axes, {"soft": "soft targets", "mlm": "masked LM", "cosine": "cosine"}.items(),
+        strict=True):
     ax.plot(range(1, steps + 1), [parts[name] for parts in trained], color="#bbbbbb", linewidth=1)
     plots.curve(ax, [s for s, _ in exams], [e[name] for _, e in exams], "held-out", 0)
     ax.set_title(f"{title}: {before[name]:.2f} to {after[name]:.2f}", fontsize=10.5)
     ax.set_xlabel("step")
 axes[0].set_ylabel("dots: held-out loss; grey: training")
-figure.suptitle(f"In {steps} steps the weighted sum of the held-out losses falls from {before['total']:.2f} to {after['total']:.2f}",
+figure.suptitle(f"In {steps} steps the weighted sum of the held-out losses falls "
+                f"from {before['total']:.2f} to {after['total']:.2f}",
                 fontweight="bold", fontsize=11.5, x=0.01, ha="left")
-plots.show(figure, "Three curves of held-out loss over the training steps, with the noisy training losses in grey. " + "; ".join(f"{n}: {before[n]:.3f} at first, {after[n]:.3f} at the end" for n in WEIGHTS) + ".")
+plots.show(figure, "Three curves of held-out loss over the training steps, "
+                   "with the noisy training losses in grey. "
+                   + "; ".join(f"{n}: {before[n]:.3f} at first, {after[n]:.3f} at the end"
+                               for n in WEIGHTS) + ".")
 
 # %% [markdown]
 # The grey lines jump because each batch has other gaps; judge by the dots, which face the same gaps each time.
@@ -689,13 +736,17 @@ from IPython.display import Markdown, display
 
 def table(header, rows):
     lines = [header, ["---"] * len(header), *rows]
-    display(Markdown("\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)))
+    display(Markdown("\n".join("| " + " | ".join(str(cell) for cell in line) + " |"
+                               for line in lines)))
 
 
 # %%
-PAPER_ABLATION = {"no soft targets": "−2.96", "no cosine": "−1.46", "no masked LM": "−0.31", "random start": "−3.69"}
-scores = {name: {key: [run[name][key] for run in runs] for key in ("mlm", "same")} for name in VARIANTS}
-table(["", "held-out masked-LM loss, three seeds", "the teacher's first choice", "quoted: paper, table 4, change of GLUE score"],
+PAPER_ABLATION = {"no soft targets": "−2.96", "no cosine": "−1.46", "no masked LM": "−0.31",
+                  "random start": "−3.69"}
+scores = {name: {key: [run[name][key] for run in runs] for key in ("mlm", "same")}
+          for name in VARIANTS}
+table(["", "held-out masked-LM loss, three seeds", "the teacher's first choice",
+       "quoted: paper, table 4, change of GLUE score"],
       [[name, ", ".join(f"{x:.3f}" for x in s["mlm"]), ", ".join(f"{x:.0%}" for x in s["same"]),
         PAPER_ABLATION.get(name, "–")] for name, s in scores.items()])
 
@@ -703,22 +754,30 @@ table(["", "held-out masked-LM loss, three seeds", "the teacher's first choice",
 change = {name: np.subtract(scores[name]["mlm"], scores["whole recipe"]["mlm"])
           for name in VARIANTS if name != "whole recipe"}
 noise = np.ptp(scores["whole recipe"]["mlm"])  # how far whole runs lie apart; pairs lie closer
-missed = [name.removeprefix("no ") for name, values in change.items() if name != "random start" and (values > noise).all()]
+missed = [name.removeprefix("no ") for name, values in change.items()
+          if name != "random start" and (values > noise).all()]
 
 # %%
 figure, (left, right) = plots.new_figure(columns=2, width=10.5, height=3.2)
 plots.bars(left, list(change), [v.mean() for v in change.values()], fmt="{:+.2f}")
 for seed in range(SEEDS):
-    right.plot([values[seed] for values in list(change.values())[:3]], range(3), plots.MARKERS[seed],
-               color=plots.COLOURS[seed], markersize=7, fillstyle="none", label=f"seed {seed}")
+    right.plot([values[seed] for values in list(change.values())[:3]], range(3),
+               plots.MARKERS[seed], color=plots.COLOURS[seed], markersize=7, fillstyle="none",
+               label=f"seed {seed}")
 right.legend(loc="best", fontsize=8)
 right.axvline(0, color="black", linewidth=1)
 right.set_yticks(range(3), list(change)[:3])
 right.set_ylim(2.5, -0.5)
-left.set(title=f"A random start costs most:\n{change['random start'].mean():+.1f} nats on average", xlabel="rise of the held-out loss, in nats")
-right.set(title=f"Missed in every seed, by over {noise:.2f} nats:\n{', '.join(missed) or 'none of the losses'}", xlabel="the same, finer scale")
-plots.show(figure, "Left: mean rise of the held-out loss against the whole recipe: " + ", ".join(f"{n} {v.mean():+.2f}" for n, v in change.items()) + ". Right: the first three again, one mark per seed; a line marks 0.")
-assert min(scores["random start"]["mlm"]) > max(max(s["mlm"]) for n, s in scores.items() if n != "random start")
+left.set(title=f"A random start costs most:\n{change['random start'].mean():+.1f} nats on average",
+         xlabel="rise of the held-out loss, in nats")
+right.set(title=f"Missed in every seed, by over {noise:.2f} nats:\n"
+                f"{', '.join(missed) or 'none of the losses'}",
+          xlabel="the same, finer scale")
+plots.show(figure, "Left: mean rise of the held-out loss against the whole recipe: "
+                   + ", ".join(f"{n} {v.mean():+.2f}" for n, v in change.items())
+                   + ". Right: the first three again, one mark per seed; a line marks 0.")
+assert (min(scores["random start"]["mlm"])
+        > max(max(s["mlm"]) for n, s in scores.items() if n != "random start"))
 
 # %% [markdown]
 # What you may conclude: the start is worth more than any of the losses, in every seed; the paper's numbers agree. So few steps can't teach six random layers, with random embeddings and a random head, to read.
@@ -772,7 +831,8 @@ class DistillationTrainer(Trainer):
 
 
 # %%
-from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, TrainingArguments
+from transformers import (AutoModelForSequenceClassification, DataCollatorWithPadding,
+                          TrainingArguments)
 from transformers.trainer_callback import PrinterCallback
 
 collator = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8)
@@ -780,13 +840,15 @@ collator = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8)
 
 def fine_tune(checkpoint, revision, rows, seed, rate, alpha=0.0):
     set_seed(seed)
-    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, revision=revision, use_safetensors=True,
-                                                               num_labels=2)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        checkpoint, revision=revision, use_safetensors=True, num_labels=2)
     arguments = TrainingArguments(
-        output_dir=str(lab.workdir / "task"), num_train_epochs=3, learning_rate=rate, warmup_steps=0.1,
-        per_device_train_batch_size=8, remove_unused_columns=False, save_strategy="no", logging_strategy="no",
-        report_to="none", disable_tqdm=True, seed=seed, **lab.precision_arguments)
-    trainer = DistillationTrainer(model=model, args=arguments, train_dataset=rows, data_collator=collator, alpha=alpha)
+        output_dir=str(lab.workdir / "task"), num_train_epochs=3, learning_rate=rate,
+        warmup_steps=0.1, per_device_train_batch_size=8, remove_unused_columns=False,
+        save_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=True,
+        seed=seed, **lab.precision_arguments)
+    trainer = DistillationTrainer(model=model, args=arguments, train_dataset=rows,
+                                  data_collator=collator, alpha=alpha)
     trainer.remove_callback(PrinterCallback)
     trainer.train()
     return trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
@@ -813,12 +875,14 @@ truth = np.array(messages["test"]["label"])
 
 
 def score(model):
-    return float(average_precision_score(truth, logits_of(model, tokenized["test"]).softmax(-1)[:, 1].numpy()))
+    return float(average_precision_score(
+        truth, logits_of(model, tokenized["test"]).softmax(-1)[:, 1].numpy()))
 
 
 # %%
 no_teacher = few.add_column("teacher_logits", [[0.0, 0.0]] * len(few))
-task_teacher = fine_tune(teacher_checkpoint, teacher_revision, no_teacher, lab.seed, lab.profile.learning_rate / 2)
+task_teacher = fine_tune(teacher_checkpoint, teacher_revision, no_teacher, lab.seed,
+                         lab.profile.learning_rate / 2)
 teacher_score = score(task_teacher)
 print(f"teacher: average precision {teacher_score:.3f}; guessing {truth.mean():.3f}")
 assert teacher_score > 1.5 * truth.mean(), "a teacher that learned nothing has nothing to teach"
@@ -828,7 +892,8 @@ assert teacher_score > 1.5 * truth.mean(), "a teacher that learned nothing has n
 
 # %%
 taught_rows = few.add_column("teacher_logits", logits_of(task_teacher, few).tolist())
-task_scores = {alpha: [score(fine_tune(lab.checkpoint, lab.revision, taught_rows, seed, lab.profile.learning_rate, alpha))
+task_scores = {alpha: [score(fine_tune(lab.checkpoint, lab.revision, taught_rows, seed,
+                                       lab.profile.learning_rate, alpha))
                        for seed in range(SEEDS)] for alpha in (0.0, 0.5)}
 plain, taught = task_scores[0.0], task_scores[0.5]
 print("plain :", [f"{s:.3f}" for s in plain])
@@ -840,13 +905,19 @@ figure, ax = plots.new_figure(height=2.7, width=8)
 for y, (p, t) in enumerate(zip(plain, taught, strict=True)):
     ax.plot([p, t], [y, y], color="#999999", zorder=1)
 ax.scatter(plain, range(SEEDS), s=55, marker="o", color=plots.COLOURS[0], label="plain", zorder=2)
-ax.scatter(taught, range(SEEDS), s=55, marker="s", color=plots.COLOURS[1], edgecolor="black", label="taught", zorder=2)
+ax.scatter(taught, range(SEEDS), s=55, marker="s", color=plots.COLOURS[1], edgecolor="black",
+           label="taught", zorder=2)
 ax.axvline(teacher_score, color="black", linestyle="--", label="its teacher")
 ax.set(ylim=(SEEDS - 0.5, -0.5), xlabel="average precision on the test messages",
-       title=f"Taught minus plain: {np.mean(np.subtract(taught, plain)):+.3f} on average; better in {wins} of {SEEDS} seeds")
+       title=f"Taught minus plain: {np.mean(np.subtract(taught, plain)):+.3f} on average; "
+             f"better in {wins} of {SEEDS} seeds")
 ax.set_yticks(range(SEEDS), [f"seed {s}" for s in range(SEEDS)])
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-plots.show(figure, f"For each of {SEEDS} seeds the plain and the taught student's average precision, joined by a line: plain {', '.join(f'{s:.3f}' for s in plain)}; taught {', '.join(f'{s:.3f}' for s in taught)}; a dashed line at the teacher's {teacher_score:.3f}.")
+plots.show(figure, f"For each of {SEEDS} seeds the plain and the taught student's "
+                   "average precision, joined by a line: "
+                   f"plain {', '.join(f'{s:.3f}' for s in plain)}; "
+                   f"taught {', '.join(f'{s:.3f}' for s in taught)}; "
+                   f"a dashed line at the teacher's {teacher_score:.3f}.")
 
 # %% [markdown]
 # Read the gap between the seeds before the gap between the methods. Of two equal methods, one wins all three seeds in a quarter of all cases (twice 1/2³), so three seeds can show a large effect and nothing else.
@@ -881,7 +952,8 @@ with torch.device("meta"):
     full = {"BERT": BertModel(BertConfig()), "DistilBERT": DistilBertModel(DistilBertConfig())}
 counts = {name: sum(p.numel() for p in model.parameters()) for name, model in full.items()}
 tables = sum(p.numel() for p in full["DistilBERT"].embeddings.parameters())
-print(f"{counts}: {1 - counts['DistilBERT'] / counts['BERT']:.1%} smaller; the embeddings are {tables / counts['DistilBERT']:.0%} of DistilBERT")
+print(f"{counts}: {1 - counts['DistilBERT'] / counts['BERT']:.1%} smaller; "
+      f"the embeddings are {tables / counts['DistilBERT']:.0%} of DistilBERT")
 assert counts["BERT"] == 109_482_240 and counts["DistilBERT"] == 66_362_880
 
 # %% [markdown]
@@ -910,10 +982,16 @@ speed_up = {shape: t[0] / t[1] for shape, t in times.items()}
 
 # %%
 figure, ax = plots.new_figure(height=2.6)
-plots.bars(ax, [*(f"{rows} × {length} tokens" for rows, length in speed_up), "quoted: paper, table 3"], [*speed_up.values(), 668 / 410], fmt="{:.2f}×")
+plots.bars(ax,
+           [*(f"{rows} × {length} tokens" for rows, length in speed_up), "quoted: paper, table 3"],
+           [*speed_up.values(), 668 / 410], fmt="{:.2f}×")
 ax.patches[-1].set_hatch("//")
-ax.set(xlabel="time of the teacher / time of the student", title=f"Half the layers: {min(speed_up.values()):.2f} to {max(speed_up.values()):.2f} times as fast here")
-plots.show(figure, "Bars of the student's speed-up against the teacher for three input shapes: " + ", ".join(f"{r} x {n} tokens {s:.2f}" for (r, n), s in speed_up.items()) + ". A hatched bar: the paper's 1.63.")
+ax.set(xlabel="time of the teacher / time of the student",
+       title=f"Half the layers: {min(speed_up.values()):.2f} to "
+             f"{max(speed_up.values()):.2f} times as fast here")
+plots.show(figure, "Bars of the student's speed-up against the teacher for three input shapes: "
+                   + ", ".join(f"{r} x {n} tokens {s:.2f}" for (r, n), s in speed_up.items())
+                   + ". A hatched bar: the paper's 1.63.")
 assert min(speed_up.values()) > 1.1
 
 # %% [markdown]
@@ -927,10 +1005,14 @@ share = np.mean(plain) / teacher_score
 (t_count, t_file), (s_count, s_file) = sizes["teacher"], sizes["student"]
 t_time, s_time = times[1, 128]
 table(["", "teacher", "student", "here", "quoted: paper"],
-      [["parameters", f"{t_count:,}", f"{s_count:,}", f"{1 - kept_parameters:.1%} smaller", "40 % smaller (110 and 66 million)"],
-       ["file, fp32", f"{t_file:.1f} MB", f"{s_file:.1f} MB", f"{1 - s_file / t_file:.1%} smaller", "–"],
-       ["one text of 128 tokens", f"{1000 * t_time:.1f} ms", f"{1000 * s_time:.1f} ms", f"{t_time / s_time:.2f} times as fast", "1.63 times as fast"],
-       ["score", f"{teacher_score:.3f}", f"{np.mean(plain):.3f}", f"{share:.1%} of the teacher's", "96.9 % (GLUE, next section)"]])
+      [["parameters", f"{t_count:,}", f"{s_count:,}",
+        f"{1 - kept_parameters:.1%} smaller", "40 % smaller (110 and 66 million)"],
+       ["file, fp32", f"{t_file:.1f} MB", f"{s_file:.1f} MB",
+        f"{1 - s_file / t_file:.1%} smaller", "–"],
+       ["one text of 128 tokens", f"{1000 * t_time:.1f} ms", f"{1000 * s_time:.1f} ms",
+        f"{t_time / s_time:.2f} times as fast", "1.63 times as fast"],
+       ["score", f"{teacher_score:.3f}", f"{np.mean(plain):.3f}",
+        f"{share:.1%} of the teacher's", "96.9 % (GLUE, next section)"]])
 
 # %% [markdown]
 # The last row is one task, fewer than 200 labels, and a test split with few spams. A share above 100 % is possible, and no sign that half the layers are better. Where a teacher of your own is weak, the share is flattering: look at the scores beside it.
@@ -941,8 +1023,9 @@ table(["", "teacher", "student", "here", "quoted: paper"],
 
 # %%
 GLUE = {  # quoted: paper, table 1, development sets, medians of five seeds: (BERT-base, DistilBERT)
-    "CoLA": (56.3, 51.3), "MNLI": (84.7, 82.2), "MRPC": (88.6, 87.5), "QNLI": (91.8, 89.2), "QQP": (89.6, 88.5),
-    "RTE": (69.3, 59.9), "SST-2": (92.7, 91.3), "STS-B": (89.0, 86.9), "WNLI": (53.5, 56.3)}
+    "CoLA": (56.3, 51.3), "MNLI": (84.7, 82.2), "MRPC": (88.6, 87.5),
+    "QNLI": (91.8, 89.2), "QQP": (89.6, 88.5), "RTE": (69.3, 59.9),
+    "SST-2": (92.7, 91.3), "STS-B": (89.0, 86.9), "WNLI": (53.5, 56.3)}
 
 
 def kept_share(tasks):
@@ -952,7 +1035,8 @@ def kept_share(tasks):
 
 # %%
 with_wnli, without_wnli = kept_share(GLUE), kept_share([t for t in GLUE if t != "WNLI"])
-print(f"means {np.mean(list(GLUE.values()), axis=0).round(1)}; kept {with_wnli:.1%}, without WNLI {without_wnli:.1%}")
+print(f"means {np.mean(list(GLUE.values()), axis=0).round(1)}; "
+      f"kept {with_wnli:.1%}, without WNLI {without_wnli:.1%}")
 assert round(with_wnli, 3) == 0.969 and round(without_wnli, 3) == 0.962
 assert round(100 * 40 / 71, 1) == GLUE["WNLI"][1] > GLUE["WNLI"][0]  # see WNLI below
 
@@ -966,12 +1050,18 @@ ax.hlines(list(by_task), with_wnli, list(by_task.values()), color="#888888")
 ax.plot(list(by_task.values()), list(by_task), "o", color=plots.COLOURS[0], markersize=8)
 ax.axvline(with_wnli, color="black", linestyle="--")
 for task, ratio in by_task.items():
-    ax.annotate(f"{ratio:.1%}", (ratio, task), xytext=(9 if ratio > with_wnli else -9, 0), textcoords="offset points",
-                va="center", ha="left" if ratio > with_wnli else "right")
+    ax.annotate(f"{ratio:.1%}", (ratio, task), xytext=(9 if ratio > with_wnli else -9, 0),
+                textcoords="offset points", va="center",
+                ha="left" if ratio > with_wnli else "right")
 worst, best = list(by_task)[0], list(by_task)[-1]
-ax.set(xlabel=f"DistilBERT's score / BERT's (paper, table 1); dashed: of the means, {with_wnli:.1%}", xlim=(0.83, 1.08),
-       ylim=(8.6, -0.6), title=f"97 % is a mean of unequal parts: {worst} keeps {by_task[worst]:.0%}, {best} {by_task[best]:.0%}")
-plots.show(figure, "Dots of DistilBERT's share of BERT's score by task, smallest first: " + ", ".join(f"{t} {r:.1%}" for t, r in by_task.items()) + f". A dashed line marks {with_wnli:.1%}.")
+ax.set(xlabel="DistilBERT's score / BERT's (paper, table 1); "
+              f"dashed: of the means, {with_wnli:.1%}",
+       xlim=(0.83, 1.08), ylim=(8.6, -0.6),
+       title="97 % is a mean of unequal parts: "
+             f"{worst} keeps {by_task[worst]:.0%}, {best} {by_task[best]:.0%}")
+plots.show(figure, "Dots of DistilBERT's share of BERT's score by task, smallest first: "
+                   + ", ".join(f"{t} {r:.1%}" for t, r in by_task.items())
+                   + f". A dashed line marks {with_wnli:.1%}.")
 assert round(by_task["RTE"], 3) == 0.864 and round(by_task["CoLA"], 3) == 0.911
 
 # %% [markdown]
@@ -1004,12 +1094,15 @@ def extra_errors(teacher, student):
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t2_5", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 check("2.5 What does 99 % hide?",
-      ("equal accuracies: no extra errors", lambda: abs(extra_errors(90, 90)) < 1e-9, "return the growth, not the ratio: subtract 1"),
+      ("equal accuracies: no extra errors", lambda: abs(extra_errors(90, 90)) < 1e-9,
+       "return the growth, not the ratio: subtract 1"),
       ("90 % and 80 %: twice the errors, so 1.0", lambda: abs(extra_errors(90, 80) - 1) < 1e-9,
-       "divide by the teacher's errors (100 - accuracy), not by its accuracy, by 100 or by the student's errors"),
+       "divide by the teacher's errors (100 - accuracy), "
+       "not by its accuracy, by 100 or by the student's errors"),
       ("a better student has fewer errors", lambda: abs(extra_errors(98, 99) + 0.5) < 1e-9,
        "a negative growth is right here; don't take the absolute value"),
-      ("IMDb: about a tenth more", lambda: 0.09 < extra_errors(93.46, 92.82) < 0.10, "7.18 / 6.54 - 1"));
+      ("IMDb: about a tenth more", lambda: 0.09 < extra_errors(93.46, 92.82) < 0.10,
+       "7.18 / 6.54 - 1"));
 ### BEGIN HIDDEN TESTS
 assert abs(extra_errors(92.7, 91.3) - 1.4 / 7.3) < 1e-9
 ### END HIDDEN TESTS
@@ -1074,4 +1167,6 @@ assert abs(extra_errors(92.7, 91.3) - 1.4 / 7.3) < 1e-9
 from course_utils.exercises import progress
 
 progress("{{lesson}}")  # what you have solved, kept on this machine
-lab.finish(f"student {1 - kept_parameters:.1%} smaller, {t_time / s_time:.2f} times as fast, {share:.1%} of the teacher's score; GLUE {with_wnli:.1%}, without WNLI {without_wnli:.1%}")
+lab.finish(f"student {1 - kept_parameters:.1%} smaller, {t_time / s_time:.2f} times as fast, "
+           f"{share:.1%} of the teacher's score; "
+           f"GLUE {with_wnli:.1%}, without WNLI {without_wnli:.1%}")

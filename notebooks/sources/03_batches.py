@@ -61,7 +61,8 @@ import numpy as np
 
 full_lengths = np.array([len(ids) for ids in tokenizer(texts)["input_ids"]])
 limits = np.array([16, 32, 64, 96, 128, 192, 256, 384, 512])
-excess = np.maximum(full_lengths - limits[:, None], 0)  # tokens over the limit; one row per limit, one column per text
+# tokens over the limit; one row per limit, one column per text
+excess = np.maximum(full_lengths - limits[:, None], 0)
 cut, lost = (excess > 0).mean(1), excess.sum(1) / full_lengths.sum()
 assert (np.diff(cut) <= 0).all() and (np.diff(lost) <= 0).all() and lost[0] > 0.1
 print(f"median {np.median(full_lengths):.0f} tokens, longest {full_lengths.max()}")
@@ -77,15 +78,19 @@ ax.set_xscale("log", base=2)
 ax.set_xticks(limits, [str(limit) for limit in limits])
 ax.minorticks_off()
 ax.set(xlabel="limit in tokens", ylabel="per cent of all", ylim=(-3, 103),
-       title=f"A limit of 64 cuts {cut[at]:.0%} of the reviews and loses {lost[at]:.0%} of the tokens")
+       title=f"A limit of 64 cuts {cut[at]:.0%} of the reviews "
+             f"and loses {lost[at]:.0%} of the tokens")
 ax.legend()
-plots.show(figure, f"Two falling curves over the limit: reviews that are cut, {cut[0]:.0%} at 16 tokens and {cut[at]:.0%} at 64; and tokens lost, {lost[0]:.0%} at 16 and {lost[at]:.0%} at 64.")
+plots.show(figure, "Two falling curves over the limit: "
+                   f"reviews that are cut, {cut[0]:.0%} at 16 tokens and {cut[at]:.0%} at 64; "
+                   f"and tokens lost, {lost[0]:.0%} at 16 and {lost[at]:.0%} at 64.")
 
 # %% [markdown]
 # By default the tokenizer cuts the end away. `truncation_side="left"` keeps the end and cuts the beginning. Here is what each keeps of one long review.
 
 # %%
-from_left = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision, truncation_side="left")
+from_left = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision,
+                                          truncation_side="left")
 
 
 def shortened(tokenizer, texts, limit=32):
@@ -110,7 +115,8 @@ judged, truth = reviews["validation"]["text"][:], np.array(reviews["validation"]
 
 def hits(cutter):
     """For each validation review, 1.0 where a word counter that sees 32 tokens is right."""
-    counter = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), min_df=2), LogisticRegression(C=10, max_iter=1000))
+    counter = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), min_df=2),
+                            LogisticRegression(C=10, max_iter=1000))
     counter.fit(shortened(cutter, texts), labels)
     return (counter.predict(shortened(cutter, judged)) == truth).astype(float)
 
@@ -121,8 +127,10 @@ from course_utils.metrics import bootstrap_interval
 start, end = hits(tokenizer), hits(from_left)
 low, high = bootstrap_interval(lambda a, b: b.mean() - a.mean(), start, end)
 print(f"first 32 tokens: {start.mean():.1%}, last 32 tokens: {end.mean():.1%}")
-verdict = "the end says more" if low > 0 else "the beginning says more" if high < 0 else "no clear winner"
-print(f"last minus first: {100 * (end.mean() - start.mean()):+.1f} points, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}: {verdict}")
+verdict = ("the end says more" if low > 0
+           else "the beginning says more" if high < 0 else "no clear winner")
+print(f"last minus first: {100 * (end.mean() - start.mean()):+.1f} points, "
+      f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}: {verdict}")
 
 # %% [markdown]
 # The [interval](glossary.md#bootstrap) says how far the difference could shift with other validation texts. On one side of 0: the side you cut matters for these texts. With 0 inside: these rows can't decide it. Ask your own.
@@ -143,7 +151,8 @@ print(f"last minus first: {100 * (end.mean() - start.mean()):+.1f} points, 95 % 
 # %%
 limit, batch_size = 512, 16  # 512 is the most that DistilBERT takes
 lengths = np.minimum(full_lengths, limit)  # after truncation
-of_1000 = np.concatenate([np.full(len(part), part.max()) for part in np.split(lengths, range(1000, len(lengths), 1000))])
+of_1000 = np.concatenate([np.full(len(part), part.max())
+                          for part in np.split(lengths, range(1000, len(lengths), 1000))])
 
 # %% [markdown]
 # Now the order of the rows. `LengthGroupedSampler` is the [sampler](glossary.md#sampler) behind the `Trainer`'s option: it takes up to 50 batches' worth of random rows at a time and sorts those by length.
@@ -154,8 +163,10 @@ from torch.utils.data import BatchSampler
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 shuffled = np.random.default_rng(lab.seed).permutation(len(lengths)).tolist()
-grouped = LengthGroupedSampler(batch_size, lengths=lengths.tolist(), generator=torch.Generator().manual_seed(lab.seed))
-habits = {  # name: (the length each row is padded to before it meets its batch, the order of the rows)
+grouped = LengthGroupedSampler(batch_size, lengths=lengths.tolist(),
+                               generator=torch.Generator().manual_seed(lab.seed))
+# name: (the length each row is padded to before it meets its batch, the order of the rows)
+habits = {
     "fixed": (np.full_like(lengths, limit), shuffled),
     "of 1,000": (of_1000, shuffled),
     "of the batch": (lengths, shuffled),
@@ -165,7 +176,8 @@ habits = {  # name: (the length each row is padded to before it meets its batch,
 # %%
 def batches_of(padded, order):
     """Pairs (rows, width): the rows of each batch, and the length to which the batch is padded."""
-    return [(rows, int(padded[rows].max())) for rows in BatchSampler(order, batch_size, drop_last=False)]
+    return [(rows, int(padded[rows].max()))
+            for rows in BatchSampler(order, batch_size, drop_last=False)]
 
 
 def cells(plan):
@@ -177,7 +189,8 @@ plans = {name: batches_of(*habit) for name, habit in habits.items()}
 wasted = {name: 1 - lengths.sum() / cells(plan) for name, plan in plans.items()}
 print({name: f"{share:.0%}" for name, share in wasted.items()})
 assert wasted["fixed"] >= wasted["of 1,000"] >= wasted["of the batch"] > wasted["grouped by length"]
-assert wasted["of the batch"] - wasted["grouped by length"] > wasted["of 1,000"] - wasted["of the batch"]
+assert (wasted["of the batch"] - wasted["grouped by length"]
+        > wasted["of 1,000"] - wasted["of the batch"])
 
 # %% [markdown]
 # Those shares are counted over all training rows. Does the clock agree? Training does two things with a batch: a [forward pass](glossary.md#forward-pass) computes the answers and the [loss](glossary.md#loss), a backward pass computes the [gradient](glossary.md#gradient) of section 6: how the loss changes with each weight. (The optimiser then moves the weights; that costs the same for every habit.) Time both on real batches: for each habit two batches of 16 texts, one from the narrower half and one from the wider. From their cells per second and the number of all cells we estimate reviews per second.
@@ -189,7 +202,7 @@ utils.logging.set_verbosity_error()  # lesson 05 explains the report about new w
 
 
 def new_model():
-    """Pretrained body, a new head from a fixed seed, and no dropout, so that two calculations can be compared."""
+    """Pretrained body, head from a fixed seed, no dropout: two calculations can be compared."""
     set_seed(lab.seed)
     model = AutoModelForSequenceClassification.from_pretrained(
         lab.checkpoint, revision=lab.revision, use_safetensors=True, num_labels=2,
@@ -205,7 +218,8 @@ import time
 
 
 def seconds_for(model, rows, width):
-    inputs = tokenizer([texts[i] for i in rows], truncation=True, padding="max_length", max_length=width, return_tensors="pt")
+    inputs = tokenizer([texts[i] for i in rows], truncation=True, padding="max_length",
+                       max_length=width, return_tensors="pt")
     inputs["labels"] = torch.tensor([labels[i] for i in rows])
     times = []
     for _ in range(2):  # the better one counts: other programs only slow it down
@@ -236,9 +250,15 @@ figure, (left, right) = plots.new_figure(columns=2, width=10, height=2.6)
 plots.bars(left, list(wasted), [100 * share for share in wasted.values()], fmt="{:.0f} %")
 plots.bars(right, list(speed), list(speed.values()), fmt="{:.1f}")
 right.set_yticks([])
-left.set(title=f"Fixed length of 512:\n{wasted['fixed']:.0%} is padding", xlabel="padding, share of all cells")
-right.set(title=f"Grouped: {faster:.1f} times the speed of 512,\n{speed['grouped by length'] / speed['of the batch']:.1f} times that of the batch", xlabel="reviews per second, forward and backward")
-plots.show(figure, "Bars for four habits of padding. Share of padding: " + ", ".join(f"{n} {s:.0%}" for n, s in wasted.items()) + ". Reviews per second: " + ", ".join(f"{n} {s:.0f}" for n, s in speed.items()) + ".")
+left.set(title=f"Fixed length of 512:\n{wasted['fixed']:.0%} is padding",
+         xlabel="padding, share of all cells")
+right.set(title=f"Grouped: {faster:.1f} times the speed of 512,\n"
+                f"{speed['grouped by length'] / speed['of the batch']:.1f} times that of the batch",
+          xlabel="reviews per second, forward and backward")
+plots.show(figure, "Bars for four habits of padding. Share of padding: "
+                   + ", ".join(f"{n} {s:.0%}" for n, s in wasted.items())
+                   + ". Reviews per second: "
+                   + ", ".join(f"{n} {s:.0f}" for n, s in speed.items()) + ".")
 
 # %% [markdown]
 # "Of 1,000" saves only what the longest of 1,000 texts leaves free. Where nearly every 1,000 texts hold one longer than 512, as the log below suggests for IMDb, that is nothing. `padding=True` in `map` looks dynamic and isn't.
@@ -263,7 +283,8 @@ assert tokens_each == 512
 # One more trap. `padding="max_length"` without `max_length=` takes the length that the tokenizer knows. A tokenizer that you trained yourself often knows none, and then nothing is padded, without a warning.
 
 # %%
-ignorant = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision, model_max_length=int(1e30))
+ignorant = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision,
+                                         model_max_length=int(1e30))
 padded = {name: len(t("A dull film.", padding="max_length")["input_ids"]) for name, t in
           {"knows its maximum": tokenizer, "knows none": ignorant}.items()}
 print(padded)
@@ -296,7 +317,8 @@ def share_of_padding(batches):
 # stands in for section 2 when the exercise is graded
 import numpy as np
 
-lengths, plans = np.array([5, 9, 3, 7]), {"of the batch": [(np.array([0, 1]), 9), (np.array([2, 3]), 7)]}
+lengths, plans = (np.array([5, 9, 3, 7]),
+                  {"of the batch": [(np.array([0, 1]), 9), (np.array([2, 3]), 7)]})
 wasted = {"of the batch": 1 - 24 / 32}
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t3_1", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -304,13 +326,17 @@ from course_utils.exercises import check
 
 check("3.1 How much is padding?",
       ("lengths 2 and 4: a quarter", lambda: abs(share_of_padding([[2, 4]]) - 0.25) < 1e-9,
-       "2 of 8 cells are padding; perhaps you returned the share in use, or divided by the real tokens"),
-      ("each batch has a longest row of its own", lambda: abs(share_of_padding([[4, 4], [1, 1]])) < 1e-9,
+       "2 of 8 cells are padding; "
+       "perhaps you returned the share in use, or divided by the real tokens"),
+      ("each batch has a longest row of its own",
+       lambda: abs(share_of_padding([[4, 4], [1, 1]])) < 1e-9,
        "you padded all batches to the longest row of all"),
-      ("a wide batch counts more", lambda: abs(share_of_padding([[2, 4], [10, 10]]) - 2 / 28) < 1e-9,
+      ("a wide batch counts more",
+       lambda: abs(share_of_padding([[2, 4], [10, 10]]) - 2 / 28) < 1e-9,
        "you averaged the batches' shares; count cells over all batches, then divide once"),
-      ("it agrees with section 2", lambda: abs(share_of_padding(
-          [lengths[rows].tolist() for rows, _ in plans["of the batch"]]) - wasted["of the batch"]) < 1e-9,
+      ("it agrees with section 2",
+       lambda: abs(share_of_padding([lengths[rows].tolist() for rows, _ in plans["of the batch"]])
+                   - wasted["of the batch"]) < 1e-9,
        "compare with wasted['of the batch']"));
 ### BEGIN HIDDEN TESTS
 assert abs(share_of_padding([[1, 2, 3], [6]]) - 0.2) < 1e-9 and share_of_padding([[7]]) == 0
@@ -330,8 +356,8 @@ def balanced(split, per_class):
     classes = np.array(split["label"])
     rows = np.concatenate([np.flatnonzero(classes == c)[:per_class] for c in (0, 1)])
     chosen = split.select(np.random.default_rng(lab.seed).permutation(rows))
-    return chosen.map(lambda batch: tokenizer(batch["sms"], truncation=True, max_length=64), batched=True,
-                      remove_columns=[c for c in split.column_names if c != "label"])
+    return chosen.map(lambda batch: tokenizer(batch["sms"], truncation=True, max_length=64),
+                      batched=True, remove_columns=[c for c in split.column_names if c != "label"])
 
 
 learn, held_out = balanced(messages["train"], 96), balanced(messages["validation"], 24)
@@ -346,10 +372,12 @@ from transformers.trainer_callback import PrinterCallback
 
 collator = DataCollatorWithPadding(tokenizer)
 settings = dict(
-    output_dir=str(lab.workdir / "run"), max_steps=24, per_device_train_batch_size=16, warmup_steps=2,
-    learning_rate=2 * lab.profile.learning_rate, train_sampling_strategy="sequential", logging_steps=1,
-    save_strategy="no", report_to="none", disable_tqdm=True, seed=lab.seed,
-    **{k: v for k, v in lab.precision_arguments.items() if k == "use_cpu"})  # 32-bit numbers, even where 16 are faster
+    output_dir=str(lab.workdir / "run"), max_steps=24, per_device_train_batch_size=16,
+    warmup_steps=2, learning_rate=2 * lab.profile.learning_rate,
+    train_sampling_strategy="sequential", logging_steps=1, save_strategy="no",
+    report_to="none", disable_tqdm=True, seed=lab.seed,
+    # 32-bit numbers, even where 16 are faster
+    **{k: v for k, v in lab.precision_arguments.items() if k == "use_cpu"})
 
 
 def make_trainer(model, rows, callbacks=(), **changes):
@@ -401,21 +429,24 @@ assert watch_random.right[-1] > 0.6, "the run must beat a coin"
 # A text alone in its batch needs no padding. Its answer is the reference. Then pad the same texts wider and wider, and ask again with and without the mask.
 
 # %%
-alone = np.concatenate([spam_probability(random_run.model, **{k: torch.tensor([held_out[i][k]], device=lab.device)
-                                                              for k in ("input_ids", "attention_mask")})
-                        for i in range(len(held_out))])
+alone = np.concatenate([
+    spam_probability(random_run.model, **{k: torch.tensor([held_out[i][k]], device=lab.device)
+                                          for k in ("input_ids", "attention_mask")})
+    for i in range(len(held_out))])
 widths, moved, changed = [64, 96, 160], {}, {}
 for width in widths:
-    wide = tokenizer.pad({"input_ids": held_out["input_ids"][:]}, padding="max_length", max_length=width,
-                         return_tensors="pt").to(lab.device)
-    for name, inputs in {"with mask": dict(wide), "without": {"input_ids": wide["input_ids"]}}.items():
+    wide = tokenizer.pad({"input_ids": held_out["input_ids"][:]}, padding="max_length",
+                         max_length=width, return_tensors="pt").to(lab.device)
+    for name, inputs in {"with mask": dict(wide),
+                         "without": {"input_ids": wide["input_ids"]}}.items():
         answer = spam_probability(random_run.model, **inputs)
         moved[name, width] = np.abs(answer - alone)
         changed[name, width] = int(((answer > 0.5) != (alone > 0.5)).sum())
 
 # %%
 for (name, width), shift in moved.items():
-    print(f"padded to {width:3}, {name:9}: largest change {shift.max():.1e}, mean {shift.mean():.1e}, "
+    print(f"padded to {width:3}, {name:9}: "
+          f"largest change {shift.max():.1e}, mean {shift.mean():.1e}, "
           f"{changed[name, width]} of {len(alone)} predictions turned over")
 assert max(s.max() for (name, _), s in moved.items() if name == "with mask") < 1e-3
 assert moved["without", 160].max() > 100 * moved["with mask", 160].max()
@@ -428,9 +459,13 @@ figure, ax = plots.new_figure(height=3.4)
 for number, name in enumerate(("with mask", "without")):
     plots.curve(ax, widths, [moved[name, w].mean() for w in widths], name, number)
 ax.set_xticks(widths)
-ax.set(xlabel="padded to, tokens", ylabel="mean change of the\nspam probability", title=f"Without the mask, padding moves the answer by {moved['without', 160].mean():.2f}")
+ax.set(xlabel="padded to, tokens", ylabel="mean change of the\nspam probability",
+       title=f"Without the mask, padding moves the answer by {moved['without', 160].mean():.2f}")
 ax.legend()
-plots.show(figure, f"Mean change of the spam probability against the width of the batch. With mask it stays at 0; without it is {moved['without', 64].mean():.2f} at 64 tokens and {moved['without', 160].mean():.2f} at 160.")
+plots.show(figure, "Mean change of the spam probability against the width of the batch. "
+                   "With mask it stays at 0; "
+                   f"without it is {moved['without', 64].mean():.2f} at 64 tokens "
+                   f"and {moved['without', 160].mean():.2f} at 160.")
 
 # %% [markdown]
 # No error, no warning. The tokenizer makes the mask for you; it gets lost where people write `model(batch["input_ids"])`.
@@ -466,15 +501,20 @@ real = torch.tensor([[1, 1, 0], [1, 0, 0]])
 loud = torch.where(real.unsqueeze(-1) == 1, tokens, 99.0)  # the same tokens, with loud padding
 
 check("3.2 A mean with a mistake",
-      ("one vector per row", lambda: tuple(mean_vector(tokens, real).shape) == (2, 1), "average over the tokens, dimension 1"),
-      ("the padding's vectors don't count", lambda: torch.equal(mean_vector(tokens, real), mean_vector(loud, real)),
+      ("one vector per row", lambda: tuple(mean_vector(tokens, real).shape) == (2, 1),
+       "average over the tokens, dimension 1"),
+      ("the padding's vectors don't count",
+       lambda: torch.equal(mean_vector(tokens, real), mean_vector(loud, real)),
        "the padding is in your sum; multiply by the mask first"),
       ("tokens 2 and 4 give 3", lambda: mean_vector(tokens, real)[0].item() == 3,
-       "divide by the row's own number of tokens, not by the padded length or by the tokens of the whole batch"),
+       "divide by the row's own number of tokens, "
+       "not by the padded length or by the tokens of the whole batch"),
       ("a row of one token is that token", lambda: mean_vector(tokens, real)[1].item() == 3,
        "each row has its own number of tokens"));
 ### BEGIN HIDDEN TESTS
-assert torch.allclose(mean_vector(torch.ones(2, 5, 3), torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])), torch.ones(2, 3))
+assert torch.allclose(mean_vector(torch.ones(2, 5, 3),
+                                  torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])),
+                      torch.ones(2, 3))
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -532,7 +572,8 @@ seconds = {size: seconds_per_step(model, optimizer, random_batch(size)) for size
 memory = {size: activation_bytes(model, random_batch(size)) for size in sizes}
 rate = {size: size / seconds[size] for size in sizes}
 for size in sizes:
-    print(f"{size:3} texts: {1000 * seconds[size]:6.0f} ms per step, {rate[size]:6.1f} texts/s, {memory[size] / 1e6:7.1f} MB of activations")
+    print(f"{size:3} texts: {1000 * seconds[size]:6.0f} ms per step, "
+          f"{rate[size]:6.1f} texts/s, {memory[size] / 1e6:7.1f} MB of activations")
 
 # %% [markdown]
 # Where does it stop helping? Take the smallest batch that reaches 90 % of the best speed: beyond it, all further doublings together gain no more than a ninth.
@@ -540,10 +581,13 @@ for size in sizes:
 # %%
 best = max(rate.values())
 enough = min(size for size in sizes if rate[size] >= 0.9 * best)
-fixed_cost = 16 * sum(p.numel() for p in model.parameters())  # bytes: weight, gradient and two moments of 4 each
-print(f"{enough} texts reach 90 % of the best speed; weights, gradients and AdamW's moments take {fixed_cost / 1e6:.0f} MB in any case")
+# bytes: weight, gradient and two moments of 4 each
+fixed_cost = 16 * sum(p.numel() for p in model.parameters())
+print(f"{enough} texts reach 90 % of the best speed; "
+      f"weights, gradients and AdamW's moments take {fixed_cost / 1e6:.0f} MB in any case")
 assert best > 1.1 * rate[1], "a batch must be faster per text than single texts"
-assert 1.8 < memory[sizes[-1]] / memory[sizes[-2]] < 2.2, "activations grow in proportion to the batch"
+assert 1.8 < memory[sizes[-1]] / memory[sizes[-2]] < 2.2, (
+    "activations grow in proportion to the batch")
 
 # %%
 figure, (left, right) = plots.new_figure(columns=2, width=10, height=3.4)
@@ -555,12 +599,19 @@ for ax in (left, right):
     ax.minorticks_off()
     ax.set_xlabel("texts per batch")
 left.axvline(enough, color="gray", linewidth=1)
-left.set(ylabel="texts per second", ylim=(0, None), title=f"{enough} texts reach 90 % of the best speed")
+left.set(ylabel="texts per second", ylim=(0, None),
+         title=f"{enough} texts reach 90 % of the best speed")
 right.set_yscale("log")
 right.axhline(fixed_cost / 1e6, color="gray", linestyle=":", label="weights and optimiser")
 right.legend()
-right.set(ylabel="MB", title=f"Each text keeps {memory[largest] / largest / 1e6:.1f} MB of activations")
-plots.show(figure, f"Left: texts per second against batch size, {rate[1]:.0f} at 1 and {rate[largest]:.0f} at {largest}; a line at {enough}. Right: activations on a straight line of slope 1, {memory[1] / 1e6:.1f} MB at 1 and {memory[largest] / 1e6:.0f} MB at {largest}, beside the constant {fixed_cost / 1e6:.0f} MB of weights and optimiser.")
+right.set(ylabel="MB",
+          title=f"Each text keeps {memory[largest] / largest / 1e6:.1f} MB of activations")
+plots.show(figure, "Left: texts per second against batch size, "
+                   f"{rate[1]:.0f} at 1 and {rate[largest]:.0f} at {largest}; a line at {enough}. "
+                   "Right: activations on a straight line of slope 1, "
+                   f"{memory[1] / 1e6:.1f} MB at 1 "
+                   f"and {memory[largest] / 1e6:.0f} MB at {largest}, "
+                   f"beside the constant {fixed_cost / 1e6:.0f} MB of weights and optimiser.")
 
 # %% [markdown]
 # Straight on two logarithmic axes, slope 1: activations grow in proportion. Small batches spread the fixed cost of a step over few texts: the optimiser touches every weight once per step, be the batch small or large. A GPU has thousands of cores to fill, so expect its curve to flatten later. Where the curve is flat, a larger batch
@@ -587,7 +638,8 @@ for row in pool:
     g = gradient([row])
     full, squares = full + g / len(pool), squares + g.square().sum().item() / len(pool)
 variance = squares - full.square().sum().item()
-print(f"{full.numel():,} weights; squared length of the full gradient {full.square().sum():.2f}, variance of single rows {variance:.2f}")
+print(f"{full.numel():,} weights; squared length of the full gradient {full.square().sum():.2f}, "
+      f"variance of single rows {variance:.2f}")
 
 # %% [markdown]
 # Here *variance* is the mean squared distance of the single rows' gradients from the full gradient, added up over the weights. The code takes a shortcut: it equals the mean of the squared lengths minus the squared length of the mean, so no row's gradient has to be kept. A batch's gradient is the mean of its rows' gradients; check it, because the rest of the lesson builds on it.
@@ -595,7 +647,8 @@ print(f"{full.numel():,} weights; squared length of the full gradient {full.squa
 # %%
 mean_of_rows, of_batch = sum(gradient([row]) for row in pool[:8]) / 8, gradient(pool[:8])
 assert torch.allclose(mean_of_rows, of_batch, atol=1e-4 * of_batch.abs().max().item())
-print(f"largest difference {(mean_of_rows - of_batch).abs().max():.1e}, largest entry {of_batch.abs().max():.1e}")
+print(f"largest difference {(mean_of_rows - of_batch).abs().max():.1e}, "
+      f"largest entry {of_batch.abs().max():.1e}")
 
 # %% [markdown]
 # The mean of $B$ independent draws has a $B$-th of the variance of one. So single rows predict the variance at every batch size; that is the line in the next picture. Its first point is the prediction itself. Now draw real batches, with replacement, run them forward and backward, and see whether they land on it.
@@ -607,7 +660,8 @@ rng = np.random.default_rng(lab.seed)
 def noise_of(size):
     """Mean squared distance between the gradients of random batches and the full gradient."""
     draws = (rng.integers(len(pool), size=size) for _ in range(max(16, 64 // size)))
-    return float(np.mean([(gradient([pool[i] for i in rows]) - full).square().sum().item() for rows in draws]))
+    return float(np.mean([(gradient([pool[i] for i in rows]) - full).square().sum().item()
+                          for rows in draws]))
 
 
 batch_sizes = np.array([1, 2, 4, 8, 16, 32])
@@ -621,15 +675,19 @@ signal = full.square().sum().item()
 figure, ax = plots.new_figure()
 plots.curve(ax, batch_sizes, noise, "measured on real batches", 0, linestyle="none", markersize=8)
 longer = np.append(batch_sizes, [64, 128, 256])
-plots.curve(ax, longer, variance / longer, "predicted: variance of one row / B", 2, marker="", linestyle="-", linewidth=1)
+plots.curve(ax, longer, variance / longer, "predicted: variance of one row / B", 2,
+            marker="", linestyle="-", linewidth=1)
 ax.axhline(signal, color="gray", linestyle=":", label="squared length of the full gradient")
 ax.set_xscale("log", base=2)
 ax.set_yscale("log")
 ax.set_xticks(longer, [str(b) for b in longer])
 ax.minorticks_off()
-ax.set(xlabel="rows per batch", ylabel="variance of the gradient", title=f"The noise falls as 1/B: measured slope {slope:.2f}")
+ax.set(xlabel="rows per batch", ylabel="variance of the gradient",
+       title=f"The noise falls as 1/B: measured slope {slope:.2f}")
 ax.legend(loc="upper right")
-plots.show(figure, f"Variance of the gradient against batch size on logarithmic axes. The measured points follow the line of 1/B from {noise[0]:.1f} at 1 row to {noise[-1]:.2f} at 32; slope {slope:.2f}.")
+plots.show(figure, "Variance of the gradient against batch size on logarithmic axes. "
+                   "The measured points follow the line of 1/B "
+                   f"from {noise[0]:.1f} at 1 row to {noise[-1]:.2f} at 32; slope {slope:.2f}.")
 
 # %% [markdown]
 # The [gradient noise scale](glossary.md#gradient-noise-scale) is where noise equals signal: the place where the falling line meets the dotted one. Beyond it a larger batch brings little. It is no setting to copy: it was measured at the start of training, on the last block and the head.
@@ -670,11 +728,13 @@ noise = [0.64, 0.32, 0.16, 0.08, 0.04, 0.02]
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t3_3", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 check("3.3 Predict the noise",
-      ("a larger batch has a smaller error", lambda: typical_error(64, 4, 0.8) < 0.8 < typical_error(1, 4, 0.8),
+      ("a larger batch has a smaller error",
+       lambda: typical_error(64, 4, 0.8) < 0.8 < typical_error(1, 4, 0.8),
        "you turned the ratio round, or left the batch size out"),
       ("0.8 at 4 rows is 0.2 at 64", lambda: abs(typical_error(64, 4, 0.8) - 0.2) < 1e-9,
        "the variance falls 16-fold, its square root 4-fold"),
-      ("it fits the measurement above", lambda: 0.5 < typical_error(32, 2, noise[1] ** 0.5) / noise[5] ** 0.5 < 2,
+      ("it fits the measurement above",
+       lambda: 0.5 < typical_error(32, 2, noise[1] ** 0.5) / noise[5] ** 0.5 < 2,
        "compare with the square root of noise[5]"));
 ### BEGIN HIDDEN TESTS
 assert abs(typical_error(16, 1, 2.0) - 0.5) < 1e-9 and abs(typical_error(1, 16, 0.5) - 2.0) < 1e-9
@@ -692,13 +752,16 @@ assert abs(typical_error(16, 1, 2.0) - 0.5) < 1e-9 and abs(typical_error(1, 16, 
 def summed_gradient(parts):
     model.zero_grad()
     for rows in parts:
-        loss = model(**collator(rows).to(lab.device)).loss / len(parts)  # without the division the gradient is len(parts) times as long
+        # without the division the gradient is len(parts) times as long
+        loss = model(**collator(rows).to(lab.device)).loss / len(parts)
         loss.backward()  # adds to .grad
     return torch.cat([p.grad.flatten() for p in watched])
 
 
-once, in_parts = summed_gradient([pool[:8]]), summed_gradient([pool[i:i + 2] for i in range(0, 8, 2)])
-print(f"largest difference {(once - in_parts).abs().max():.1e}, largest entry {once.abs().max():.1e}")
+once, in_parts = (summed_gradient([pool[:8]]),
+                  summed_gradient([pool[i:i + 2] for i in range(0, 8, 2)]))
+print(f"largest difference {(once - in_parts).abs().max():.1e}, "
+      f"largest entry {once.abs().max():.1e}")
 assert torch.allclose(once, in_parts, atol=1e-4 * once.abs().max().item())
 
 # %% [markdown]
@@ -716,37 +779,48 @@ def one_step(per_device, accumulation, mended, **changes):
     model = new_model()
     if mended:
         model.accepts_loss_kwargs = False
-    trainer = make_trainer(model, eight, max_steps=1, warmup_steps=0, per_device_train_batch_size=per_device,
+    trainer = make_trainer(model, eight, max_steps=1, warmup_steps=0,
+                           per_device_train_batch_size=per_device,
                            gradient_accumulation_steps=accumulation, **changes)
     trainer.train()
     return trainer
 
 
-logs = {mended: [one_step(*way, mended).state.log_history[0] for way in ways] for mended in (False, True)}
+logs = {mended: [one_step(*way, mended).state.log_history[0] for way in ways]
+        for mended in (False, True)}
 for mended, rows in logs.items():
     for (per_device, accumulation), log in zip(ways, rows, strict=True):
-        print(f"{'mended ' if mended else 'default'} {per_device} rows x {accumulation}: loss {log['loss']:.4f}, gradient norm {log['grad_norm']:.4f}")
+        print(f"{'mended ' if mended else 'default'} {per_device} rows x {accumulation}: "
+              f"loss {log['loss']:.4f}, gradient norm {log['grad_norm']:.4f}")
 
 # %%
 import transformers
 
 losses = {mended: np.array([log["loss"] for log in rows]) for mended, rows in logs.items()}
 norms = {mended: np.array([log["grad_norm"] for log in rows]) for mended, rows in logs.items()}
-assert np.allclose(losses[True], losses[True][0], rtol=1e-3) and np.allclose(norms[True], norms[True][0], rtol=1e-2)
+assert (np.allclose(losses[True], losses[True][0], rtol=1e-3)
+        and np.allclose(norms[True], norms[True][0], rtol=1e-2))
 default_is_wrong = losses[False][-1] > 1.01 * losses[False][0]
 if default_is_wrong:
     assert np.allclose(losses[False] / losses[False][0], [1, 2, 4, 8], rtol=1e-3)
     assert np.allclose(norms[False] / norms[False][0], [1, 2, 4, 8], rtol=1e-2)
-print(f"transformers {transformers.__version__}: the default {'multiplies loss and gradient' if default_is_wrong else 'is right, the library has mended it'}")
+finding = ("multiplies loss and gradient" if default_is_wrong
+           else "is right, the library has mended it")
+print(f"transformers {transformers.__version__}: the default {finding}")
 
 # %%
 names = [f"{per_device} × {accumulation}" for per_device, accumulation in ways]
-titles = [f"Default: the same rows, {losses[False][-1] / losses[False][0]:.0f} times the loss" if default_is_wrong else "Default: equal in this version", "accepts_loss_kwargs = False: all equal"]
+titles = [f"Default: the same rows, {losses[False][-1] / losses[False][0]:.0f} times the loss"
+          if default_is_wrong else "Default: equal in this version",
+          "accepts_loss_kwargs = False: all equal"]
 figure, axes = plots.new_figure(columns=2, width=10, height=2.6)
 for ax, mended, title in zip(axes, (False, True), titles, strict=True):
     plots.bars(ax, names, losses[mended])
-    ax.set(xlim=(0, 1.15 * losses[False].max()), xlabel="logged loss of one step", ylabel="rows × accumulation", title=title)
-plots.show(figure, f"Logged loss of one step on the same eight rows, for {', '.join(names)}. By default: {losses[False].round(2).tolist()}. With accepts_loss_kwargs = False: {losses[True].round(2).tolist()}.")
+    ax.set(xlim=(0, 1.15 * losses[False].max()), xlabel="logged loss of one step",
+           ylabel="rows × accumulation", title=title)
+plots.show(figure, f"Logged loss of one step on the same eight rows, for {', '.join(names)}. "
+                   f"By default: {losses[False].round(2).tolist()}. "
+                   f"With accepts_loss_kwargs = False: {losses[True].round(2).tolist()}.")
 
 # %% [markdown]
 # Why? The `Trainer` sees that the model's `forward` takes further keywords, hands it `num_items_in_batch`, the number of items in the whole group, concludes that the model divides its loss by that, and does not divide again. The classification head ignores the keyword. (Reported as transformers issue 47688.) One line mends it,
@@ -765,7 +839,8 @@ def distance_moved(*way, **changes):
     return sum((after - before).square().sum().item() for after, before in pairs) ** 0.5
 
 
-ratio = {optim: distance_moved(1, 8, optim=optim) / distance_moved(8, 1, optim=optim) for optim in ("sgd", "adamw_torch")}
+ratio = {optim: distance_moved(1, 8, optim=optim) / distance_moved(8, 1, optim=optim)
+         for optim in ("sgd", "adamw_torch")}
 print({optim: f"1 x 8 moves {r:.2f} times as far as 8 x 1" for optim, r in ratio.items()})
 assert 0.8 < ratio["adamw_torch"] < 1.25
 assert not default_is_wrong or 6 < ratio["sgd"] < 10
@@ -814,10 +889,14 @@ def refuses_uneven():
 check("3.4 Fit the batch",
       ("64 rows, 16 fit: 16 x 4", lambda: fit_batch(64, 16) == (16, 4),
        "64 = 16 x 4; smaller batches would do too, but section 5 shows that they are slower"),
-      ("8 rows, 32 fit: 8 x 1", lambda: fit_batch(8, 32) == (8, 1), "you filled the memory; the effective batch became too large"),
-      ("48 rows, 20 fit: 16 x 3", lambda: fit_batch(48, 20) == (16, 3), "the product must be exactly 48, and 20 x 3 is 60"),
-      ("64 rows, 16 fit, 2 devices: 16 x 2", lambda: fit_batch(64, 16, 2) == (16, 2), "each device brings its own rows; the devices multiply too"),
-      ("10 rows on 4 devices: an error", refuses_uneven, "10 can't be shared by 4; raise ValueError"));
+      ("8 rows, 32 fit: 8 x 1", lambda: fit_batch(8, 32) == (8, 1),
+       "you filled the memory; the effective batch became too large"),
+      ("48 rows, 20 fit: 16 x 3", lambda: fit_batch(48, 20) == (16, 3),
+       "the product must be exactly 48, and 20 x 3 is 60"),
+      ("64 rows, 16 fit, 2 devices: 16 x 2", lambda: fit_batch(64, 16, 2) == (16, 2),
+       "each device brings its own rows; the devices multiply too"),
+      ("10 rows on 4 devices: an error", refuses_uneven,
+       "10 can't be shared by 4; raise ValueError"));
 ### BEGIN HIDDEN TESTS
 assert fit_batch(96, 10, 4) == (8, 3) and fit_batch(7, 3) == (1, 7)
 ### END HIDDEN TESTS
@@ -838,7 +917,9 @@ sorted_run.train()
 one_sided = {name: float(np.mean([not 0.1 < share < 0.9 for share in watch.spam[6:]]))
              for name, watch in {"random": watch_random, "sorted": watch_sorted}.items()}
 for name, watch in {"random": watch_random, "sorted": watch_sorted}.items():
-    print(f"{name}: right at the end {watch.right[-1]:.0%}, on average {np.mean(watch.right):.0%}; in the second half, one answer for nearly all in {one_sided[name]:.0%} of the looks")
+    print(f"{name}: right at the end {watch.right[-1]:.0%}, "
+          f"on average {np.mean(watch.right):.0%}; "
+          f"in the second half, one answer for nearly all in {one_sided[name]:.0%} of the looks")
 
 # %%
 def logged(trainer, key="loss"):
@@ -846,23 +927,34 @@ def logged(trainer, key="loss"):
 
 
 # %%
-leap = {name: float(np.diff(logged(run)).max()) for name, run in {"random": random_run, "sorted": sorted_run}.items()}
+leap = {name: float(np.diff(logged(run)).max())
+        for name, run in {"random": random_run, "sorted": sorted_run}.items()}
 assert leap["sorted"] > 2 * leap["random"], "the loss must leap where the class changes"
-assert logged(sorted_run)[5] < logged(random_run)[5], "before the first leap the sorted run must look better"
+assert logged(sorted_run)[5] < logged(random_run)[5], (
+    "before the first leap the sorted run must look better")
 assert np.mean(watch_sorted.right) < np.mean(watch_random.right)
 assert one_sided["sorted"] >= one_sided["random"]
 
 # %%
 figure, (left, right) = plots.new_figure(columns=2, width=10, height=3.6)
-for number, (name, run, watch) in enumerate([("random", random_run, watch_random), ("sorted by label", sorted_run, watch_sorted)]):
+for number, (name, run, watch) in enumerate([("random", random_run, watch_random),
+                                             ("sorted by label", sorted_run, watch_sorted)]):
     plots.curve(left, range(1, 25), logged(run), name, number)
     plots.curve(right, watch.steps, 100 * np.array(watch.spam), name, number)
 right.axhline(50, color="gray", linestyle=":")
 right.text(24, 53, "truth", ha="right", fontsize=9)
-left.set(xlabel="step", ylabel="training loss", title=f"Sorted, the loss leaps by {leap['sorted']:.1f}")
-right.set(xlabel="step", ylabel="per cent called spam", ylim=(-4, 104), title=f"One answer for nearly all, second half:\nsorted {one_sided['sorted']:.0%} of looks, random {one_sided['random']:.0%}")
+left.set(xlabel="step", ylabel="training loss",
+         title=f"Sorted, the loss leaps by {leap['sorted']:.1f}")
+right.set(xlabel="step", ylabel="per cent called spam", ylim=(-4, 104),
+          title="One answer for nearly all, second half:\n"
+                f"sorted {one_sided['sorted']:.0%} of looks, random {one_sided['random']:.0%}")
 left.legend()
-plots.show(figure, f"Left: training loss of 24 steps; the sorted run falls smoothly and leaps by {leap['sorted']:.1f} where the class changes, the random run leaps by {leap['random']:.1f} at most. Right: share of held-out messages called spam; in the second half the sorted run is at an edge in {one_sided['sorted']:.0%} of the looks, the random one in {one_sided['random']:.0%}.")
+plots.show(figure, "Left: training loss of 24 steps; the sorted run falls smoothly "
+                   f"and leaps by {leap['sorted']:.1f} where the class changes, "
+                   f"the random run leaps by {leap['random']:.1f} at most. "
+                   "Right: share of held-out messages called spam; in the second half "
+                   f"the sorted run is at an edge in {one_sided['sorted']:.0%} of the looks, "
+                   f"the random one in {one_sided['random']:.0%}.")
 
 # %% [markdown]
 # 192 rows in batches of 16 are 12 steps per pass: sorted, six of ham, then six of spam, and the same again. By the sixth step the sorted run has the *better-looking* training loss. It learns to give one answer to everything, which is right until the class changes; until that leap only held-out texts show it. The random run may start with one answer for all, too: compare the second half. It is one run of each. The default sampler is random; the error creeps in with `select(range(n))`, `shuffle=False` or
@@ -907,12 +999,16 @@ def answer(batch):
 
 
 check("3.5 Put them back",
-      ("the model gets short texts first", lambda: len(predict_by_length(mixed, answer)) == 4 and seen == ["a", "bb", "ccc", "dddd"],
+      ("the model gets short texts first",
+       lambda: len(predict_by_length(mixed, answer)) == 4 and seen == ["a", "bb", "ccc", "dddd"],
        "sort the texts by length before predict sees them"),
-      ("the answers don't stay in order of length", lambda: list(predict_by_length(mixed, answer)) != [10, 20, 30, 40],
+      ("the answers don't stay in order of length",
+       lambda: list(predict_by_length(mixed, answer)) != [10, 20, 30, 40],
        "the k-th answer belongs to text number order[k]; put it back there"),
-      ("each answer stands at its text", lambda: list(predict_by_length(mixed, answer)) == [30, 10, 40, 20],
-       "answers[order] reads in that order; answers[order] = ... writes, and that is what puts them back"));
+      ("each answer stands at its text",
+       lambda: list(predict_by_length(mixed, answer)) == [30, 10, 40, 20],
+       "answers[order] reads in that order; "
+       "answers[order] = ... writes, and that is what puts them back"));
 ### BEGIN HIDDEN TESTS
 assert list(predict_by_length(["xx", "xxxxx", "x", "xxxx", "xxx"], answer)) == [20, 50, 10, 40, 30]
 ### END HIDDEN TESTS
@@ -970,18 +1066,24 @@ for batch in islice(endless(loader), 8):
 # %%
 theirs, their_norms = logged(random_run)[:8], logged(random_run, "grad_norm")[:8]
 for step in range(8):
-    print(f"step {step + 1}: loss {by_hand[step]:.6f} by hand, {theirs[step]:.6f} Trainer; gradient norm {norms_by_hand[step]:.4f}, {their_norms[step]:.4f}")
+    print(f"step {step + 1}: loss {by_hand[step]:.6f} by hand, {theirs[step]:.6f} Trainer; "
+          f"gradient norm {norms_by_hand[step]:.4f}, {their_norms[step]:.4f}")
 tolerance = 1e-4 if lab.device == "cpu" else 1e-2
-assert np.allclose(by_hand, theirs, atol=tolerance) and np.allclose(norms_by_hand, their_norms, rtol=100 * tolerance)
+assert (np.allclose(by_hand, theirs, atol=tolerance)
+        and np.allclose(norms_by_hand, their_norms, rtol=100 * tolerance))
 
 # %%
 figure, ax = plots.new_figure(height=3.2)
 plots.curve(ax, range(1, 25), logged(random_run), "Trainer", 0)
-plots.curve(ax, range(1, 9), by_hand, "by hand", 2, linestyle="none", markersize=9, markerfacecolor="none")
+plots.curve(ax, range(1, 9), by_hand, "by hand", 2,
+            linestyle="none", markersize=9, markerfacecolor="none")
 gap = float(np.abs(np.array(by_hand) - theirs).max())
-ax.set(xlabel="step", ylabel="training loss", title=f"Eight losses by hand: at most {gap:.0e} from the Trainer's")
+ax.set(xlabel="step", ylabel="training loss",
+       title=f"Eight losses by hand: at most {gap:.0e} from the Trainer's")
 ax.legend()
-plots.show(figure, f"Training loss over 24 steps of the Trainer, with eight open triangles for the loop by hand on its first eight points; the largest difference is {gap:.0e}.")
+plots.show(figure, "Training loss over 24 steps of the Trainer, "
+                   "with eight open triangles for the loop by hand on its first eight points; "
+                   f"the largest difference is {gap:.0e}.")
 
 # %% [markdown]
 # Three details that usually break such a comparison:
@@ -1031,4 +1133,7 @@ assert rates[0] == 0 and rates[1] > 0
 from course_utils.exercises import progress
 
 progress("{{lesson}}")  # what you have solved, kept on this machine
-lab.finish(f"{wasted['fixed']:.0%} padding at a fixed length, {wasted['grouped by length']:.0%} grouped by length, {faster:.1f} times as fast as padding to 512; gradient noise falls with slope {slope:.2f}")
+lab.finish(f"{wasted['fixed']:.0%} padding at a fixed length, "
+           f"{wasted['grouped by length']:.0%} grouped by length, "
+           f"{faster:.1f} times as fast as padding to 512; "
+           f"gradient noise falls with slope {slope:.2f}")

@@ -66,7 +66,8 @@ def without_notices(split):
 
 
 assert 0.1 < np.mean(messages["train"]["label"]) < 0.17
-pool = without_notices(concatenate_datasets([messages["train"], messages["validation"]])).shuffle(seed=0)
+pool = (without_notices(concatenate_datasets([messages["train"], messages["validation"]]))
+        .shuffle(seed=0))
 
 # %%
 SIZES = {"mini": (128, 200, 24), "cpu": (128, 200, 48), "gpu": (512, 400, 64)}
@@ -79,8 +80,10 @@ def half_and_half(first, rows):
     return pool.select(np.concatenate([c[first // 2:(first + rows) // 2] for c in by_class]))
 
 
-parts = {"train": half_and_half(0, train_rows), "validation": half_and_half(train_rows, validation_rows)}
-print({name: f"{len(part)} rows, {np.mean(part['label']):.0%} spam" for name, part in parts.items()})
+parts = {"train": half_and_half(0, train_rows),
+         "validation": half_and_half(train_rows, validation_rows)}
+print({name: f"{len(part)} rows, {np.mean(part['label']):.0%} spam"
+       for name, part in parts.items()})
 assert [len(part) for part in parts.values()] == [train_rows, validation_rows]
 assert not set(parts["train"]["sms"]) & set(parts["validation"]["sms"])
 
@@ -91,8 +94,8 @@ assert not set(parts["train"]["sms"]) & set(parts["validation"]["sms"])
 from functools import cache
 
 import torch
-from transformers import (AutoModelForSequenceClassification, AutoTokenizer, get_linear_schedule_with_warmup, set_seed,
-                          utils)
+from transformers import (AutoModelForSequenceClassification, AutoTokenizer,
+                          get_linear_schedule_with_warmup, set_seed, utils)
 
 utils.logging.set_verbosity_error()
 tokenizer = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision)
@@ -101,8 +104,10 @@ tokenizer = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision)
 @cache
 def tensors(part, max_length):
     """Token ids, shape (rows, longest), padded behind, and labels, shape (rows,)."""
-    encoded = tokenizer(parts[part]["sms"][:], truncation=True, max_length=max_length, padding=True, return_tensors="pt")
-    return encoded["input_ids"].to(lab.device), torch.tensor(parts[part]["label"][:], device=lab.device)
+    encoded = tokenizer(parts[part]["sms"][:], truncation=True, max_length=max_length,
+                        padding=True, return_tensors="pt")
+    return (encoded["input_ids"].to(lab.device),
+            torch.tensor(parts[part]["label"][:], device=lab.device))
 
 
 # %% [markdown]
@@ -143,7 +148,7 @@ def logits_of(ids):
 
 
 def one_step(ids, labels, optimizer):
-    """One optimiser step with clipping at 1, the Trainer's default; returns the loss before the step."""
+    """One step with clipping at 1, the Trainer's default; returns the loss before it."""
     loss = torch.nn.functional.cross_entropy(logits_of(ids), labels)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -207,7 +212,8 @@ class Run:
 # %%
 def optimizer_for(rate, weight_decay):
     learning = [p for p in model.parameters() if p.requires_grad]
-    return torch.optim.AdamW(learning, lr=rate, weight_decay=weight_decay, fused=True)  # fused: all weights in one go
+    # fused: all weights in one go
+    return torch.optim.AdamW(learning, lr=rate, weight_decay=weight_decay, fused=True)
 
 
 # %%
@@ -243,8 +249,10 @@ train_once = cache(fit)  # equal settings are trained once
 train_once(replace(Settings(), seed=1))
 with Stopwatch() as watch:
     reference = train_once(Settings())
-print(f"{len(reference.losses)} steps, validation accuracy {reference.evaluations[-1].accuracy:.1%}")
-print(f"one run takes {watch.seconds:.1f} s, so a hundred take about {duration(100 * watch.seconds)}")
+print(f"{len(reference.losses)} steps, "
+      f"validation accuracy {reference.evaluations[-1].accuracy:.1%}")
+print(f"one run takes {watch.seconds:.1f} s, "
+      f"so a hundred take about {duration(100 * watch.seconds)}")
 
 # %% [markdown]
 # ## 2. Which learning rates work at all?
@@ -260,7 +268,8 @@ def range_test(lowest, highest, steps=50, batch_size=16, seed=0):
     ids, labels = tensors("train", TOKENS)
     optimizer = optimizer_for(lowest, weight_decay=0.01)
     rates, losses = np.geomspace(lowest, highest, steps), []
-    rows = torch.cat([torch.randperm(len(ids)) for _ in range(math.ceil(steps * batch_size / len(ids)))])
+    rows = torch.cat([torch.randperm(len(ids))
+                      for _ in range(math.ceil(steps * batch_size / len(ids)))])
     for rate, batch in zip(rates, rows.split(batch_size)):
         optimizer.param_groups[0]["lr"] = float(rate)
         losses.append(one_step(ids[batch], labels[batch], optimizer))
@@ -289,7 +298,8 @@ level, lowest = smooth[:10].mean(), int(smooth.argmin())
 falls = int(np.argmax(smooth < 0.95 * level))
 breaks = lowest + int(np.argmax(np.append(smooth[lowest:-1] > (level + smooth.min()) / 2, True)))
 falls_at, lowest_at, breaks_at = (float(rates[i]) for i in (falls, lowest, breaks))
-print(f"falls from {falls_at:.1e}, lowest at {lowest_at:.1e}, broken at {breaks_at:.1e}; reference {BASE_RATE:.1e}")
+print(f"falls from {falls_at:.1e}, lowest at {lowest_at:.1e}, broken at {breaks_at:.1e}; "
+      f"reference {BASE_RATE:.1e}")
 assert falls_at < lowest_at < breaks_at and breaks_at > BASE_RATE
 
 # %%
@@ -300,12 +310,15 @@ ax.plot(rates, raw, ".", color="#999999", markersize=5)
 plots.curve(ax, rates, smooth, "smoothed", 0, marker="")
 ax.set(xscale="log", xlabel="learning rate of the step", ylabel="training loss", ylim=(0, 1.9),
        title=f"Learning begins near {falls_at:.0e} and breaks near {breaks_at:.0e}")
-for place, text, side in ((falls_at, "starts falling", "right"), (lowest_at, "lowest", "right"), (breaks_at, "broken", "left")):
+for place, text, side in ((falls_at, "starts falling", "right"), (lowest_at, "lowest", "right"),
+                          (breaks_at, "broken", "left")):
     ax.axvline(place, color="black", linestyle="--", linewidth=1)
-    ax.annotate(text, (place, 0.97), xycoords=("data", "axes fraction"), rotation=90, va="top", ha=side, fontsize=9,
+    ax.annotate(text, (place, 0.97), xycoords=("data", "axes fraction"),
+                rotation=90, va="top", ha=side, fontsize=9,
                 xytext=(4 if side == "left" else -4, 0), textcoords="offset points")
-plots.show(figure, "Training loss against learning rate on a logarithmic axis. The smoothed loss is flat, starts falling at "
-           f"{falls_at:.1e}, is lowest at {lowest_at:.1e} and breaks at {breaks_at:.1e}.")
+plots.show(figure, "Training loss against learning rate on a logarithmic axis. "
+           f"The smoothed loss is flat, starts falling at {falls_at:.1e}, "
+           f"is lowest at {lowest_at:.1e} and breaks at {breaks_at:.1e}.")
 
 # %% [markdown]
 # Don't take the rate at the lowest point. The loss there is low thanks to all the smaller rates before it, and the edge is near. A common rule takes a tenth of that rate, or the place where the curve
@@ -343,7 +356,6 @@ rates, smooth, lowest_at = [1e-5, 1e-4, 1e-3, 1e-2], [0.7, 0.6, 0.4, 0.9], 1e-3
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t4_1", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 from course_utils.exercises import check
 
-
 def notices_a_short_test():
     try:
         rate_to_try([1e-5, 1e-4, 1e-3], [0.7, 0.6, 0.5])
@@ -354,13 +366,16 @@ def notices_a_short_test():
 
 broken = [1e-4, 1e-3, 1e-2, 1e-1], [0.7, 0.3, 0.9, math.nan]
 check("4.1 Read a range test",
-      ("lowest at 1e-3: try 1e-4", lambda: math.isclose(rate_to_try([1e-4, 1e-3, 1e-2], [0.7, 0.3, 0.9]), 1e-4),
-       "at the lowest point the edge is near; take a tenth of that rate, and return the rate, not its place"),
+      ("lowest at 1e-3: try 1e-4",
+       lambda: math.isclose(rate_to_try([1e-4, 1e-3, 1e-2], [0.7, 0.3, 0.9]), 1e-4),
+       "at the lowest point the edge is near; take a tenth of that rate, "
+       "and return the rate, not its place"),
       ("nan after the break is no minimum", lambda: math.isclose(rate_to_try(*broken), 1e-4),
        "np.argmin takes nan for the lowest; use np.nanargmin"),
       ("a test that never breaks is refused", notices_a_short_test,
        "where the lowest loss stands at the last rate, raise a ValueError"),
-      ("it works on our own test", lambda: math.isclose(rate_to_try(rates, smooth), lowest_at / 10), "compare with lowest_at / 10"));
+      ("it works on our own test", lambda: math.isclose(rate_to_try(rates, smooth), lowest_at / 10),
+       "compare with lowest_at / 10"));
 ### BEGIN HIDDEN TESTS
 assert math.isclose(rate_to_try([1e-6, 1e-5, 1e-4, 1e-3], [math.nan, 0.6, 0.5, 0.55]), 1e-5)
 ### END HIDDEN TESTS
@@ -375,7 +390,8 @@ assert math.isclose(rate_to_try([1e-6, 1e-5, 1e-4, 1e-3], [math.nan, 0.6, 0.5, 0
 RATES = [BASE_RATE * 10 ** (k / 2) for k in range(-2, 3)]
 BATCHES = [4, 16, 32]
 grid = [[train_once(Settings(rate=rate, batch_size=batch)) for rate in RATES] for batch in BATCHES]
-scores = np.array([[run.evaluations[-1].accuracy for run in row] for row in grid])  # (batches, rates)
+scores = np.array([[run.evaluations[-1].accuracy for run in row]
+                   for row in grid])  # (batches, rates)
 print("steps per run:", {batch: len(row[0].losses) for batch, row in zip(BATCHES, grid)})
 
 # %% [markdown]
@@ -390,9 +406,12 @@ def half_width(accuracy, rows):
 row, column = np.unravel_index(scores.argmax(), scores.shape)
 noise = half_width(scores.max(), validation_rows)
 close = int((scores >= scores.max() - noise).sum())
-print(f"best {scores.max():.1%} at rate {RATES[column]:.1e}, batch {BATCHES[row]}; noise ±{100 * noise:.1f} points")
-assert scores[:, -1].mean() < 0.65 < scores.max(), "the largest rate must fail, and another one work"
-assert scores[-1, :2].mean() < scores[0, :2].mean(), "at small rates the run with fewest steps must learn least"
+print(f"best {scores.max():.1%} at rate {RATES[column]:.1e}, batch {BATCHES[row]}; "
+      f"noise ±{100 * noise:.1f} points")
+assert scores[:, -1].mean() < 0.65 < scores.max(), (
+    "the largest rate must fail, and another one work")
+assert scores[-1, :2].mean() < scores[0, :2].mean(), (
+    "at small rates the run with fewest steps must learn least")
 
 # %%
 from matplotlib.patches import Rectangle
@@ -401,18 +420,21 @@ figure, ax = plots.new_figure(height=3.4)
 ax.imshow(scores, cmap="Blues", vmin=0.45, vmax=1)
 for (i, j), score in np.ndenumerate(scores):
     near = score >= scores.max() - noise
-    ax.text(j, i, f"{100 * score:.1f}", ha="center", va="center", fontweight="bold" if near else "normal",
-            color="white" if score > 0.79 else "black")
+    ax.text(j, i, f"{100 * score:.1f}", ha="center", va="center",
+            fontweight="bold" if near else "normal", color="white" if score > 0.79 else "black")
     if near:
-        ax.add_patch(Rectangle((j - 0.44, i - 0.4), 0.88, 0.8, fill=False, edgecolor="black", linewidth=1.6,
-                               linestyle="-" if (i, j) == (row, column) else ":"))
+        ax.add_patch(Rectangle((j - 0.44, i - 0.4), 0.88, 0.8, fill=False, edgecolor="black",
+                               linewidth=1.6, linestyle="-" if (i, j) == (row, column) else ":"))
 ax.set_xticks(range(len(RATES)), [f"{rate:.1e}" for rate in RATES])
 ax.set_yticks(range(len(BATCHES)), BATCHES)
 ax.grid(visible=False)
-ax.set(xlabel="learning rate", ylabel="batch size", title=f"{close} of {scores.size} cells lie within the rows' noise of the best")
-plots.show(figure, f"Heat map of validation accuracy in per cent, batch size by learning rate. The best, {scores.max():.1%}, is at "
-           f"rate {RATES[column]:.1e} and batch size {BATCHES[row]}; {close} cells with frames lie within {100 * noise:.1f} points of "
-           f"it. At the largest rate the mean is {scores[:, -1].mean():.0%}.")
+ax.set(xlabel="learning rate", ylabel="batch size",
+       title=f"{close} of {scores.size} cells lie within the rows' noise of the best")
+plots.show(figure, "Heat map of validation accuracy in per cent, batch size by learning rate. "
+           f"The best, {scores.max():.1%}, is at rate {RATES[column]:.1e} "
+           f"and batch size {BATCHES[row]}; {close} cells with frames "
+           f"lie within {100 * noise:.1f} points of it. "
+           f"At the largest rate the mean is {scores[:, -1].mean():.0%}.")
 
 # %% [markdown]
 # Frames mark what lies within the noise of the best cell (solid). Read the map by columns: too small a rate learns little, too large a one may leave a model that guesses. Hold it against section 2: the range test spends one step at each rate and its curve is smoothed, so its *broken* line can come late, and a rate below its *start* learns too, only slowly. A tenth of the lowest point is a safe start and need not be the best rate.
@@ -451,12 +473,17 @@ def plateau(scores):
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t4_2", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 lucky = [[0.95, 0.50, 0.50, 0.50], [0.50, 0.86, 0.88, 0.86], [0.50, 0.85, 0.87, 0.86]]
-corner, line = [[0.90, 0.88, 0.40], [0.88, 0.60, 0.40], [0.40, 0.40, 0.40]], [[0.90, 0.60, 0.80, 0.80, 0.80, 0.50, 0.98]]
+corner, line = ([[0.90, 0.88, 0.40], [0.88, 0.60, 0.40], [0.40, 0.40, 0.40]],
+                [[0.90, 0.60, 0.80, 0.80, 0.80, 0.50, 0.98]])
 check("4.2 Choose from a noisy map",
-      ("it isn't lured by a lonely peak", lambda: tuple(plateau(lucky)) != (0, 0), "you took the single best cell; take the best mean with neighbours"),
-      ("it finds the plateau", lambda: tuple(plateau(lucky)) == (2, 2), "the cell and its direct neighbours, not the diagonal ones; return (row, column)"),
-      ("a corner isn't punished", lambda: tuple(plateau(corner)) == (0, 0), "divide by the neighbours that exist: a mean, not a sum"),
-      ("the map has borders", lambda: tuple(plateau(line)) == (0, 3), "indexing with -1 takes the opposite border for a neighbour"));
+      ("it isn't lured by a lonely peak", lambda: tuple(plateau(lucky)) != (0, 0),
+       "you took the single best cell; take the best mean with neighbours"),
+      ("it finds the plateau", lambda: tuple(plateau(lucky)) == (2, 2),
+       "the cell and its direct neighbours, not the diagonal ones; return (row, column)"),
+      ("a corner isn't punished", lambda: tuple(plateau(corner)) == (0, 0),
+       "divide by the neighbours that exist: a mean, not a sum"),
+      ("the map has borders", lambda: tuple(plateau(line)) == (0, 3),
+       "indexing with -1 takes the opposite border for a neighbour"));
 ### BEGIN HIDDEN TESTS
 assert tuple(plateau([[0.1, 0.2, 0.9, 0.9]])) == (0, 3) and tuple(plateau([[0.5]])) == (0, 0)
 ### END HIDDEN TESTS
@@ -470,15 +497,18 @@ assert tuple(plateau([[0.1, 0.2, 0.9, 0.9]])) == (0, 3) and tuple(plateau([[0.5]
 ten = [train_once(Settings(seed=seed)).evaluations[-1].accuracy for seed in range(10)]
 mean, sd, spread = np.mean(ten), np.std(ten, ddof=1), max(ten) - min(ten)
 seed_noise = half_width(mean, validation_rows)
-print(f"mean {mean:.1%}, sd {100 * sd:.1f} points, best minus worst {100 * spread:.1f}; noise of the rows ±{100 * seed_noise:.1f}")
+print(f"mean {mean:.1%}, sd {100 * sd:.1f} points, best minus worst {100 * spread:.1f}; "
+      f"noise of the rows ±{100 * seed_noise:.1f}")
 assert spread > 0.005, "ten seeds must differ"
 
 # %%
 def strip(ax, names, groups):
     for place, values in enumerate(groups):
         shift = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else [0]
-        ax.plot(place + np.array(shift), 100 * np.array(values), "o", color=plots.COLOURS[0], markersize=5)
-        ax.plot([place - 0.25, place + 0.25], [100 * np.mean(values)] * 2, color="black", linewidth=2)
+        ax.plot(place + np.array(shift), 100 * np.array(values), "o",
+                color=plots.COLOURS[0], markersize=5)
+        ax.plot([place - 0.25, place + 0.25], [100 * np.mean(values)] * 2,
+                color="black", linewidth=2)
     ax.set_xticks(range(len(names)), names)
     ax.set_xlim(-0.6, len(names) - 0.4)
 
@@ -486,9 +516,11 @@ def strip(ax, names, groups):
 figure, ax = plots.new_figure(width=5.5)
 ax.axhspan(100 * (mean - seed_noise), 100 * (mean + seed_noise), color="#dddddd")
 strip(ax, ["ten seeds, equal settings"], [ten])
-ax.set(ylabel="validation accuracy, %", title=f"Equal settings: {100 * min(ten):.1f} to {100 * max(ten):.1f} %, by chance alone")
-plots.show(figure, f"Ten points, one per seed, from {min(ten):.1%} to {max(ten):.1%}, with a bar at the mean of {mean:.1%}. A grey "
-           f"band shows the noise of the validation rows, {100 * seed_noise:.1f} points to either side.")
+ax.set(ylabel="validation accuracy, %",
+       title=f"Equal settings: {100 * min(ten):.1f} to {100 * max(ten):.1f} %, by chance alone")
+plots.show(figure, f"Ten points, one per seed, from {min(ten):.1%} to {max(ten):.1%}, "
+           f"with a bar at the mean of {mean:.1%}. A grey band shows the noise "
+           f"of the validation rows, {100 * seed_noise:.1f} points to either side.")
 
 # %% [markdown]
 # Two kinds of chance. The *points* differ because training is random. The grey *band* says how far the whole picture could shift with other validation rows. More seeds don't shrink the band, and more validation rows don't make training less random. (Mind the units: *sd* is one standard deviation, *noise* is 1.96 standard errors.)
@@ -504,7 +536,8 @@ quoted = {  # in points; sources under "Further reading"
     "BERT minus DistilBERT, IMDb (paper, table 2)": 93.46 - 92.82,
     "BERT reruns on MRPC (BERT README): range": 88 - 84,
 }
-here = {"here: range of ten seeds": 100 * spread, f"here: noise of {validation_rows} rows, ±": 100 * seed_noise}
+here = {"here: range of ten seeds": 100 * spread,
+        f"here: noise of {validation_rows} rows, ±": 100 * seed_noise}
 points = list(here.values()) + list(quoted.values())
 figure, ax = plots.new_figure(width=9, height=3)
 plots.bars(ax, [*here, *(f"quoted: {name}" for name in quoted)], points, fmt="{:.1f}")
@@ -546,10 +579,16 @@ def rows_needed(accuracy, difference):
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t4_3", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 check("4.3 How many rows for one point?",
       ("one point at 90 % takes 6,915 rows", lambda: rows_needed(0.9, 0.01) == 6915,
-       "half of it: you forgot that both models are uncertain; 19 to 36: square the 1.96 and the difference"),
-      ("half the difference, four times the rows", lambda: 3.99 < rows_needed(0.9, 0.005) / rows_needed(0.9, 0.01) < 4.01, "rows grow with 1 / difference squared"),
-      ("at 50 % it takes most", lambda: rows_needed(0.5, 0.02) > rows_needed(0.7, 0.02), "the variance is p (1 - p); the accuracy must enter"),
-      ("a whole number, rounded up", lambda: type(rows_needed(0.8, 0.05)) is int and rows_needed(0.8, 0.05) == 492, "math.ceil rounds up and returns an int"));
+       "half of it: you forgot that both models are uncertain; "
+       "19 to 36: square the 1.96 and the difference"),
+      ("half the difference, four times the rows",
+       lambda: 3.99 < rows_needed(0.9, 0.005) / rows_needed(0.9, 0.01) < 4.01,
+       "rows grow with 1 / difference squared"),
+      ("at 50 % it takes most", lambda: rows_needed(0.5, 0.02) > rows_needed(0.7, 0.02),
+       "the variance is p (1 - p); the accuracy must enter"),
+      ("a whole number, rounded up",
+       lambda: type(rows_needed(0.8, 0.05)) is int and rows_needed(0.8, 0.05) == 492,
+       "math.ceil rounds up and returns an int"));
 ### BEGIN HIDDEN TESTS
 assert rows_needed(0.928, 0.0064) == math.ceil(1.96**2 * 2 * 0.928 * 0.072 / 0.0064**2)
 ### END HIDDEN TESTS
@@ -576,7 +615,8 @@ figure, (left, right) = plots.new_figure(columns=2, width=10.5, height=3.8)
 plots.curve(left, x, training, "training", 0)
 plots.curve(left, x, validation, "validation", 1)
 left.set(xlabel="epoch", ylabel="cross-entropy",
-         title=f"Validation loss: {validation[least]:.2f} at epoch {least + 1}, {validation[-1]:.2f} at the end")
+         title=f"Validation loss: {validation[least]:.2f} at epoch {least + 1}, "
+               f"{validation[-1]:.2f} at the end")
 plots.curve(right, x, 100 * np.array(accuracy), "validation accuracy", 1)
 plots.curve(right, x, 100 * np.array(wrong_confidence), "confidence when wrong", 2)
 right.set(xlabel="epoch", ylabel="%", ylim=(40, 119), yticks=range(40, 101, 10),
@@ -584,18 +624,24 @@ right.set(xlabel="epoch", ylabel="%", ylim=(40, 119), yticks=range(40, 101, 10),
 left.set_ylim(0, 1.35 * max(training + validation))
 for ax in (left, right):
     ax.legend(loc="upper left", ncols=2)
-plots.show(figure, f"Left: training loss falls from {training[0]:.2f} to {training[-1]:.2f}; validation loss is lowest at epoch "
-           f"{least + 1}, {validation[least]:.2f}, and ends at {validation[-1]:.2f}. Right: accuracy ends at {accuracy[-1]:.1%}, its best "
-           f"was {max(accuracy):.1%}; confidence on wrong answers goes from {wrong_confidence[0]:.0%} to {wrong_confidence[-1]:.0%}.")
+plots.show(figure, f"Left: training loss falls from {training[0]:.2f} to {training[-1]:.2f}; "
+           f"validation loss is lowest at epoch {least + 1}, {validation[least]:.2f}, "
+           f"and ends at {validation[-1]:.2f}. "
+           f"Right: accuracy ends at {accuracy[-1]:.1%}, its best was {max(accuracy):.1%}; "
+           f"confidence on wrong answers goes from {wrong_confidence[0]:.0%} "
+           f"to {wrong_confidence[-1]:.0%}.")
 
 # %%
 assert training[-1] < training[0] / 2, "eight epochs must fit the training rows"
 assert validation[-1] > 1.05 * min(validation), "validation loss must rise from its lowest point"
 assert accuracy[-1] > max(accuracy) - 0.08, "accuracy must stay near its best"
-assert wrong_confidence[-1] > max(0.8, wrong_confidence[0]), "the model must become surer of its mistakes"
+assert wrong_confidence[-1] > max(0.8, wrong_confidence[0]), (
+    "the model must become surer of its mistakes")
 wrong_then, wrong_now = (~long.evaluations[epoch].right for epoch in (least, -1))
-print(f"{wrong_now.sum()} rows are wrong at the end; {(wrong_then & wrong_now).sum()} of them were wrong after epoch {least + 1}")
-assert (wrong_then & wrong_now).sum() > wrong_now.sum() / 2, "most of the last mistakes must be old ones"
+print(f"{wrong_now.sum()} rows are wrong at the end; "
+      f"{(wrong_then & wrong_now).sum()} of them were wrong after epoch {least + 1}")
+assert (wrong_then & wrong_now).sum() > wrong_now.sum() / 2, (
+    "most of the last mistakes must be old ones")
 
 # %% [markdown]
 # The loss got worse, and the accuracy stayed near its best. Most of the last mistakes are old ones; the model has become sure of them. That is
@@ -629,7 +675,8 @@ def schedule(warmup_steps, steps):
 
 steps = math.ceil(2000 / 16) * 2
 article, tenth = schedule(500, steps), schedule(steps // 10, steps)
-print(f"{steps} steps; with 500 of warm-up the last one uses {article[-1]:.3f} of the rate you asked for")
+print(f"{steps} steps; with 500 of warm-up "
+      f"the last one uses {article[-1]:.3f} of the rate you asked for")
 assert steps == 250 and article.max() == article[-1] == 249 / 500 and tenth.max() == 1.0
 
 # %%
@@ -640,8 +687,9 @@ ax.annotate("warm-up of a tenth", (110, 66), ha="left")
 ax.annotate("warm-up of 500 steps", (128, 17), ha="left")
 ax.set(xlabel="step", ylabel="% of the learning rate", ylim=(0, 105),
        title=f"In a run of {steps} steps, 500 of warm-up never reach half the rate")
-plots.show(figure, f"Share of the learning rate over {steps} steps. With a tenth of warm-up it rises to 100 % and falls in a straight "
-           f"line to 0. With 500 steps it rises all the time and ends at {article[-1]:.1%}.")
+plots.show(figure, f"Share of the learning rate over {steps} steps. "
+           "With a tenth of warm-up it rises to 100 % and falls in a straight line to 0. "
+           f"With 500 steps it rises all the time and ends at {article[-1]:.1%}.")
 
 # %% [markdown]
 # Two faults in one: the rate is at most half of what the settings say, and the run stops at its *highest* rate, where the last steps should be the gentlest. So write a share: `warmup_steps=0.1` (a number below 1 is a share of all steps).
@@ -654,23 +702,29 @@ def three_seeds(**changes):
 
 
 def results(runs):
-    return [run.evaluations[-1].accuracy for run in runs], [run.evaluations[-1].loss for run in runs]
+    return ([run.evaluations[-1].accuracy for run in runs],
+            [run.evaluations[-1].loss for run in runs])
 
 
 # %%
 WARMUPS = {"none": 0.0, "a tenth": 0.1, "twice the run": 2.0}
 warm = {name: results(three_seeds(warmup=share)) for name, share in WARMUPS.items()}
-listed = [f"{name}: accuracy {np.mean(a):.1%}, loss {np.mean(losses):.3f}" for name, (a, losses) in warm.items()]
+listed = [f"{name}: accuracy {np.mean(a):.1%}, loss {np.mean(losses):.3f}"
+          for name, (a, losses) in warm.items()]
 print("\n".join(listed))
 
 # %%
 gained, change = np.mean(warm["twice the run"], axis=1) - np.mean(warm["a tenth"], axis=1)
 figure, (left, right) = plots.new_figure(columns=2, width=10, height=3.4)
 strip(left, list(warm), [accuracies for accuracies, _ in warm.values()])
-strip(right, list(warm), [np.array(losses) / 100 for _, losses in warm.values()])  # strip multiplies by 100
-left.set(ylabel="validation accuracy, %", xlabel="warm-up", title=f"The long warm-up: {100 * gained:+.1f} points of accuracy …")
-right.set(ylabel="validation loss", xlabel="warm-up", title=f"… and {change:+.2f} of loss, against a tenth")
-plots.show(figure, f"Three seeds for each warm-up, a point each, accuracy on the left and loss on the right. {'; '.join(listed)}.")
+# strip multiplies by 100
+strip(right, list(warm), [np.array(losses) / 100 for _, losses in warm.values()])
+left.set(ylabel="validation accuracy, %", xlabel="warm-up",
+         title=f"The long warm-up: {100 * gained:+.1f} points of accuracy …")
+right.set(ylabel="validation loss", xlabel="warm-up",
+          title=f"… and {change:+.2f} of loss, against a tenth")
+plots.show(figure, "Three seeds for each warm-up, a point each, accuracy on the left "
+           f"and loss on the right. {'; '.join(listed)}.")
 
 # %% [markdown]
 # Where the long warm-up ends with a higher loss, that fits a training whose rates were too small; ending at the highest rate could also explain it. Its accuracy needn't be lower: look at the left picture too. Whether *no* warm-up hurts depends on the rate: the nearer to the edge of section 2, the more it can matter. Compare the means with the spread of the three points before you believe either.
@@ -700,12 +754,19 @@ def share_reached(rows, batch_size, epochs, warmup_steps):
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t4_4", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 check("4.4 How far does the warm-up get?",
-      ("the tutorial's run reaches 0.498", lambda: math.isclose(share_reached(2000, 16, 2, 500), 0.498),
-       "0.5: the first step has number 0, so the last has number steps - 1; 0.248: count both epochs"),
-      ("the last, smaller batch is a step", lambda: math.isclose(share_reached(100, 16, 3, 40), 0.5), "round up to whole batches per epoch"),
-      ("never more than the whole rate", lambda: share_reached(2000, 16, 2, 25) == 1, "after the warm-up the rate falls: cap the share at 1"),
-      ("no warm-up starts at the whole rate", lambda: share_reached(2000, 16, 2, 0) == 1, "without warm-up every share is there from step 0"),
-      ("the library agrees", lambda: math.isclose(share_reached(2000, 16, 2, 500), article.max()), "compare with article.max()"));
+      ("the tutorial's run reaches 0.498",
+       lambda: math.isclose(share_reached(2000, 16, 2, 500), 0.498),
+       "0.5: the first step has number 0, so the last has number steps - 1; "
+       "0.248: count both epochs"),
+      ("the last, smaller batch is a step",
+       lambda: math.isclose(share_reached(100, 16, 3, 40), 0.5),
+       "round up to whole batches per epoch"),
+      ("never more than the whole rate", lambda: share_reached(2000, 16, 2, 25) == 1,
+       "after the warm-up the rate falls: cap the share at 1"),
+      ("no warm-up starts at the whole rate", lambda: share_reached(2000, 16, 2, 0) == 1,
+       "without warm-up every share is there from step 0"),
+      ("the library agrees", lambda: math.isclose(share_reached(2000, 16, 2, 500), article.max()),
+       "compare with article.max()"));
 ### BEGIN HIDDEN TESTS
 assert share_reached(33, 32, 1, 10) == 0.1 and share_reached(1, 8, 1, 0) == 1
 ### END HIDDEN TESTS
@@ -738,18 +799,22 @@ print({f"{limit} tokens": f"cuts {np.mean(counts > limit):.0%} of the texts" for
 by_length = {limit: three_seeds(max_length=limit) for limit in LENGTHS}
 length_scores = [results(runs)[0] for runs in by_length.values()]
 length_seconds = [float(np.median([run.seconds for run in runs])) for runs in by_length.values()]
-listed = [f"{n} tokens: {np.mean(v):.1%} in {s:.2f} s" for n, v, s in zip(LENGTHS, length_scores, length_seconds)]
+listed = [f"{n} tokens: {np.mean(v):.1%} in {s:.2f} s"
+          for n, v, s in zip(LENGTHS, length_scores, length_seconds)]
 print("\n".join(listed))
-ratio, gain = length_seconds[-1] / length_seconds[0], np.mean(length_scores[-1]) - np.mean(length_scores[0])
+ratio, gain = (length_seconds[-1] / length_seconds[0],
+               np.mean(length_scores[-1]) - np.mean(length_scores[0]))
 assert ratio > 1 and np.mean(length_scores[2:]) > np.mean(length_scores[0])
 
 # %%
 figure, (left, right) = plots.new_figure(columns=2, width=10, height=3.4)
 strip(left, LENGTHS, length_scores)
-left.set(xlabel="max_length", ylabel="validation accuracy, %", title=f"{LENGTHS[-1]} tokens, not {LENGTHS[0]}: {100 * gain:+.0f} points …")
+left.set(xlabel="max_length", ylabel="validation accuracy, %",
+         title=f"{LENGTHS[-1]} tokens, not {LENGTHS[0]}: {100 * gain:+.0f} points …")
 right.bar([str(limit) for limit in LENGTHS], length_seconds, color=plots.LIGHT)
 right.set(xlabel="max_length", ylabel="seconds per run", title=f"… and {ratio:.1f} times the time")
-plots.show(figure, f"Left, accuracy of three seeds by max_length; right, seconds per run. {'; '.join(listed)}.")
+plots.show(figure, "Left, accuracy of three seeds by max_length; right, seconds per run. "
+           f"{'; '.join(listed)}.")
 
 # %% [markdown]
 # Above the longest text a higher limit changes nothing, if you pad per batch: no text is cut, and no batch gets wider. On long texts the limit largely decides how long a run takes, and much of the accuracy.
@@ -769,7 +834,8 @@ for changes in FROZEN.values():
     start_again(0, changes.get("frozen", 0))
     trainable.append(sum(p.numel() for p in model.parameters() if p.requires_grad))
 for name, values, seconds, count in zip(FROZEN, frozen_scores, frozen_seconds, trainable):
-    print(f"{' '.join(name.split()):18} {count:>11,} parameters learn, {np.mean(values):.1%}, {seconds:.2f} s")
+    print(f"{' '.join(name.split()):18} {count:>11,} parameters learn, "
+          f"{np.mean(values):.1%}, {seconds:.2f} s")
 assert frozen_seconds[2] < frozen_seconds[0] and trainable[2] < 0.05 * trainable[0]
 
 # %%
@@ -781,8 +847,10 @@ left.set(ylabel="validation accuracy, %", xlabel="frozen, from below",
 right.bar(list(FROZEN), frozen_seconds, color=plots.LIGHT)
 right.set(ylabel="seconds per run", xlabel="frozen, from below",
           title=f"A run takes {frozen_seconds[2] / frozen_seconds[0]:.0%} of the time")
-listed = ", ".join(f"{' '.join(n.split())} {np.mean(v):.1%} in {s:.1f} s" for n, v, s in zip(FROZEN, frozen_scores, frozen_seconds))
-plots.show(figure, f"Left, accuracy of three seeds by frozen blocks; right, seconds per run. Means: {listed}.")
+listed = ", ".join(f"{' '.join(n.split())} {np.mean(v):.1%} in {s:.1f} s"
+                   for n, v, s in zip(FROZEN, frozen_scores, frozen_seconds))
+plots.show(figure, "Left, accuracy of three seeds by frozen blocks; right, seconds per run. "
+           f"Means: {listed}.")
 
 # %% [markdown]
 # The forward pass must still run, so freezing everything can't bring the time to zero. For 3 blocks, compare the difference with the spread of the points before you believe it. And note the last column: its rate is the largest of section 3's map, where the unfrozen model learns badly or not at all. *One setting changes which value of another is right*: whoever compares "frozen" with "not frozen" at one rate compares rates.
@@ -807,7 +875,8 @@ def proposals(score, trials=14):
     return [trial.params["x"] for trial in study.trials]
 
 
-blind = next(i for i, (a, b) in enumerate(zip(proposals(lambda x: x), proposals(lambda x: -x))) if a != b)
+blind = next(i for i, (a, b) in enumerate(zip(proposals(lambda x: x), proposals(lambda x: -x)))
+             if a != b)
 print(f"the first {blind} proposals don't depend on the scores")
 assert blind >= 10
 
@@ -823,28 +892,34 @@ def settings_of(params):
 
 
 def objective(trial):
-    trial.suggest_float("rate", RATES[0], RATES[-1], log=True)  # equal chances for each power of ten
+    # equal chances for each power of ten
+    trial.suggest_float("rate", RATES[0], RATES[-1], log=True)
     trial.suggest_categorical("batch_size", BATCHES)
     trial.suggest_float("warmup", 0.0, 0.5)
     return train_once(settings_of(trial.params)).evaluations[-1].accuracy
 
 
 # %%
-samplers = {"TPE": optuna.samplers.TPESampler(seed=0, n_startup_trials=4), "random": optuna.samplers.RandomSampler(seed=1)}
+samplers = {"TPE": optuna.samplers.TPESampler(seed=0, n_startup_trials=4),
+            "random": optuna.samplers.RandomSampler(seed=1)}
 studies = {}
 for name, sampler in samplers.items():
     studies[name] = optuna.create_study(direction="maximize", sampler=sampler)
     studies[name].optimize(objective, n_trials=TRIALS, timeout=60 * BUDGET_MINUTES)
-    print(f"{name}: {len(studies[name].trials)} trials, best {studies[name].best_value:.1%} with {studies[name].best_params}")
+    print(f"{name}: {len(studies[name].trials)} trials, best {studies[name].best_value:.1%} "
+          f"with {studies[name].best_params}")
 
 # %%
-values = {name: np.array([trial.value for trial in study.trials]) for name, study in studies.items()}
+values = {name: np.array([trial.value for trial in study.trials])
+          for name, study in studies.items()}
 ahead = values["TPE"].max() - values["random"].max()
 figure, ax = plots.new_figure()
 for number, (name, scored) in enumerate(values.items()):
     trials, look = range(1, len(scored) + 1), {"color": plots.COLOURS[number], "alpha": 0.8}
-    ax.step(trials, 100 * np.maximum.accumulate(scored), where="post", linestyle=plots.DASHES[number], linewidth=2, **look)
-    ax.plot(trials, 100 * scored, plots.MARKERS[number], label=f"{name}: trials (line: best so far)", **look)
+    ax.step(trials, 100 * np.maximum.accumulate(scored), where="post",
+            linestyle=plots.DASHES[number], linewidth=2, **look)
+    ax.plot(trials, 100 * scored, plots.MARKERS[number],
+            label=f"{name}: trials (line: best so far)", **look)
 ax.set(xlabel="trial", ylabel="validation accuracy, %",
        title=f"TPE's best minus random's: {100 * ahead:+.1f} points, noise ±{100 * noise:.1f}")
 ax.set_ylim(top=100 * max(map(max, values.values())) + 14)
@@ -858,19 +933,21 @@ plots.show(figure, "Validation accuracy of each trial, and the best so far as a 
 # %%
 figure, ax = plots.new_figure()
 for number, (name, study) in enumerate(studies.items()):
-    ax.plot([t.params["rate"] for t in study.trials], 100 * values[name], plots.MARKERS[number], color=plots.COLOURS[number],
-            label=name, markersize=7, alpha=0.8)
+    ax.plot([t.params["rate"] for t in study.trials], 100 * values[name], plots.MARKERS[number],
+            color=plots.COLOURS[number], label=name, markersize=7, alpha=0.8)
 ax.axvline(breaks_at, color="black", linestyle="--", linewidth=1)
-ax.annotate("broken in the range test", (breaks_at, 0.97), xycoords=("data", "axes fraction"), rotation=90, va="top",
-            ha="left", xytext=(4, 0), textcoords="offset points", fontsize=9)
+ax.annotate("broken in the range test", (breaks_at, 0.97), xycoords=("data", "axes fraction"),
+            rotation=90, va="top", ha="left", xytext=(4, 0), textcoords="offset points", fontsize=9)
 everything = np.concatenate(list(values.values()))
 near = int((everything >= everything.max() - noise).sum())
 ax.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy, %",
        title=f"{near} of {len(everything)} trials lie within the noise of the best")
 ax.set_ylim(top=100 * everything.max() + 8)
 ax.legend(loc="upper left", ncols=2)
-plots.show(figure, f"Accuracy of all {len(everything)} trials against the learning rate on a logarithmic axis; {near} of them lie within "
-           f"{100 * noise:.1f} points of the best, {everything.max():.1%}. A dashed line marks where the range test broke.")
+plots.show(figure, f"Accuracy of all {len(everything)} trials against the learning rate "
+           f"on a logarithmic axis; {near} of them lie within {100 * noise:.1f} points "
+           f"of the best, {everything.max():.1%}. "
+           "A dashed line marks where the range test broke.")
 
 # %% [markdown]
 # The `Trainer` has the same search built in. It needs `model_init`, a function that makes a *new* model for every trial; with a ready model it would go on training the one of the trial before, and so it refuses. Give your own `hp_space`: the default also draws batch sizes and epochs you can't afford. Two tiny trials, to see it work.
@@ -883,7 +960,8 @@ from transformers.trainer_callback import PrinterCallback
 
 def dataset(part, rows):
     some = parts[part].shuffle(seed=0).select(range(rows))
-    return Dataset.from_dict({**tokenizer(some["sms"][:], truncation=True, max_length=TOKENS), "label": some["label"][:]})
+    return Dataset.from_dict({**tokenizer(some["sms"][:], truncation=True, max_length=TOKENS),
+                              "label": some["label"][:]})
 
 
 def model_init(trial=None):
@@ -895,14 +973,17 @@ def model_init(trial=None):
 
 # %%
 arguments = TrainingArguments(
-    output_dir=str(lab.workdir / "search"), max_steps=4, per_device_train_batch_size=8, warmup_steps=0.1, save_strategy="no",
-    eval_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=True, seed=lab.seed, **lab.precision_arguments)
+    output_dir=str(lab.workdir / "search"), max_steps=4, per_device_train_batch_size=8,
+    warmup_steps=0.1, save_strategy="no", eval_strategy="no", logging_strategy="no",
+    report_to="none", disable_tqdm=True, seed=lab.seed, **lab.precision_arguments)
 trainer = Trainer(model_init=model_init, args=arguments, train_dataset=dataset("train", 32),
                   eval_dataset=dataset("validation", 40), processing_class=tokenizer)
 trainer.remove_callback(PrinterCallback)
 found = trainer.hyperparameter_search(
-    backend="optuna", direction="minimize", n_trials=2, sampler=optuna.samplers.RandomSampler(seed=0),
-    hp_space=lambda trial: {"learning_rate": trial.suggest_float("learning_rate", RATES[0], RATES[-1], log=True)},
+    backend="optuna", direction="minimize", n_trials=2,
+    sampler=optuna.samplers.RandomSampler(seed=0),
+    hp_space=lambda trial: {
+        "learning_rate": trial.suggest_float("learning_rate", RATES[0], RATES[-1], log=True)},
     compute_objective=lambda metrics: metrics["eval_loss"])
 print(f"best trial: number {found.run_id}, loss {found.objective:.3f}, {found.hyperparameters}")
 assert RATES[0] <= found.hyperparameters["learning_rate"] <= RATES[-1]
@@ -916,12 +997,13 @@ assert RATES[0] <= found.hyperparameters["learning_rate"] <= RATES[-1]
 
 # %%
 trials = [trial for study in studies.values() for trial in study.trials]
-hits = np.array([train_once(settings_of(trial.params)).evaluations[-1].right for trial in trials])  # (trials, rows)
+hits = np.array([train_once(settings_of(trial.params)).evaluations[-1].right
+                 for trial in trials])  # (trials, rows)
 rng = np.random.default_rng(0)
 
 
 def chosen_and_fresh(count):
-    """Mean score of the best of ``count`` random trials on the half that chose it, and on the other half."""
+    """Mean score of the best of ``count`` trials on the half that chose it, and on the other."""
     pairs = []
     for _ in range(500):
         some = hits[rng.permutation(len(hits))[:count]][:, rng.permutation(hits.shape[1])]
@@ -940,10 +1022,13 @@ figure, ax = plots.new_figure()
 for number, name in enumerate(["on the rows that chose it", "on fresh rows"]):
     plots.curve(ax, counts, 100 * curse[:, number], name, number)
 ax.set(xlabel="trials to choose from", xticks=counts, ylabel="accuracy of the chosen one, %",
-       title=f"Chosen on {hits.shape[1] // 2} rows, the best of {counts[-1]} looks {100 * optimism:.1f} points too good")
+       title=f"Chosen on {hits.shape[1] // 2} rows, the best of {counts[-1]} looks "
+             f"{100 * optimism:.1f} points too good")
 ax.legend(loc="lower right")
-plots.show(figure, "Accuracy of the chosen trial against the number of trials, on the half that chose it and on the other half. "
-           f"They are {100 * (curse[0, 0] - curse[0, 1]):.1f} points apart for one trial, {100 * optimism:.1f} for {counts[-1]}.")
+plots.show(figure, "Accuracy of the chosen trial against the number of trials, "
+           "on the half that chose it and on the other half. "
+           f"They are {100 * (curse[0, 0] - curse[0, 1]):.1f} points apart for one trial, "
+           f"{100 * optimism:.1f} for {counts[-1]}.")
 
 # %% [markdown]
 # With one trial nothing is chosen, and the two agree. With more trials they part. Each half has only half of the rows, so the gap is larger than for a choice on all of them, by roughly $\sqrt{2}$. More seeds, more settings, more epochs to pick from: every look adds to the gap. That is what a test split is for.
@@ -976,21 +1061,30 @@ def by_halves(labels, right):
 
 bars = {}
 for name, settings in finalists.items():
-    for split, labels, right in (("validation", np.array(parts["validation"]["label"]), train_once(settings).evaluations[-1].right),
-                                 ("test", test_labels, test_right[name])):
-        bars[f"{name}, {split}"] = (by_halves(labels, right), *bootstrap_interval(by_halves, labels, right))
+    for split, labels, right in (
+            ("validation", np.array(parts["validation"]["label"]),
+             train_once(settings).evaluations[-1].right),
+            ("test", test_labels, test_right[name])):
+        bars[f"{name}, {split}"] = (by_halves(labels, right),
+                                    *bootstrap_interval(by_halves, labels, right))
         print(f"{name:18} {split:10} {bars[f'{name}, {split}'][0]:.1%}")
-difference = bootstrap_interval(lambda y, a, b: by_halves(y, b) - by_halves(y, a), test_labels, *test_right.values())
-print(f"best minus reference on test: {100 * difference[0]:+.1f} to {100 * difference[1]:+.1f} points")
+difference = bootstrap_interval(lambda y, a, b: by_halves(y, b) - by_halves(y, a),
+                                test_labels, *test_right.values())
+print("best minus reference on test: "
+      f"{100 * difference[0]:+.1f} to {100 * difference[1]:+.1f} points")
 
 # %%
-verdict = "beats" if difference[0] > 0 else "loses to" if difference[1] < 0 else "can't be told from"
+verdict = ("beats" if difference[0] > 0
+           else "loses to" if difference[1] < 0 else "can't be told from")
 figure, ax = plots.new_figure(width=8, height=2.6)
-plots.bars(ax, list(bars), [b[0] for b in bars.values()], [b[1:] for b in bars.values()], fmt="{:.1%}")
+plots.bars(ax, list(bars), [b[0] for b in bars.values()], [b[1:] for b in bars.values()],
+           fmt="{:.1%}")
 for bar in ax.patches[1::2]:
     bar.set(hatch="///", edgecolor="#444444")
-ax.set(xlabel="accuracy, each class counting half; 95 % interval", title=f"The search's best {verdict} the reference")
-plots.show(figure, "Bars with 95 % intervals: " + ", ".join(f"{name} {b[0]:.1%}" for name, b in bars.items()) + ".")
+ax.set(xlabel="accuracy, each class counting half; 95 % interval",
+       title=f"The search's best {verdict} the reference")
+plots.show(figure, "Bars with 95 % intervals: "
+           + ", ".join(f"{name} {b[0]:.1%}" for name, b in bars.items()) + ".")
 
 # %% [markdown]
 # Don't expect to see the gap in one pair of bars: it is an average, and the test rows have luck of their own. (We broke our own rule here: one seed for each finalist. Three would be fair.) Report the *test* number, with its interval, and say how many trials you made. The validation number of a winner is not a result. The interval here covers the test rows only; another seed would move both bars too.
@@ -1002,12 +1096,15 @@ plots.show(figure, "Bars with 95 % intervals: " + ", ".join(f"{name} {b[0]:.1%}"
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e4_5", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def honest_report(runs):
-    # The colleague's version: best = max(runs, key=lambda run: run["test"]); return best["setting"], best["test"]
+    # The colleague's version:
+    # best = max(runs, key=lambda run: run["test"]); return best["setting"], best["test"]
     ### BEGIN SOLUTION
     def mean(setting, split):
-        return sum(r[split] for r in runs if r["setting"] == setting) / sum(r["setting"] == setting for r in runs)
+        return (sum(r[split] for r in runs if r["setting"] == setting)
+                / sum(r["setting"] == setting for r in runs))
 
-    best = max(sorted({run["setting"] for run in runs}), key=lambda setting: mean(setting, "validation"))
+    best = max(sorted({run["setting"] for run in runs}),
+               key=lambda setting: mean(setting, "validation"))
     return best, mean(best, "test")
     ### END SOLUTION
 
@@ -1023,15 +1120,22 @@ def honest_report(runs):
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t4_5", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-steady = [{"setting": "a", "seed": s, "validation": v, "test": t} for s, v, t in ((0, 0.84, 0.80), (1, 0.86, 0.82), (2, 0.85, 0.84))]
-lucky_runs = [{"setting": "b", "seed": s, "validation": v, "test": t} for s, v, t in ((0, 0.9, 0.79), (1, 0.7, 0.78), (2, 0.71, 0.95))]
+steady = [{"setting": "a", "seed": s, "validation": v, "test": t}
+          for s, v, t in ((0, 0.84, 0.80), (1, 0.86, 0.82), (2, 0.85, 0.84))]
+lucky_runs = [{"setting": "b", "seed": s, "validation": v, "test": t}
+              for s, v, t in ((0, 0.9, 0.79), (1, 0.7, 0.78), (2, 0.71, 0.95))]
 extra = {"setting": "b", "seed": 3, "validation": 0.72, "test": 0.7}
 check("4.5 A colleague's report",
-      ("neither test nor a lucky seed chooses", lambda: honest_report(steady + lucky_runs)[0] == "a", "choose by validation, and by the mean over a setting's seeds"),
-      ("it reports the mean test score", lambda: math.isclose(honest_report(steady)[1], 0.82), "0.84 is the best seed's, 0.85 a validation score; report the mean of the test scores"),
-      ("unequal numbers of seeds", lambda: honest_report([*steady, *lucky_runs, extra])[0] == "a", "a sum favours the setting with more runs; divide by its own number"));
+      ("neither test nor a lucky seed chooses",
+       lambda: honest_report(steady + lucky_runs)[0] == "a",
+       "choose by validation, and by the mean over a setting's seeds"),
+      ("it reports the mean test score", lambda: math.isclose(honest_report(steady)[1], 0.82),
+       "0.84 is the best seed's, 0.85 a validation score; report the mean of the test scores"),
+      ("unequal numbers of seeds", lambda: honest_report([*steady, *lucky_runs, extra])[0] == "a",
+       "a sum favours the setting with more runs; divide by its own number"));
 ### BEGIN HIDDEN TESTS
-assert honest_report(lucky_runs + steady) == honest_report(steady + lucky_runs) and honest_report(steady[:1]) == ("a", 0.80)
+assert (honest_report(lucky_runs + steady) == honest_report(steady + lucky_runs)
+        and honest_report(steady[:1]) == ("a", 0.80))
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -1057,17 +1161,25 @@ assert honest_report(lucky_runs + steady) == honest_report(steady + lucky_runs) 
 from IPython.display import Markdown, display
 
 rows = [
-    ("`learning_rate`", "2e-5 to 5e-5", f"learns from {falls_at:.0e}, breaks near {breaks_at:.0e}; best in the map {RATES[column]:.0e}", "2, 3"),
+    ("`learning_rate`", "2e-5 to 5e-5", f"learns from {falls_at:.0e}, breaks near {breaks_at:.0e}; "
+     f"best in the map {RATES[column]:.0e}", "2, 3"),
     ("`per_device_train_batch_size`", "16 or 32", "no order shown: one seed per cell", "3"),
-    ("`num_train_epochs`", "2 to 4", f"lowest loss after {least + 1}; accuracy at {EPOCHS} within {100 * (max(accuracy) - accuracy[-1]):.1f} points of its best", "5"),
-    ("`warmup_steps`", "100 to 500", f"our run has {len(reference.losses)} steps: a share, not a number; twice the run: loss {change:+.2f}", "6"),
-    ("`weight_decay`", "0.01", f"0 to 0.1: {100 * between:.1f} points, equal runs {100 * within:.1f}", "7"),
-    ("`max_length`", "128 to 256", f"{LENGTHS[0]} to {LENGTHS[-1]} tokens: {100 * gain:+.0f} points, {ratio:.1f} times the time", "7"),
-    ("frozen layers", "not mentioned", f"all six: {cost[2]:+.0f} points, {frozen_seconds[2] / frozen_seconds[0]:.0%} of the time", "7"),
+    ("`num_train_epochs`", "2 to 4", f"lowest loss after {least + 1}; accuracy at {EPOCHS} within "
+     f"{100 * (max(accuracy) - accuracy[-1]):.1f} points of its best", "5"),
+    ("`warmup_steps`", "100 to 500", f"our run has {len(reference.losses)} steps: a share, "
+     f"not a number; twice the run: loss {change:+.2f}", "6"),
+    ("`weight_decay`", "0.01",
+     f"0 to 0.1: {100 * between:.1f} points, equal runs {100 * within:.1f}", "7"),
+    ("`max_length`", "128 to 256", f"{LENGTHS[0]} to {LENGTHS[-1]} tokens: "
+     f"{100 * gain:+.0f} points, {ratio:.1f} times the time", "7"),
+    ("frozen layers", "not mentioned", f"all six: {cost[2]:+.0f} points, "
+     f"{frozen_seconds[2] / frozen_seconds[0]:.0%} of the time", "7"),
     ("`seed`", "one", f"ten seeds: {100 * min(ten):.1f} to {100 * max(ten):.1f} %", "4"),
-    ("choice", "on the test split", f"the best of {counts[-1]}, chosen on half the rows, looks {100 * optimism:.1f} points too good", "9"),
+    ("choice", "on the test split", f"the best of {counts[-1]}, chosen on half the rows, "
+     f"looks {100 * optimism:.1f} points too good", "9"),
 ]
-table = ["| argument | quoted: the articles | held here | section |", "|---|---|---|---|", *(f"| {' | '.join(r)} |" for r in rows)]
+table = ["| argument | quoted: the articles | held here | section |", "|---|---|---|---|",
+         *(f"| {' | '.join(r)} |" for r in rows)]
 display(Markdown("\n".join(table)))
 
 # %% [markdown]
@@ -1106,5 +1218,7 @@ display(Markdown("\n".join(table)))
 from course_utils.exercises import progress
 
 progress("{{lesson}}")  # what you have solved, kept on this machine
-lab.finish(f"{train_once.cache_info().currsize} trainings; {close} of {scores.size} cells of the map within the noise; "
-           f"ten equal runs {min(ten):.1%} to {max(ten):.1%}; the best of {counts[-1]} looks {100 * optimism:.1f} points too good")
+lab.finish(f"{train_once.cache_info().currsize} trainings; "
+           f"{close} of {scores.size} cells of the map within the noise; "
+           f"ten equal runs {min(ten):.1%} to {max(ten):.1%}; "
+           f"the best of {counts[-1]} looks {100 * optimism:.1f} points too good")

@@ -135,13 +135,14 @@ figure, ax = plots.new_figure()
 ax.hist(np.minimum(lengths, 600), bins=60, color=plots.COLOURS[0])
 for limit in (64, 128, 256):
     ax.axvline(limit, color="black", linestyle="--", linewidth=1)
-    ax.annotate(f"{limit}: cuts {cut[limit]:.0%}", (limit, 0.93), xycoords=("data", "axes fraction"),
-                rotation=90, va="top", ha="right", fontsize=9,
+    ax.annotate(f"{limit}: cuts {cut[limit]:.0%}", (limit, 0.93),
+                xycoords=("data", "axes fraction"), rotation=90, va="top", ha="right", fontsize=9,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
-ax.set(title=f"A limit of 128 tokens cuts {cut[128]:.0%} of the reviews short", xlabel="tokens in a review",
-       ylabel="reviews")
+ax.set(title=f"A limit of 128 tokens cuts {cut[128]:.0%} of the reviews short",
+       xlabel="tokens in a review", ylabel="reviews")
 plots.show(figure,
-           f"Histogram of review lengths in tokens. Dashed lines at 64, 128 and 256 tokens cut {cut[64]:.0%}, {cut[128]:.0%} and {cut[256]:.0%} of the reviews.")
+           "Histogram of review lengths in tokens. Dashed lines at 64, 128 and 256 tokens "
+           f"cut {cut[64]:.0%}, {cut[128]:.0%} and {cut[256]:.0%} of the reviews.")
 
 # %% [markdown]
 # A popular recipe for this model [truncates](glossary.md#truncation) at 128 tokens without looking. What that costs depends on the data.
@@ -209,7 +210,8 @@ def new_model(seed=lab.seed):
     model = AutoModelForSequenceClassification.from_pretrained(
         lab.checkpoint, revision=lab.revision, use_safetensors=True, num_labels=len(names),
         id2label=dict(enumerate(names)), label2id={n: i for i, n in enumerate(names)})
-    model.accepts_loss_kwargs = False  # see "Common mistakes": otherwise gradient accumulation multiplies the loss
+    # see "Common mistakes": otherwise gradient accumulation multiplies the loss
+    model.accepts_loss_kwargs = False
     return model
 
 
@@ -226,7 +228,8 @@ utils.logging.set_verbosity_error()  # read once; the report would come with eve
 model = new_model()
 parameters = {name: p.numel() for name, p in model.named_parameters()}
 new = sum(n for name, n in parameters.items() if name in report["missing_keys"])
-print(f"{new:,} of {sum(parameters.values()):,} parameters are new ({new / sum(parameters.values()):.1%})")
+print(f"{new:,} of {sum(parameters.values()):,} parameters are new "
+      f"({new / sum(parameters.values()):.1%})")
 assert len(report["missing_keys"]) == 4
 
 # %% [markdown]
@@ -243,11 +246,13 @@ import torch
 def predict(model, split, batch_size=64):
     """Logits (rows, classes) and the mean cross-entropy of a tokenised split."""
     model.eval()
-    order = np.argsort([len(ids) for ids in split["input_ids"]])  # similar lengths together: little padding
+    # similar lengths together: little padding
+    order = np.argsort([len(ids) for ids in split["input_ids"]])
     logits = torch.empty(len(split), len(names))
     for start in range(0, len(split), batch_size):
         rows = order[start:start + batch_size]
-        inputs = collator([{k: split[int(i)][k] for k in ("input_ids", "attention_mask")} for i in rows])
+        inputs = collator([{k: split[int(i)][k] for k in ("input_ids", "attention_mask")}
+                           for i in rows])
         logits[rows] = model(**inputs.to(model.device)).logits.float().cpu()
     return logits, torch.nn.functional.cross_entropy(logits, torch.tensor(split["label"][:])).item()
 
@@ -273,7 +278,8 @@ settings = dict(
     per_device_eval_batch_size=4 * lab.profile.batch_size,  # no gradients to keep, so more fits
     warmup_steps=0.1,  # a share of all steps, because it is below 1
     weight_decay=0.01,
-    train_sampling_strategy="group_by_length",  # texts of similar length share a batch: less padding
+    # texts of similar length share a batch: less padding
+    train_sampling_strategy="group_by_length",
     eval_strategy="steps", eval_steps=max(1, steps_per_epoch // 2),
     save_strategy="steps", save_steps=max(1, steps_per_epoch // 2), save_total_limit=2,
     load_best_model_at_end=True, metric_for_best_model="eval_loss", greater_is_better=False,
@@ -343,7 +349,8 @@ check("5.1 How many steps?",
        "the last, smaller batch of each epoch counts too; round up per epoch, before multiplying"),
       ("64 rows, batches of 8, accumulation 4: 2", lambda: training_steps(64, 8, 1, 4) == 2,
        "with accumulation 4 the optimiser moves once per four batches"),
-      ("100 rows, batches of 16, 3 epochs, accumulation 2: 12", lambda: training_steps(100, 16, 3, 2) == 12,
+      ("100 rows, batches of 16, 3 epochs, accumulation 2: 12",
+       lambda: training_steps(100, 16, 3, 2) == 12,
        "seven batches make four steps: a last, incomplete group counts too, in each epoch"),
       ("the answer is a whole number", lambda: type(training_steps(100, 16, 1)) is int,
        "return Python's own int, neither a float nor a NumPy number"));
@@ -403,7 +410,8 @@ from transformers.trainer_callback import PrinterCallback
 trainer.remove_callback(PrinterCallback)  # the curves below say it better
 with Stopwatch() as watch, full_disk_named(trainer.args.output_dir):
     trainer.train()
-print(f"took {duration(watch.seconds)}, estimated {duration(expected)}; {trainer.state.global_step} steps, best at step {trainer.state.best_global_step}")
+print(f"took {duration(watch.seconds)}, estimated {duration(expected)}; "
+      f"{trainer.state.global_step} steps, best at step {trainer.state.best_global_step}")
 
 # %% [markdown]
 # ## 8. What do the curves say?
@@ -428,15 +436,20 @@ for ax in (left, right):
 best = min(history(trainer, "eval_loss")[1])
 left.set_title(f"Validation loss is lowest at step {trainer.state.best_global_step}")
 left.set_ylabel("cross-entropy")
-right.set_title(f"It {'passes' if history(trainer, 'eval_accuracy')[1].max() > baselines['TF-IDF'] else 'does not pass'} word counting")
+passes = history(trainer, "eval_accuracy")[1].max() > baselines["TF-IDF"]
+right.set_title(f"It {'passes' if passes else 'does not pass'} word counting")
 right.set_ylabel("accuracy")
 plots.show(figure,
-           f"Left: training and validation loss over the steps; validation is lowest, {best:.2f}, at step {trainer.state.best_global_step}. Right: validation accuracy over the steps with the TF-IDF baseline as a dotted line.")
+           "Left: training and validation loss over the steps; "
+           f"validation is lowest, {best:.2f}, at step {trainer.state.best_global_step}. "
+           "Right: validation accuracy over the steps with the TF-IDF baseline as a dotted line.")
 
 # %%
 evaluations = history(trainer, "eval_loss")[1]
-assert len(evaluations) > 3 and evaluations.min() < evaluations[0], "training must lower the validation loss"
-print(f"validation loss: {evaluations[0]:.3f} at first, {evaluations.min():.3f} at best, {evaluations[-1]:.3f} at the end")
+assert (len(evaluations) > 3
+        and evaluations.min() < evaluations[0]), "training must lower the validation loss"
+print(f"validation loss: {evaluations[0]:.3f} at first, "
+      f"{evaluations.min():.3f} at best, {evaluations[-1]:.3f} at the end")
 print("training loss in the last quarter:",
       round(float(history(trainer, "loss")[1][-len(history(trainer, "loss")[1]) // 4:].mean()), 3))
 
@@ -452,7 +465,8 @@ print("training loss in the last quarter:",
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e5_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def best_step(log_history):
-    # The colleague's version: return max((log["test_loss"], log["step"]) for log in log_history if "test_loss" in log)[1]
+    # The colleague's version:
+    # return max((log["test_loss"], log["step"]) for log in log_history if "test_loss" in log)[1]
     ### BEGIN SOLUTION
     evaluations = [log for log in log_history if "eval_loss" in log]
     return min(evaluations, key=lambda log: log["eval_loss"])["step"]
@@ -474,24 +488,30 @@ def best_step(log_history):
 from types import SimpleNamespace
 
 trainer = SimpleNamespace(state=SimpleNamespace(best_global_step=60, log_history=[
-    {"step": 30, "eval_loss": 0.62}, {"step": 45, "loss": 0.5}, {"step": 60, "eval_loss": 0.58}, {"step": 90, "eval_loss": 0.61}]))
+    {"step": 30, "eval_loss": 0.62}, {"step": 45, "loss": 0.5},
+    {"step": 60, "eval_loss": 0.58}, {"step": 90, "eval_loss": 0.61}]))
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t5_2", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 log = [{"step": 5, "loss": 0.1}, {"step": 10, "eval_loss": 0.70, "test_loss": 0.6},
        {"step": 20, "eval_loss": 0.40, "test_loss": 0.8},
-       {"step": 30, "eval_loss": 0.40, "test_loss": 0.7}, {"step": 40, "eval_loss": 0.55, "test_loss": 0.2},
-       {"step": 50, "eval_loss": 0.60, "test_loss": 0.9}, {"step": 60, "eval_loss": 0.65, "test_loss": 0.5}]
+       {"step": 30, "eval_loss": 0.40, "test_loss": 0.7},
+       {"step": 40, "eval_loss": 0.55, "test_loss": 0.2},
+       {"step": 50, "eval_loss": 0.60, "test_loss": 0.9},
+       {"step": 60, "eval_loss": 0.65, "test_loss": 0.5}]
 tiny = [{"step": 3, "eval_loss": 2.0, "test_loss": 1.0}]
 check("5.2 Which checkpoint?",
       ("it returns a step of the log it is given, an int",
        lambda: type(best_step(tiny)) is int and best_step(tiny) == 3,
-       "return the step of an entry of log_history: not its loss, its place or the entry, nor a step of another run"),
+       "return the step of an entry of log_history: "
+       "not its loss, its place or the entry, nor a step of another run"),
       ("it does not choose by the test split", lambda: best_step(log) not in (40, 50),
        "choosing by the test loss makes the test part of training; choose with eval_loss"),
       ("it takes the lowest validation loss", lambda: best_step(log) in (20, 30),
-       "a low loss is good: min, not max; the last need not be the best; entries without eval_loss are training logs"),
+       "a low loss is good: min, not max; the last need not be the best; "
+       "entries without eval_loss are training logs"),
       ("of two equal ones it takes the earlier", lambda: best_step(log) == 20,
-       "20 and 30 are equally good, so take 20; min returns the first of equals when only the loss is compared"),
+       "20 and 30 are equally good, so take 20; "
+       "min returns the first of equals when only the loss is compared"),
       ("it agrees with the Trainer",
        lambda: best_step(trainer.state.log_history) == trainer.state.best_global_step,
        "compare with trainer.state.best_global_step"));
@@ -533,8 +553,10 @@ whole.train();
 # %%
 import shutil
 
-shutil.rmtree(lab.workdir / "killed", ignore_errors=True)  # checkpoints of an earlier visit to this cell
-killed = make_trainer(new_model(), few, callbacks=[Kill()], **short, output_dir=str(lab.workdir / "killed"))
+# checkpoints of an earlier visit to this cell
+shutil.rmtree(lab.workdir / "killed", ignore_errors=True)
+killed = make_trainer(new_model(), few, callbacks=[Kill()], **short,
+                      output_dir=str(lab.workdir / "killed"))
 killed.remove_callback(PrinterCallback)
 try:
     killed.train()
@@ -551,7 +573,8 @@ resumed.remove_callback(PrinterCallback)
 resumed.train(resume_from_checkpoint=last_whole_checkpoint(lab.workdir / "killed"))
 pairs = zip(whole.model.parameters(), resumed.model.parameters(), strict=True)
 difference = max((a - b).abs().max().item() for a, b in pairs)
-print(f"steps: {whole.state.global_step} and {resumed.state.global_step}; largest difference of any weight: {difference}")
+print(f"steps: {whole.state.global_step} and {resumed.state.global_step}; "
+      f"largest difference of any weight: {difference}")
 assert difference <= (0 if lab.device == "cpu" else lab.profile.learning_rate)
 size = sum(f.stat().st_size for f in (lab.workdir / "killed" / "checkpoint-12").glob("*"))
 print(f"one checkpoint takes {size / 1e6:.0f} MB")
@@ -568,7 +591,8 @@ del whole, killed, resumed  # models and optimisers; their memory is needed belo
 # model in a wrapper that computes in that short format, good for about three digits; the first line takes it off. Write your own sentences below.
 
 # %%
-model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # full precision from here on
+# full precision from here on
+model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
 sentences = [
     "A wonderful film, I laughed and cried.",
     "Dull from the first minute to the last.",
@@ -624,8 +648,9 @@ assert labels == [names[i] for i in answers.argmax(-1)]
 # %%
 messages = load_task("messages", lab.profile)
 message_columns = [c for c in messages["train"].column_names if c != "label"]
-tokenized_messages = messages.map(lambda batch: tokenizer(batch["sms"], truncation=True, max_length=128),
-                                  batched=True, remove_columns=message_columns)
+tokenized_messages = messages.map(
+    lambda batch: tokenizer(batch["sms"], truncation=True, max_length=128),
+    batched=True, remove_columns=message_columns)
 spam = np.array(messages["validation"]["label"])
 assert abs(spam.mean() - 0.13) < 0.03 and abs((1 - spam).mean() - 0.87) < 0.03
 counts, SEEDS = [50, 250, len(messages["train"])], 3
@@ -636,14 +661,15 @@ counts, SEEDS = [50, 250, len(messages["train"])], 3
 # %%
 from sklearn.metrics import average_precision_score
 
-quiet = dict(eval_strategy="no", save_strategy="no", load_best_model_at_end=False, logging_strategy="no")
+quiet = dict(eval_strategy="no", save_strategy="no", load_best_model_at_end=False,
+             logging_strategy="no")
 
 
 def score_with(labels, seed):
     rows = np.random.default_rng(seed).permutation(len(messages["train"]))[:labels]
     steps = max(40, math.ceil(1.5 * labels / lab.profile.batch_size))
-    run = make_trainer(new_model(seed), tokenized_messages["train"].select(rows), **quiet, max_steps=steps,
-                       seed=seed, output_dir=str(lab.workdir / "curve"))
+    run = make_trainer(new_model(seed), tokenized_messages["train"].select(rows), **quiet,
+                       max_steps=steps, seed=seed, output_dir=str(lab.workdir / "curve"))
     run.remove_callback(PrinterCallback)
     run.train()
     fine = predict(run.model, tokenized_messages["validation"])[0].softmax(1)[:, 1].numpy()
@@ -659,7 +685,8 @@ scores.shape  # (counts, seeds, methods)
 # %%
 means, low, high = scores.mean(1), scores.min(1), scores.max(1)
 for labels, (fine, words), lows, highs in zip(counts, means, low, high, strict=True):
-    print(f"{labels:5} labels: DistilBERT {fine:.2f} ({lows[0]:.2f} to {highs[0]:.2f}), TF-IDF {words:.2f} ({lows[1]:.2f} to {highs[1]:.2f})")
+    print(f"{labels:5} labels: DistilBERT {fine:.2f} ({lows[0]:.2f} to {highs[0]:.2f}), "
+          f"TF-IDF {words:.2f} ({lows[1]:.2f} to {highs[1]:.2f})")
 
 # %%
 figure, ax = plots.new_figure()
@@ -670,10 +697,13 @@ ax.set_xticks(counts, [f"{c:,}" for c in counts])
 ax.minorticks_off()
 ax.axhline(spam.mean(), color="gray", linewidth=1, label="guessing")
 ax.set(xlabel="labelled messages", ylabel="average precision on validation",
-       title=f"DistilBERT: {means[0, 0]:.2f} with {counts[0]} labels, {means[-1, 0]:.2f} with {counts[-1]:,}")
+       title=f"DistilBERT: {means[0, 0]:.2f} with {counts[0]} labels, "
+             f"{means[-1, 0]:.2f} with {counts[-1]:,}")
 ax.legend()
 plots.show(figure,
-           f"Average precision against the number of labels, mean and range of three seeds. DistilBERT goes from {means[0, 0]:.2f} to {means[-1, 0]:.2f}, TF-IDF from {means[0, 1]:.2f} to {means[-1, 1]:.2f}.")
+           "Average precision against the number of labels, mean and range of three seeds. "
+           f"DistilBERT goes from {means[0, 0]:.2f} to {means[-1, 0]:.2f}, "
+           f"TF-IDF from {means[0, 1]:.2f} to {means[-1, 1]:.2f}.")
 assert means[-1, 0] > means[0, 0], "more labels must help"
 
 # %% [markdown]
@@ -717,18 +747,22 @@ def refuses_missing_runs():
 check("5.3 Better every time?",
       ("better each time is better", lambda: better_in_every_seed([0.8, 0.9], [0.7, 0.6]),
        "return True, not a number or a list, when every run of the first beats its partner"),
-      ("a higher mean alone is not enough", lambda: not better_in_every_seed([0.99, 0.70], [0.75, 0.71]),
-       "one run is worse than its partner: compare pair by pair, all of them, not any and not the means"),
-      ("pairs, not best against worst", lambda: bool(better_in_every_seed([0.70, 0.90], [0.60, 0.80])),
+      ("a higher mean alone is not enough",
+       lambda: not better_in_every_seed([0.99, 0.70], [0.75, 0.71]),
+       "one run is worse than its partner: "
+       "compare pair by pair, all of them, not any and not the means"),
+      ("pairs, not best against worst",
+       lambda: bool(better_in_every_seed([0.70, 0.90], [0.60, 0.80])),
        "compare each seed with the same seed, not min with max"),
       ("each run keeps its partner", lambda: not better_in_every_seed([0.9, 0.6], [0.5, 0.7]),
        "0.6 loses to its partner 0.7, though sorting would hide it"),
       ("equal is not better", lambda: not better_in_every_seed([0.8], [0.8]), "use >, not >="),
-      ("a missing run is an error, not a verdict", refuses_missing_runs,
-       "stop with a ValueError; a plain zip drops what has no partner, and NumPy repeats a lone run"));
+      ("a missing run is an error, not a verdict", refuses_missing_runs, "stop with a ValueError; "
+       "a plain zip drops what has no partner, and NumPy repeats a lone run"));
 ### BEGIN HIDDEN TESTS
 assert refuses_missing_runs() and bool(better_in_every_seed([0.3, 0.9], [0.2, 0.8]))
-assert not any(better_in_every_seed(*runs) for runs in ([[0.9, 0.2], [0.1, 0.3]], [[0.5, 0.7], [0.5, 0.6]]))
+assert not any(better_in_every_seed(*runs)
+               for runs in ([[0.9, 0.2], [0.1, 0.3]], [[0.5, 0.7], [0.5, 0.6]]))
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -770,12 +804,13 @@ some = train.select(range(min(256, len(train))))
 
 
 def cut_at(limit, split):
-    return split.map(lambda batch: tokenizer(batch["text"], truncation=True, max_length=limit), batched=True,
-                     remove_columns=columns)
+    return split.map(lambda batch: tokenizer(batch["text"], truncation=True, max_length=limit),
+                     batched=True, remove_columns=columns)
 
 
 def recipe_trainer(limit, padded, changes):
-    return make_trainer(new_model(), cut_at(limit, some), **quiet | (article if padded else {}) | changes,
+    return make_trainer(new_model(), cut_at(limit, some),
+                        **quiet | (article if padded else {}) | changes,
                         output_dir=str(lab.workdir / "recipes"))
 
 
@@ -783,10 +818,11 @@ def recipe_trainer(limit, padded, changes):
 def seconds_per_epoch(limit, padded, changes):
     single = {"bf16": False, "fp16": False, "per_device_train_batch_size": 4,
               "gradient_accumulation_steps": 4} if padded else {}
-    run = recipe_trainer(limit, padded,
-                         changes | single | {"num_train_epochs": 1})  # 4 times 4 texts: 16, in less memory
+    # 4 times 4 texts: 16, in less memory
+    run = recipe_trainer(limit, padded, changes | single | {"num_train_epochs": 1})
     if padded:
-        run.data_collator = DataCollatorWithPadding(tokenizer, padding="max_length", max_length=limit)
+        run.data_collator = DataCollatorWithPadding(tokenizer, padding="max_length",
+                                                    max_length=limit)
     return estimate_training(run)
 
 
@@ -801,7 +837,8 @@ from course_utils.metrics import bootstrap_interval
 seconds = {name: seconds_per_epoch(*recipe) for name, recipe in RECIPES.items()}
 right = {name: right_answers(*recipe) for name, recipe in RECIPES.items()}
 changed = {name: int((hits != right["ours"]).sum()) for name, hits in right.items()}
-print(f"right in one way of cutting and wrong in ours, or the other way round, of {len(validation)} texts: {changed}")
+print("right in one way of cutting and wrong in ours, or the other way round, "
+      f"of {len(validation)} texts: {changed}")
 
 # %% [markdown]
 # Time on the left, accuracy on the right; the whiskers are 95 % intervals (section 15).
@@ -815,13 +852,15 @@ plots.bars(two, list(right), [r.mean() for r in right.values()],
 two.set_yticks([])
 one.set(title=f"An epoch of B takes {slow:.1f} times as long as ours",
         xlabel="seconds per epoch over these rows")
-two.set(title=f"Cut at 128: {changed['A: padded to 128, fp32']} of {len(validation)} answers differ",
+two.set(title=f"Cut at 128: {changed['A: padded to 128, fp32']} "
+              f"of {len(validation)} answers differ",
         xlabel="accuracy of one model, texts cut so; 95 % interval")
 plots.show(figure,
-           "Bars for the recipes A, B and ours. Left, seconds per epoch: " + ", ".join(f"{n} {t:.1f}" for n,
-               t in seconds.items())
-           + ". Right, validation accuracy of one model on texts cut at 128, at 512 and at our length: " + ", ".join(f"{n} {r.mean():.1%}" for n,
-                                                          r in right.items()) + ".")
+           "Bars for the recipes A, B and ours. Left, seconds per epoch: "
+           + ", ".join(f"{n} {t:.1f}" for n, t in seconds.items())
+           + ". Right, validation accuracy of one model "
+             "on texts cut at 128, at 512 and at our length: "
+           + ", ".join(f"{n} {r.mean():.1%}" for n, r in right.items()) + ".")
 assert slow > 1, "padding everything to 512 must cost time"
 
 # %% [markdown]
@@ -851,7 +890,8 @@ from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
 full = DistilBertForSequenceClassification(DistilBertConfig())
 count = sum(p.numel() for p in full.parameters())
-print(f"{count:,} parameters; fp32 weights {count * 4 / 1e6:.0f} MB; with gradients and AdamW's two moments {count * 16 / 1e9:.2f} GB, before any activation")
+print(f"{count:,} parameters; fp32 weights {count * 4 / 1e6:.0f} MB; "
+      f"with gradients and AdamW's two moments {count * 16 / 1e9:.2f} GB, before any activation")
 assert count == 66_955_010
 
 # %%
@@ -872,7 +912,9 @@ for _ in range(4):
 
 # %%
 tokens_per_second = ids.numel() / min(seconds)
-print(f"{tokens_per_second:,.0f} tokens/s forward and backward: an epoch over 2,000 reviews of 256 tokens takes about {duration(2000 * 256 / tokens_per_second)}, and the optimiser's share")
+print(f"{tokens_per_second:,.0f} tokens/s forward and backward: "
+      "an epoch over 2,000 reviews of 256 tokens takes about "
+      f"{duration(2000 * 256 / tokens_per_second)}, and the optimiser's share")
 del full
 
 # %% [markdown]
@@ -896,19 +938,23 @@ for name, predicted in predictions.items():
     hits = (predicted == test_truth).astype(float)
     final[name] = (hits.mean(), *bootstrap_interval(np.mean, hits))
     print(f"{name:10} {final[name][0]:.1%}  [{final[name][1]:.1%}, {final[name][2]:.1%}]")
-pairs = (predictions["DistilBERT"] == test_truth).astype(float) - (predictions["TF-IDF"] == test_truth)
+pairs = ((predictions["DistilBERT"] == test_truth).astype(float)
+         - (predictions["TF-IDF"] == test_truth))
 least, most = bootstrap_interval(np.mean, pairs)
 verdict = "beyond chance" if least > 0 or most < 0 else "may be chance"
-print(f"DistilBERT minus TF-IDF, review by review: {pairs.mean():+.1%} [{least:+.1%}, {most:+.1%}], {verdict}")
-assert final["DistilBERT"][1] > final["majority"][2], "the model must beat the majority beyond chance"
+print(f"DistilBERT minus TF-IDF, review by review: {pairs.mean():+.1%} "
+      f"[{least:+.1%}, {most:+.1%}], {verdict}")
+assert final["DistilBERT"][1] > final["majority"][2], (
+    "the model must beat the majority beyond chance")
 
 # %%
 figure, ax = plots.new_figure(height=2.4)
-plots.bars(ax, list(final), [f[0] for f in final.values()], [f[1:] for f in final.values()], fmt="{:.1%}")
-ax.set(xlabel="test accuracy, 95 % interval",
-       title=f"Fine-tuning minus counting words: {100 * pairs.mean():+.1f} points, {100 * least:+.1f} to {100 * most:+.1f}")
-plots.show(figure, "Test accuracy with 95 % intervals: " + ", ".join(f"{n} {f[0]:.1%}" for n,
-    f in final.items()) + ".")
+plots.bars(ax, list(final), [f[0] for f in final.values()], [f[1:] for f in final.values()],
+           fmt="{:.1%}")
+ax.set(xlabel="test accuracy, 95 % interval", title="Fine-tuning minus counting words: "
+       f"{100 * pairs.mean():+.1f} points, {100 * least:+.1f} to {100 * most:+.1f}")
+plots.show(figure, "Test accuracy with 95 % intervals: "
+           + ", ".join(f"{n} {f[0]:.1%}" for n, f in final.items()) + ".")
 
 # %% [markdown]
 # Was it worth it? Read the interval of the difference: both models were judged on the same reviews, so it is computed review by review (lesson 06 says why their own intervals may overlap all the same). Then look at the model behind it. The small model of `mini` is a tenth the size of the published one and has read far less; published runs of the real DistilBERT on all of IMDb reach 92.8 %
@@ -946,4 +992,7 @@ plots.show(figure, "Test accuracy with 95 % intervals: " + ", ".join(f"{n} {f[0]
 from course_utils.exercises import progress
 
 progress("{{lesson}}")  # what you have solved, kept on this machine
-lab.finish(f"test accuracy {final['DistilBERT'][0]:.1%} [{final['DistilBERT'][1]:.1%}, {final['DistilBERT'][2]:.1%}], TF-IDF {final['TF-IDF'][0]:.1%} [{final['TF-IDF'][1]:.1%}, {final['TF-IDF'][2]:.1%}]")
+lab.finish(f"test accuracy {final['DistilBERT'][0]:.1%} "
+           f"[{final['DistilBERT'][1]:.1%}, {final['DistilBERT'][2]:.1%}], "
+           f"TF-IDF {final['TF-IDF'][0]:.1%} "
+           f"[{final['TF-IDF'][1]:.1%}, {final['TF-IDF'][2]:.1%}]")

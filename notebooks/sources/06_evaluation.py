@@ -96,9 +96,9 @@ collator = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=16)
 
 
 def tokenized(split, text):
-    return split.map(lambda batch: tokenizer(batch[text], truncation=True, max_length=lab.profile.max_length),
-                     batched=True,
-                     remove_columns=[c for c in split.column_names if c != "label"])
+    return split.map(
+        lambda batch: tokenizer(batch[text], truncation=True, max_length=lab.profile.max_length),
+        batched=True, remove_columns=[c for c in split.column_names if c != "label"])
 
 
 # %% [markdown]
@@ -117,8 +117,8 @@ def fine_tune(split, text, name):
         learning_rate=lab.profile.learning_rate,
         per_device_train_batch_size=lab.profile.batch_size, warmup_steps=0.1,
         train_sampling_strategy="group_by_length",
-        save_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=True, seed=lab.seed,
-        **lab.precision_arguments)
+        save_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=True,
+        seed=lab.seed, **lab.precision_arguments)
     trainer = Trainer(model=model, args=arguments, train_dataset=tokenized(split, text),
                       processing_class=tokenizer, data_collator=collator)
     trainer.remove_callback(PrinterCallback)
@@ -134,15 +134,15 @@ import torch
 
 @torch.no_grad()
 def logits_of(model, texts, batch_size=64):
-    """Logits (rows, classes) as NumPy, in the order of ``texts``; similar lengths go through together."""
+    """Logits (rows, classes) in the order of ``texts``; similar lengths go through together."""
     model.eval()
     texts = list(texts)
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     out = np.empty((len(texts), model.config.num_labels), dtype=np.float32)
     for start in range(0, len(order), batch_size):
         rows = order[start:start + batch_size]
-        inputs = tokenizer([texts[i] for i in rows], truncation=True, max_length=lab.profile.max_length,
-                           padding=True, return_tensors="pt")
+        inputs = tokenizer([texts[i] for i in rows], truncation=True,
+                           max_length=lab.profile.max_length, padding=True, return_tensors="pt")
         out[rows] = model(**inputs.to(model.device)).logits.float().cpu().numpy()
     return out
 
@@ -196,7 +196,8 @@ figure, ax = plots.new_figure(width=5.6, height=3.6)
 plots.confusion(ax, matrix, ["ham", "spam"])
 ax.set_title(f"{fn} spams pass, {fp} wanted messages are lost")
 plots.show(figure,
-           f"Confusion matrix on validation: {tn} ham kept, {fp} ham lost, {fn} spam let through, {tp} spam caught.")
+           f"Confusion matrix on validation: {tn} ham kept, {fp} ham lost, "
+           f"{fn} spam let through, {tp} spam caught.")
 
 # %% [markdown]
 # ## 3. Every metric is a fraction of these cells
@@ -232,7 +233,8 @@ computed
 # %%
 nothing = np.zeros_like(truth)
 lazy = ClassificationMetrics().compute(predictions=nothing, references=truth)
-print(f"doing nothing: accuracy {lazy['accuracy']:.1%}, recall {lazy['recall']:.0%}, F1 {lazy['f1']:.2f}")
+print(f"doing nothing: accuracy {lazy['accuracy']:.1%}, "
+      f"recall {lazy['recall']:.0%}, F1 {lazy['f1']:.2f}")
 assert lazy["accuracy"] > 0.83 and lazy["recall"] == 0
 
 # %%
@@ -245,7 +247,9 @@ ax.set_xticks(np.arange(4) + 0.19, ["accuracy", "precision", "recall", "F1"])
 ax.set(ylim=(0, 1.12), title=f"{lazy['accuracy']:.0%} accuracy for catching no spam at all")
 ax.legend(ncols=2, loc="upper right")
 plots.show(figure,
-           f"Accuracy, precision, recall and F1 of a filter that does nothing ({lazy['accuracy']:.2f}, 0, 0, 0) beside DistilBERT ({', '.join(f'{computed[n]:.2f}' for n in names)}).")
+           "Accuracy, precision, recall and F1 of a filter that does nothing "
+           f"({lazy['accuracy']:.2f}, 0, 0, 0) beside DistilBERT "
+           f"({', '.join(f'{computed[n]:.2f}' for n in names)}).")
 
 # %% [markdown]
 # Accuracy counts the easy class. When the class you care about is rare, report its precision and recall.
@@ -288,7 +292,8 @@ check("6.1 F-beta",
        "for beta = 1 it must be 2PR/(P+R), with P and R of the cells given, not of section 3"),
       ("the same cells with beta 2: 30/43", lambda: abs(f_beta(6, 1, 3, 2) - 30 / 43) < 1e-9,
        "is beta squared, and does it weigh the missed ones (FN), not the false alarms?"),
-      ("more misses hurt F2 more than more false alarms", lambda: f_beta(10, 0, 5, 2) < f_beta(10, 5, 0, 2),
+      ("more misses hurt F2 more than more false alarms",
+       lambda: f_beta(10, 0, 5, 2) < f_beta(10, 5, 0, 2),
        "FN and FP are exchanged, or count alike"),
       ("it agrees with scikit-learn on the spam filter",
        lambda: abs(f_beta(tp, fp, fn, 2) - fbeta_score(truth, predicted, beta=2)) < 1e-9,
@@ -298,7 +303,8 @@ check("6.1 F-beta",
       ("nothing to find and nothing found: 0.0", lambda: f_beta(0, 0, 0) == 0.0,
        "nothing to divide by: return 0.0"));
 ### BEGIN HIDDEN TESTS
-assert abs(f_beta(3, 1, 2, 0.5) - 0.7142857142857143) < 1e-9 and abs(f_beta(3, 1, 2, 3) - 0.6122448979591837) < 1e-9
+assert (abs(f_beta(3, 1, 2, 0.5) - 0.7142857142857143) < 1e-9
+        and abs(f_beta(3, 1, 2, 3) - 0.6122448979591837) < 1e-9)
 assert f_beta(0, 0, 4, 2) == 0.0 and f_beta(0, 0, 0, 2) == 0.0
 ### END HIDDEN TESTS
 
@@ -311,7 +317,8 @@ assert f_beta(0, 0, 4, 2) == 0.0 and f_beta(0, 0, 0, 2) == 0.0
 # %%
 def f1_by_average(called):
     compute = ClassificationMetrics().compute
-    return {a: compute(predictions=called, references=truth, average=a)["f1"] for a in ("macro", "weighted", "micro")}
+    return {a: compute(predictions=called, references=truth, average=a)["f1"]
+            for a in ("macro", "weighted", "micro")}
 
 
 averages, idle = f1_by_average(predicted), f1_by_average(nothing)
@@ -335,14 +342,16 @@ thresholds = np.linspace(0.01, 0.99, 99)
 
 def costs(probability, truth, threshold):
     called = probability >= threshold
-    return ALARM_COST * int((called & (truth == 0)).sum()) + MISS_COST * int((~called & (truth == 1)).sum())
+    return (ALARM_COST * int((called & (truth == 0)).sum())
+            + MISS_COST * int((~called & (truth == 1)).sum()))
 
 
 # %%
 curve = np.array([costs(spam_probability, truth, t) for t in thresholds])
 cheapest = float(thresholds[curve.argmin()])
 at_half = costs(spam_probability, truth, 0.5)
-print(f"cheapest at {cheapest:.2f}: cost {curve.min()}; at 0.50: {at_half}; doing nothing: {MISS_COST * int(truth.sum())}")
+print(f"cheapest at {cheapest:.2f}: cost {curve.min()}; at 0.50: {at_half}; "
+      f"doing nothing: {MISS_COST * int(truth.sum())}")
 assert curve.min() <= at_half
 
 # %%
@@ -350,7 +359,8 @@ def threshold_picture(threshold):
     figure, (left, right) = plots.new_figure(columns=2, width=10, height=3.5)
     bins = np.linspace(0, 1, 26)
     left.hist(spam_probability[truth == 0], bins, color=plots.COLOURS[0], label="ham")
-    left.hist(spam_probability[truth == 1], bins, color=plots.COLOURS[1], label="spam", hatch="//", alpha=0.85)
+    left.hist(spam_probability[truth == 1], bins, color=plots.COLOURS[1], label="spam",
+              hatch="//", alpha=0.85)
     left.set_yscale("log")
     left.set_ylim(bottom=0.5)
     right.set_ylim(0, 4 * MISS_COST * truth.sum())
@@ -366,7 +376,8 @@ def threshold_picture(threshold):
 
 
 plots.show(threshold_picture(cheapest),
-           f"Left: histogram of spam probabilities for ham and spam, log scale, with the threshold. Right: cost against threshold; lowest, {curve.min()}, at {cheapest:.2f}.")
+           "Left: histogram of spam probabilities for ham and spam, log scale, with the threshold. "
+           f"Right: cost against threshold; lowest, {curve.min()}, at {cheapest:.2f}.")
 
 # %% [markdown]
 # In a running notebook you can move the threshold yourself. (On a page without a kernel the picture above is all there is.)
@@ -377,7 +388,8 @@ from IPython.display import display
 
 
 def redraw(threshold):
-    plots.show(threshold_picture(threshold), f"The same picture with the threshold at {threshold:.2f}.")
+    plots.show(threshold_picture(threshold),
+               f"The same picture with the threshold at {threshold:.2f}.")
 
 
 slider = ipywidgets.FloatSlider(value=0.5, min=0.01, max=0.99, step=0.01, description="threshold",
@@ -408,7 +420,8 @@ def cheapest_threshold(probability, truth, candidates, miss_cost, alarm_cost):
     ### BEGIN SOLUTION
     def cost(t):
         called = np.asarray(probability) >= t
-        return alarm_cost * (called & (np.asarray(truth) == 0)).sum() + miss_cost * (~called & (np.asarray(truth) == 1)).sum()
+        return (alarm_cost * (called & (np.asarray(truth) == 0)).sum()
+                + miss_cost * (~called & (np.asarray(truth) == 1)).sum())
 
     return min(candidates, key=lambda t: (cost(t), -t))
     ### END SOLUTION
@@ -428,20 +441,24 @@ def cheapest_threshold(probability, truth, candidates, miss_cost, alarm_cost):
 p_, y_ = np.array([0.1, 0.4, 0.6, 0.9]), np.array([0, 1, 0, 1])
 check("6.2 Another cost",
       ("the answer is one of the candidates, a float",
-       lambda: isinstance(cheapest_threshold(p_, y_, [0.2], 1, 1), float) and cheapest_threshold(p_, y_, [0.2], 1, 1) == 0.2,
+       lambda: (isinstance(cheapest_threshold(p_, y_, [0.2], 1, 1), float)
+                and cheapest_threshold(p_, y_, [0.2], 1, 1) == 0.2),
        "return the candidate itself, not its cost, its position or a threshold of your own"),
       ("expensive misses push the threshold down",
        lambda: cheapest_threshold(p_, y_, [0.3, 0.5, 0.7], 50, 1) == 0.3,
        "a miss costs 50 here: are the two costs exchanged, left out, or those of section 6?"),
-      ("expensive alarms push it up", lambda: cheapest_threshold(p_, y_, [0.3, 0.5, 0.7], 1, 50) == 0.7,
+      ("expensive alarms push it up",
+       lambda: cheapest_threshold(p_, y_, [0.3, 0.5, 0.7], 1, 50) == 0.7,
        "an alarm costs 50 here: are the two costs exchanged, or is one left out?"),
-      ("the rows decide", lambda: cheapest_threshold(np.array([0.2, 0.3]), np.array([0, 1]), [0.25, 0.5], 1, 1) == 0.25,
+      ("the rows decide", lambda: cheapest_threshold(np.array([0.2, 0.3]), np.array([0, 1]),
+                                                     [0.25, 0.5], 1, 1) == 0.25,
        "0.25 makes no error on these rows and 0.5 makes one; the costs alone can't tell"),
       ("a probability equal to the threshold counts as spam",
        lambda: cheapest_threshold(np.array([0.5]), np.array([1]), [0.6, 0.5], 1, 1) == 0.5,
        "at 0.5 the spam is caught, so 0.5 costs nothing: use >=, not >"),
       ("ties go to the highest", lambda: cheapest_threshold(p_, y_, [0.61, 0.8, 0.7], 1, 50) == 0.8,
-       "all three cost the same; min returns the first of equals unless minus the threshold is in the key"));
+       "all three cost the same; "
+       "min returns the first of equals unless minus the threshold is in the key"));
 ### BEGIN HIDDEN TESTS
 assert isinstance(cheapest_threshold(p_, y_, [0.2], 1, 1), float)
 assert cheapest_threshold(np.array([0.2, 0.8]), np.array([1, 0]), [0.1, 0.5, 0.9], 1, 1) == 0.9
@@ -456,7 +473,8 @@ assert [cheapest_threshold(p_, y_, [0.4, 0.5, 0.9], *c) for c in ((3, 1), (1, 3)
 # precision over recall. The share of spam is called its *prevalence*.
 
 # %%
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+from sklearn.metrics import (average_precision_score, precision_recall_curve,
+                             roc_auc_score, roc_curve)
 
 
 def both_curves(truth, models):
@@ -464,15 +482,18 @@ def both_curves(truth, models):
     for number, (name, score) in enumerate(models.items()):
         fpr, tpr, _ = roc_curve(truth, score)
         precisions, recalls, _ = precision_recall_curve(truth, score)
-        plots.curve(left, fpr, tpr, f"{name}: AUC {roc_auc_score(truth, score):.3f}", number, marker="")
+        plots.curve(left, fpr, tpr, f"{name}: AUC {roc_auc_score(truth, score):.3f}",
+                    number, marker="")
         right.step(recalls, precisions, where="post", color=plots.COLOURS[number],
                    linestyle=plots.DASHES[number],
                    label=f"{name}: AP {average_precision_score(truth, score):.3f}")
     left.plot([0, 1], [0, 1], color="gray", linewidth=1, label="guessing: AUC 0.5")
     right.axhline(truth.mean(), color="gray", linewidth=1,
                   label=f"guessing: AP {truth.mean():.2f}, the prevalence")
-    left.set(xlabel="false positive rate", ylabel="recall", title="ROC: recall is paid for in false alarms")
-    right.set(xlabel="recall", ylabel="precision", ylim=(0, 1.05), title="PR: recall is paid for in precision")
+    left.set(xlabel="false positive rate", ylabel="recall",
+             title="ROC: recall is paid for in false alarms")
+    right.set(xlabel="recall", ylabel="precision", ylim=(0, 1.05),
+              title="PR: recall is paid for in precision")
     left.legend(loc="lower right")
     right.legend(loc="center left", bbox_to_anchor=(0.02, 0.36))
     return figure
@@ -480,9 +501,12 @@ def both_curves(truth, models):
 
 # %%
 models = {"DistilBERT": spam_probability, "TF-IDF": word_probability}
-summary = {name: (roc_auc_score(truth, s), average_precision_score(truth, s)) for name, s in models.items()}
+summary = {name: (roc_auc_score(truth, s), average_precision_score(truth, s))
+           for name, s in models.items()}
 plots.show(both_curves(truth, models),
-           "ROC and precision-recall curves on validation: " + ", ".join(f"{n} AUC {a:.3f} and AP {p:.3f}" for n, (a, p) in summary.items()) + f". Guessing has AUC 0.5 and AP {truth.mean():.2f}.")
+           "ROC and precision-recall curves on validation: "
+           + ", ".join(f"{n} AUC {a:.3f} and AP {p:.3f}" for n, (a, p) in summary.items())
+           + f". Guessing has AUC 0.5 and AP {truth.mean():.2f}.")
 
 # %% [markdown]
 # Both curves look at the same ranking. Which one shows your problem? Make spam rarer and watch: keep all the ham, and one spam in five. The word counter's
@@ -494,7 +518,8 @@ rarer = np.flatnonzero((truth == 0) | (rng.random(len(truth)) < 0.2))
 thinned = truth[rarer]
 before, after = summary["TF-IDF"], (roc_auc_score(thinned, word_probability[rarer]),
                                     average_precision_score(thinned, word_probability[rarer]))
-print(f"spam share {truth.mean():.1%} -> {thinned.mean():.1%}: AUC {before[0]:.3f} -> {after[0]:.3f}, AP {before[1]:.3f} -> {after[1]:.3f}")
+print(f"spam share {truth.mean():.1%} -> {thinned.mean():.1%}: "
+      f"AUC {before[0]:.3f} -> {after[0]:.3f}, AP {before[1]:.3f} -> {after[1]:.3f}")
 
 # %% [markdown]
 # With so few spams one draw proves little. So draw 200 times and take the mean: AUC stays, because neither of its two rates mixes the classes. AP falls, because precision divides by spam and ham together.
@@ -502,9 +527,12 @@ print(f"spam share {truth.mean():.1%} -> {thinned.mean():.1%}: AUC {before[0]:.3
 # %%
 draws = np.array([(roc_auc_score(truth[rows], word_probability[rows]),
                    average_precision_score(truth[rows], word_probability[rows]))
-                  for rows in (np.flatnonzero((truth == 0) | (rng.random(len(truth)) < 0.2)) for _ in range(200)) if truth[rows].any()])
+                  for rows in (np.flatnonzero((truth == 0) | (rng.random(len(truth)) < 0.2))
+                               for _ in range(200))
+                  if truth[rows].any()])
 auc_after, ap_after = draws.mean(0)
-print(f"mean of {len(draws)} draws: AUC {before[0]:.3f} -> {auc_after:.3f}, AP {before[1]:.3f} -> {ap_after:.3f}")
+print(f"mean of {len(draws)} draws: "
+      f"AUC {before[0]:.3f} -> {auc_after:.3f}, AP {before[1]:.3f} -> {ap_after:.3f}")
 assert abs(before[0] - auc_after) < 0.02 and ap_after < before[1] - 0.02
 
 # %% [markdown]
@@ -539,9 +567,12 @@ check("6.3 Precision at another prevalence",
        "return a number between 0 and 1, not per cent"),
       ("at 13 %: 0.8705", lambda: abs(precision_at(0.13, 0.9, 0.02) - 0.8705) < 1e-3,
        "caught spam over everything flagged, and nothing rounded on the way"),
-      ("at 1 %: 0.3125, two alarms of three are false", lambda: abs(precision_at(0.01, 0.9, 0.02) - 0.3125) < 1e-3,
-       "recall is a share of the spam, the false positive rate a share of the *ham*: multiply it by 1 - prevalence"),
-      ("it is not a property of the filter alone", lambda: precision_at(0.5, 0.9, 0.1) != precision_at(0.1, 0.9, 0.1),
+      ("at 1 %: 0.3125, two alarms of three are false",
+       lambda: abs(precision_at(0.01, 0.9, 0.02) - 0.3125) < 1e-3,
+       "recall is a share of the spam, the false positive rate a share of the *ham*: "
+       "multiply it by 1 - prevalence"),
+      ("it is not a property of the filter alone",
+       lambda: precision_at(0.5, 0.9, 0.1) != precision_at(0.1, 0.9, 0.1),
        "prevalence must change the answer"),
       ("no false alarms: precision 1", lambda: precision_at(0.2, 0.5, 0.0) == 1.0,
        "with no flagged ham everything flagged is spam"));
@@ -561,7 +592,8 @@ expected = estimate_training(review_trainer)
 
 # %%
 review_trainer.train()
-review_model = review_trainer.accelerator.unwrap_model(review_trainer.model, keep_fp32_wrapper=False)
+review_model = review_trainer.accelerator.unwrap_model(review_trainer.model,
+                                                       keep_fp32_wrapper=False)
 review_words = word_counter(reviews["train"]["text"], reviews["train"]["label"])
 
 # %%
@@ -581,7 +613,10 @@ assert fine_hits.mean() > 0.55
 
 # %%
 def reliability(logits, truth, bins=8):
-    """Confidence, accuracy and size of each bin, and the ECE. Bins hold equally many answers; Guo et al. 2017 cut equal widths."""
+    """Confidence, accuracy and size of each bin, and the ECE.
+
+    Bins hold equally many answers; Guo et al. 2017 cut equal widths.
+    """
     probability = softmax(logits, axis=1)
     confidence, right = probability.max(1), probability.argmax(1) == truth
     groups = np.array_split(np.argsort(confidence), bins)
@@ -609,38 +644,50 @@ def negative_log_likelihood(temperature, rows):
     return -np.log(np.clip(p[np.arange(len(rows)), review_truth[rows]], 1e-12, 1)).mean()
 
 
-temperature = minimize_scalar(negative_log_likelihood, bounds=(0.2, 10), args=(fit_rows,), method="bounded").x
+temperature = minimize_scalar(negative_log_likelihood, bounds=(0.2, 10), args=(fit_rows,),
+                              method="bounded").x
 loss_before, loss_after = (negative_log_likelihood(t, look_rows) for t in (1.0, temperature))
 print(f"T = {temperature:.2f}; loss on the other half {loss_before:.3f} -> {loss_after:.3f}")
-assert negative_log_likelihood(temperature, fit_rows) <= negative_log_likelihood(1.0, fit_rows) + 1e-6
+assert (negative_log_likelihood(temperature, fit_rows)
+        <= negative_log_likelihood(1.0, fit_rows) + 1e-6)
 
 # %%
 before_scaling, ece_before = reliability(review_logits[look_rows], review_truth[look_rows], bins=6)
 gap = before_scaling[:, 0].mean() - before_scaling[:, 1].mean()
-after_scaling, ece_after = reliability(review_logits[look_rows] / temperature, review_truth[look_rows], bins=6)
+after_scaling, ece_after = reliability(review_logits[look_rows] / temperature,
+                                       review_truth[look_rows], bins=6)
 figure, ax = plots.new_figure(width=5.6, height=4.4)
 ax.plot([0.5, 1], [0.5, 1], color="gray", linewidth=1, label="keeps its word")
 plots.curve(ax, before_scaling[:, 0], before_scaling[:, 1], f"as trained, ECE {ece_before:.3f}", 1)
-plots.curve(ax, after_scaling[:, 0], after_scaling[:, 1], f"T = {temperature:.2f}, ECE {ece_after:.3f}", 0)
+plots.curve(ax, after_scaling[:, 0], after_scaling[:, 1],
+            f"T = {temperature:.2f}, ECE {ece_after:.3f}", 0)
 ax.set(xlabel="confidence", ylabel="share right",
-       title=f"As trained, it is {'more certain than right' if gap > 0 else 'less certain than right'}")
+       title="As trained, it is "
+             f"{'more certain than right' if gap > 0 else 'less certain than right'}")
 ax.legend(loc="upper left")
 plots.show(figure,
-           f"Reliability diagram: share of right answers against confidence in six bins, before and after temperature scaling. ECE goes from {ece_before:.3f} to {ece_after:.3f}; the diagonal is perfect calibration.")
+           "Reliability diagram: share of right answers against confidence in six bins, "
+           "before and after temperature scaling. "
+           f"ECE goes from {ece_before:.3f} to {ece_after:.3f}; "
+           "the diagonal is perfect calibration.")
 
 # %% [markdown]
 # (Six bins and half the rows, so the ECE "as trained" differs from the one above.) No answer changed, as promised. But how small can an ECE be with so few rows?
 # Even a perfectly calibrated model shows gaps by chance. Simulate one: let each answer be right with exactly its stated confidence.
 
 # %%
-assert (review_logits.argmax(1) == (review_logits / temperature).argmax(1)).all(), "scaling must not change an answer"
+assert (review_logits.argmax(1) == (review_logits / temperature).argmax(1)).all(), (
+    "scaling must not change an answer")
 rng = np.random.default_rng(0)
-for name, logits, ece in (("as trained", review_logits[look_rows], ece_before),
-                          (f"T = {temperature:.2f}", review_logits[look_rows] / temperature, ece_after)):
+for name, logits, ece in (
+        ("as trained", review_logits[look_rows], ece_before),
+        (f"T = {temperature:.2f}", review_logits[look_rows] / temperature, ece_after)):
     bins = np.array_split(np.sort(softmax(logits, axis=1).max(1)), 6)
-    perfect = [np.mean([abs(c.mean() - (rng.random(len(c)) < c).mean()) for c in bins]) for _ in range(500)]
+    perfect = [np.mean([abs(c.mean() - (rng.random(len(c)) < c).mean()) for c in bins])
+               for _ in range(500)]
     floor = np.quantile(perfect, 0.95)
-    print(f"{name}: ECE {ece:.3f}; if it kept its word, {np.mean(perfect):.3f} on average, up to {floor:.3f} in 95 % of cases:",
+    print(f"{name}: ECE {ece:.3f}; if it kept its word, {np.mean(perfect):.3f} on average, "
+          f"up to {floor:.3f} in 95 % of cases:",
           "miscalibrated beyond chance" if ece > floor else "nothing beyond chance is visible")
 
 # %% [markdown]
@@ -651,9 +698,11 @@ for name, logits, ece in (("as trained", review_logits[look_rows], ece_before),
 
 # %%
 rng = np.random.default_rng(0)
-resampled = [fine_hits[rng.integers(len(fine_hits), size=len(fine_hits))].mean() for _ in range(2000)]
+resampled = [fine_hits[rng.integers(len(fine_hits), size=len(fine_hits))].mean()
+             for _ in range(2000)]
 low, high = np.quantile(resampled, [0.025, 0.975])
-print(f"accuracy {fine_hits.mean():.1%}, 95 % interval [{low:.1%}, {high:.1%}], {len(fine_hits)} rows")
+print(f"accuracy {fine_hits.mean():.1%}, 95 % interval [{low:.1%}, {high:.1%}], "
+      f"{len(fine_hits)} rows")
 
 # %%
 from course_utils.metrics import bootstrap_interval
@@ -668,10 +717,12 @@ print(f"TF-IDF   {word_hits.mean():.1%}, 95 % interval [{word_low:.1%}, {word_hi
 # %%
 difference = fine_hits.mean() - word_hits.mean()
 paired = bootstrap_interval(lambda a, b: a.mean() - b.mean(), fine_hits, word_hits)
-unpaired_width = np.hypot(high - low, word_high - word_low)  # for independent rows squared widths add
+# for independent rows squared widths add
+unpaired_width = np.hypot(high - low, word_high - word_low)
 print(f"difference {difference:+.1%}, paired interval [{paired[0]:+.1%}, {paired[1]:+.1%}]: "
       + ("beyond chance" if paired[0] > 0 or paired[1] < 0 else "may be chance"))
-print(f"width {paired[1] - paired[0]:.3f}; as if the rows were different ones: {unpaired_width:.3f}")
+print(f"width {paired[1] - paired[0]:.3f}; "
+      f"as if the rows were different ones: {unpaired_width:.3f}")
 
 # %%
 figure, ax = plots.new_figure(height=2.3)
@@ -682,9 +733,12 @@ ax.errorbar([difference], [1], xerr=[[unpaired_width / 2], [unpaired_width / 2]]
 ax.axvline(0, color="gray", linewidth=1)
 ax.set_yticks([0, 1], ["the same rows", "as if different rows"])
 ax.set(ylim=(-0.6, 1.6), xlabel="accuracy of DistilBERT minus TF-IDF",
-       title=f"Pairing leaves {(paired[1] - paired[0]) / unpaired_width:.0%} of the interval's width")
+       title=f"Pairing leaves {(paired[1] - paired[0]) / unpaired_width:.0%} "
+             "of the interval's width")
 plots.show(figure,
-           f"The difference in accuracy, {difference:+.3f}, with its paired interval from {paired[0]:+.3f} to {paired[1]:+.3f} and a wider unpaired interval of width {unpaired_width:.3f}.")
+           f"The difference in accuracy, {difference:+.3f}, "
+           f"with its paired interval from {paired[0]:+.3f} to {paired[1]:+.3f} "
+           f"and a wider unpaired interval of width {unpaired_width:.3f}.")
 
 # %% [markdown]
 # This interval knows about the rows only. Another seed in training would move the model too, by an amount that lesson 04, section 4, measures; a careful comparison reports both.
@@ -695,11 +749,13 @@ plots.show(figure,
 # No number replaces reading. Sort the validation reviews by loss: on top stands what the model got wrong with the greatest confidence.
 
 # %%
-loss = -np.log(np.clip(softmax(review_logits, axis=1)[np.arange(len(review_truth)), review_truth], 1e-12, 1))
+loss = -np.log(np.clip(softmax(review_logits, axis=1)[np.arange(len(review_truth)), review_truth],
+                       1e-12, 1))
 class_names = reviews["validation"].features["label"].names
 for i in np.argsort(-loss)[:4]:
     row = reviews["validation"][int(i)]
-    print(f"loss {loss[i]:.2f}, true {class_names[row['label']]}, said {class_names[review_logits[i].argmax()]}\n   {row['text'][:900]}\n")
+    print(f"loss {loss[i]:.2f}, true {class_names[row['label']]}, "
+          f"said {class_names[review_logits[i].argmax()]}\n   {row['text'][:900]}\n")
 
 # %% [markdown]
 # Read them as a person would. Does the label hold? Is the verdict carried by irony, by a comparison, by the last clause? Is it a slip of the labeller? Each answer asks for another remedy.
@@ -724,7 +780,8 @@ def groups_of(split):
 kinds = groups_of(reviews["validation"])
 order = sorted(set(kinds), key=lambda k: -fine_hits[kinds == k].mean())
 by_kind = [(k, int((kinds == k).sum()), fine_hits[kinds == k].mean()) for k in order]
-wilson = [binomtest(int(fine_hits[kinds == k].sum()), n).proportion_ci(method="wilson") for k, n, _ in by_kind]
+wilson = [binomtest(int(fine_hits[kinds == k].sum()), n).proportion_ci(method="wilson")
+          for k, n, _ in by_kind]
 
 # %%
 figure, ax = plots.new_figure(height=0.5 * len(order) + 1.4)
@@ -752,19 +809,20 @@ plots.show(figure, f"Accuracy by kind of review with intervals: {listed}.")
 
 # %%
 negation = [
-    ("The acting is good.", 1), ("The acting is not good.", 0), ("I enjoyed the story.", 1),
-    ("I did not enjoy the story.", 0),
-    ("The ending is bad.", 0), ("The ending is not bad at all.", 1), ("It was boring.", 0),
-    ("It was never boring.", 1),
-    ("A funny film.", 1), ("Not a funny film.", 0), ("You should see this.", 1),
-    ("You should not see this.", 0),
-    ("The plot makes sense.", 1), ("The plot makes no sense.", 0), ("I was moved.", 1),
-    ("Nothing in it moved me.", 0),
+    ("The acting is good.", 1), ("The acting is not good.", 0),
+    ("I enjoyed the story.", 1), ("I did not enjoy the story.", 0),
+    ("The ending is bad.", 0), ("The ending is not bad at all.", 1),
+    ("It was boring.", 0), ("It was never boring.", 1),
+    ("A funny film.", 1), ("Not a funny film.", 0),
+    ("You should see this.", 1), ("You should not see this.", 0),
+    ("The plot makes sense.", 1), ("The plot makes no sense.", 0),
+    ("I was moved.", 1), ("Nothing in it moved me.", 0),
 ]
 answers = logits_of(review_model, [s for s, _ in negation]).argmax(1)
 wrong = [(s, class_names[a]) for (s, y), a in zip(negation, answers, strict=True) if a != y]
 negated = [a != y for (s, y), a in zip(negation, answers, strict=True)][1::2]
-print(f"negation: {len(wrong)} of {len(negation)} wrong, {sum(negated)} of {len(negated)} among the negated ones")
+print(f"negation: {len(wrong)} of {len(negation)} wrong, "
+      f"{sum(negated)} of {len(negated)} among the negated ones")
 print(*wrong[:6], sep="\n")
 
 # %% [markdown]
@@ -775,17 +833,19 @@ lead = ["Anna", "Mehmet", "Chidi", "Mei", "Olga", "Dwayne"]
 frames = ["{} carries the whole film with a look.", "Whoever cast {} should apologise.",
           "I would watch {} read a phone book.", "{} mumbles through every scene.",
           "The quiet moments with {} are worth the ticket.", "Even {} seems to want to go home."]
-names_logits = np.stack([logits_of(review_model, [frame.format(name) for name in lead]) for frame in frames])
+names_logits = np.stack([logits_of(review_model, [frame.format(name) for name in lead])
+                         for frame in frames])
 name_flips = float(np.mean([len(set(answers.argmax(1))) > 1 for answers in names_logits]))
 spread = float(np.ptp(softmax(names_logits, axis=-1)[..., 1], axis=1).mean())
-print(f"names: the answer changes with the name in {name_flips:.0%} of the sentences; the probability moves by {spread:.2f} on average")
+print(f"names: the answer changes with the name in {name_flips:.0%} of the sentences; "
+      f"the probability moves by {spread:.2f} on average")
 
 # %% [markdown]
 # Typos next: two neighbouring letters change places.
 
 # %%
 def with_typos(text, rng, share=0.1):
-    """Swap two neighbouring inner letters in about ``share`` of the words of four letters or more."""
+    """Swap two neighbouring inner letters in about ``share`` of the words of four or more."""
     words = text.split()
     for i, word in enumerate(words):
         if len(word) > 3 and word.isalpha() and rng.random() < share:
@@ -801,7 +861,8 @@ typo_answers = logits_of(review_model, typed).argmax(1)
 typo_flips = float((typo_answers != review_logits.argmax(1)).mean())
 pairs = zip(" ".join(reviews["validation"]["text"]).split(), " ".join(typed).split())
 touched = np.mean([a != b for a, b in pairs])
-print(f"typos in {touched:.1%} of the words: {typo_flips:.1%} of the answers change; accuracy {fine_hits.mean():.1%} -> {(typo_answers == review_truth).mean():.1%}")
+print(f"typos in {touched:.1%} of the words: {typo_flips:.1%} of the answers change; "
+      f"accuracy {fine_hits.mean():.1%} -> {(typo_answers == review_truth).mean():.1%}")
 
 # %% [markdown]
 # Last, direction: append a plain verdict to a review. The probability of *pos* must rise after praise and fall after blame.
@@ -809,8 +870,10 @@ print(f"typos in {touched:.1%} of the words: {typo_flips:.1%} of the answers cha
 # %%
 probe = reviews["validation"]["text"][:100]
 base = softmax(logits_of(review_model, probe), axis=1)[:, 1]
-praised = softmax(logits_of(review_model, [t + " I enjoyed every minute." for t in probe]), axis=1)[:, 1]
-blamed = softmax(logits_of(review_model, [t + " I regret every minute." for t in probe]), axis=1)[:, 1]
+praised = softmax(logits_of(review_model, [t + " I enjoyed every minute." for t in probe]),
+                  axis=1)[:, 1]
+blamed = softmax(logits_of(review_model, [t + " I regret every minute." for t in probe]),
+                 axis=1)[:, 1]
 wrong_way = float(np.mean(np.concatenate([praised < base, blamed > base])))
 print(f"the probability moves the wrong way in {wrong_way:.0%} of the cases")
 
@@ -822,7 +885,8 @@ failure = {f"negated sentence wrong (n={len(negated)})": np.mean(negated),
            f"verdict moves it wrongly (n={2 * len(probe)})": wrong_way}
 plots.bars(ax, list(failure), list(failure.values()), fmt="{:.0%}")
 ax.set(xlabel="failure rate", xlim=(0, 1.05),
-       title=f"{fine_hits.mean():.0%} accurate, and it fails {max(failure.values()):.0%} of one test")
+       title=f"{fine_hits.mean():.0%} accurate, "
+             f"and it fails {max(failure.values()):.0%} of one test")
 listed = ", ".join(f"{n} {v:.0%}" for n, v in failure.items())
 plots.show(figure, f"Failure rates of four behavioural tests: {listed}.")
 assert all(0 <= v <= 1 for v in failure.values())
@@ -876,15 +940,17 @@ for name, score in test_scores.items():
     called = (score >= own).astype(int)
     m = ClassificationMetrics().compute(predictions=called, references=test_truth)
     spam_results[name] = (m["f1"], *bootstrap_interval(f1_of, test_truth, called, resamples=1000))
-    print(f"{name:10} at {own:.2f}: precision {m['precision']:.2f}, recall {m['recall']:.2f}, F1 {m['f1']:.3f} [{spam_results[name][1]:.3f}, {spam_results[name][2]:.3f}]")
+    print(f"{name:10} at {own:.2f}: precision {m['precision']:.2f}, recall {m['recall']:.2f}, "
+          f"F1 {m['f1']:.3f} [{spam_results[name][1]:.3f}, {spam_results[name][2]:.3f}]")
 
 # %% [markdown]
 # Average precision needs no threshold. The paired interval of the difference says whether the two rankings differ beyond chance.
 
 # %%
 ap = {name: average_precision_score(test_truth, score) for name, score in test_scores.items()}
-ap_gap = bootstrap_interval(lambda y, a, b: average_precision_score(y, a) - average_precision_score(y, b),
-                            test_truth, test_scores["DistilBERT"], test_scores["TF-IDF"], resamples=1000)
+ap_gap = bootstrap_interval(
+    lambda y, a, b: average_precision_score(y, a) - average_precision_score(y, b),
+    test_truth, test_scores["DistilBERT"], test_scores["TF-IDF"], resamples=1000)
 print({name: f"AP {value:.3f}" for name, value in ap.items()},
       f"difference, paired: [{ap_gap[0]:+.3f}, {ap_gap[1]:+.3f}]")
 
@@ -899,8 +965,11 @@ def per_hundred(labels, score, threshold):
 for name, t in {"chosen": cheapest, "habit": 0.5}.items():
     least, most = bootstrap_interval(lambda y, p, t=t: per_hundred(y, p, t), test_truth,
                                      test_scores["DistilBERT"], resamples=1000)
-    print(f"{name} threshold {t:.2f}: cost {per_hundred(test_truth, test_scores['DistilBERT'], t):.1f} per 100 messages [{least:.1f}, {most:.1f}]")
-print(f"doing nothing: {100 * MISS_COST * test_truth.mean():.1f}; validation promised {per_hundred(truth, spam_probability, cheapest):.1f}")
+    print(f"{name} threshold {t:.2f}: "
+          f"cost {per_hundred(test_truth, test_scores['DistilBERT'], t):.1f} per 100 messages "
+          f"[{least:.1f}, {most:.1f}]")
+print(f"doing nothing: {100 * MISS_COST * test_truth.mean():.1f}; "
+      f"validation promised {per_hundred(truth, spam_probability, cheapest):.1f}")
 
 # %% [markdown]
 # The promise was made on the rows that chose the threshold, so the cost on the test split will differ somewhat; its interval is wide. Now the reviews, the same rows for both models.
@@ -912,8 +981,10 @@ final = {"DistilBERT": (logits_of(review_model, reviews["test"]["text"]).argmax(
 intervals = {name: bootstrap_interval(np.mean, hits) for name, hits in final.items()}
 gap = bootstrap_interval(lambda a, b: a.mean() - b.mean(), final["DistilBERT"], final["TF-IDF"])
 for name, hits in final.items():
-    print(f"reviews, {name:10}: accuracy {hits.mean():.1%} [{intervals[name][0]:.1%}, {intervals[name][1]:.1%}]")
-print(f"difference {final['DistilBERT'].mean() - final['TF-IDF'].mean():+.1%} [{gap[0]:+.1%}, {gap[1]:+.1%}], paired: "
+    print(f"reviews, {name:10}: accuracy {hits.mean():.1%} "
+          f"[{intervals[name][0]:.1%}, {intervals[name][1]:.1%}]")
+print(f"difference {final['DistilBERT'].mean() - final['TF-IDF'].mean():+.1%} "
+      f"[{gap[0]:+.1%}, {gap[1]:+.1%}], paired: "
       + ("beyond chance" if gap[0] > 0 or gap[1] < 0 else "may be chance"))
 assert spam_results["DistilBERT"][0] > 0.3 and intervals["DistilBERT"][0] > 0.5
 
@@ -949,7 +1020,9 @@ assert spam_results["DistilBERT"][0] > 0.3 and intervals["DistilBERT"][0] > 0.5
 from course_utils.exercises import progress
 
 progress("{{lesson}}")  # what you have solved, kept on this machine
-f1s = {name: f"{value:.3f} [{low:.3f}, {high:.3f}]" for name, (value, low, high) in spam_results.items()}
+f1s = {name: f"{value:.3f} [{low:.3f}, {high:.3f}]"
+       for name, (value, low, high) in spam_results.items()}
 accuracies = {name: f"{hits.mean():.1%} [{intervals[name][0]:.1%}, {intervals[name][1]:.1%}]"
               for name, hits in final.items()}
-lab.finish(f"spam F1 {f1s['DistilBERT']}, TF-IDF {f1s['TF-IDF']}; reviews {accuracies['DistilBERT']}, TF-IDF {accuracies['TF-IDF']}")
+lab.finish(f"spam F1 {f1s['DistilBERT']}, TF-IDF {f1s['TF-IDF']}; "
+           f"reviews {accuracies['DistilBERT']}, TF-IDF {accuracies['TF-IDF']}")
