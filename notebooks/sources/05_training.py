@@ -312,8 +312,10 @@ for name in ("num_train_epochs", "learning_rate", "per_device_train_batch_size",
 # drive.mount("/content/drive")
 # settings["output_dir"] = "/content/drive/MyDrive/distilbert-course/05"
 # ...
-# trainer.train(resume_from_checkpoint=last_whole_checkpoint(settings["output_dir"]))  # section 9 shows that the result is the same
+# trainer.train(resume_from_checkpoint=last_whole_checkpoint(settings["output_dir"]))
 # ```
+#
+# Section 9 shows that a resumed run takes the same steps. Only early stopping starts to count anew.
 #
 # ### Exercise 5.1 How many steps? ●○○ 5 minutes
 #
@@ -707,8 +709,8 @@ plots.show(figure,
 assert means[-1, 0] > means[0, 0], "more labels must help"
 
 # %% [markdown]
-# Look at the bands before you look at the lines. DistilBERT's band mixes three kinds of luck: the rows drawn (not at the right end, where all are taken), the head's start, the order of the batches; the word counter's has the rows alone. Where two bands overlap, three seeds can't tell the
-# methods apart. An article's "1,000 to 2,000 samples deliver strong accuracy" names no number for "strong"; this curve does, for these texts and this model.
+# Look at the bands before you look at the lines. DistilBERT's band mixes three kinds of luck: the rows drawn (not at the right end, where all are taken), the head's start, the order of the batches; the word counter's has the rows alone. Where two bands overlap, the bands alone decide nothing: compare
+# seed by seed, as the exercise below does. An article's "1,000 to 2,000 samples deliver strong accuracy" names no number for "strong"; this curve does, for these texts and this model.
 #
 # ### Exercise 5.3 Better every time? ●●○ 8 minutes
 #
@@ -725,7 +727,7 @@ def better_in_every_seed(first, second):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Compare run with run: the first accuracy of one method with the first of the other, and so on. An equal pair is not "better".
+# Compare run with run: the first score of one method with the first of the other, and so on. An equal pair is not "better".
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -864,12 +866,12 @@ plots.show(figure,
 assert slow > 1, "padding everything to 512 must cost time"
 
 # %% [markdown]
-# Three cautions. A can be the fastest, because it throws the rest of each long text away; look at section 3 before you do that. Grouping gains more with more rows: the `Trainer` sorts within blocks of batches, and the few rows timed here make small blocks. And the left-hand side extrapolates a few steps: trust the rough factor, not the seconds.
+# Four cautions. A and B are timed as four batches of 4, to save memory; on a GPU that alone makes them slower, so take their factor there as an upper bound. A can be the fastest, because it throws the rest of each long text away; look at section 3 before you do that. Grouping gains more with more rows: the `Trainer` sorts within blocks of batches, and the few rows timed here make small blocks. And the left-hand side extrapolates a few steps: trust the rough factor, not the seconds.
 
 # %% [markdown]
 # ### Question 5.4 A look at the test split ●○○ 3 minutes, in writing
 #
-# Both articles print the test accuracy after every epoch. Nobody trains on the test rows. How can the number that they report still be too good, and which split is there for such looks?
+# Both articles evaluate on the test split after every epoch (one prints the accuracy, the other only the loss). Nobody trains on the test rows. How can a test number that is read so often still be too good, and which split is there for such looks?
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w5_4", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in one or two sentences.*
@@ -964,9 +966,9 @@ plots.show(figure, "Test accuracy with 95 % intervals: "
 #
 # 1. Baselines first: majority, then TF-IDF with logistic regression.
 # 2. A new head knows nothing; "newly initialized" is information, not an error.
-# 3. Pad per batch, group by length, use the machine's fast precision: that takes less time than padding all texts to 512, and the answers stay as they are.
+# 3. Pad per batch, group by length, use the machine's fast precision: that takes less time than padding all texts to 512. Padding changes no answer. Grouping and 16-bit numbers change the training a little: compare scores over seeds when you switch them on.
 # 4. Choose by validation loss, keep the best checkpoint, open the test split once.
-# 5. Save often; a resumed run equals an uninterrupted one.
+# 5. Save often; a resumed run takes the same steps as an uninterrupted one.
 #
 # ## Common mistakes
 #

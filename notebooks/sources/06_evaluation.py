@@ -469,8 +469,8 @@ assert [cheapest_threshold(p_, y_, [0.4, 0.5, 0.9], *c) for c in ((3, 1), (1, 3)
 # ## 7. Precision-recall and ROC, side by side
 #
 # Move the threshold from 1 to 0 and record two numbers at each stop. The **ROC** curve records recall against the *false positive rate* FP / (FP + TN). The **PR** curve records precision against recall. Each can
-# be summed up in one number. The area under ROC, **AUC**, is the chance that a random spam gets a higher probability than a random ham. **Average precision**, AP, averages
-# precision over recall. The share of spam is called its *prevalence*.
+# be summed up in one number. The area under ROC, **AUC**, is the chance that a random spam gets a higher probability than a random ham. For **average precision**, AP,
+# go down the list from the most suspicious message to the least, note the precision at each spam, and take the mean of these numbers. The share of spam is called its *prevalence*.
 
 # %%
 from sklearn.metrics import (average_precision_score, precision_recall_curve,
@@ -608,7 +608,7 @@ assert fine_hits.mean() > 0.55
 # %% [markdown]
 # ## 9. When it says 90 %, is it right 90 % of the time?
 #
-# A probability is *calibrated* when it keeps its word: among all answers given with 80 % confidence, 80 % are right. Sort the answers by confidence into bins and compare. The **expected calibration error** (ECE) is the
+# A probability is *calibrated* when it keeps its word: among all answers given with 80 % confidence, 80 % are right. (*Confidence* is the probability of the class that the model chose; with two classes it is never below one half.) Sort the answers by confidence into bins and compare. The **expected calibration error** (ECE) is the
 # mean gap between confidence and accuracy, weighted by the number of answers in each bin. In the picture below, the model is over-confident where a point lies below the diagonal, and under-confident where it lies above.
 
 # %%
@@ -629,7 +629,7 @@ raw, raw_ece = reliability(review_logits, review_truth)
 print(f"mean confidence {raw[:, 0].mean():.1%}, accuracy {fine_hits.mean():.1%}, ECE {raw_ece:.3f}")
 
 # %% [markdown]
-# **Temperature scaling** divides all logits by one number T before the softmax. T above 1 makes the model more modest, T below 1 bolder. No answer changes, because the order of the logits stays; only the confidence does. T must be fitted on rows that
+# **Temperature scaling** divides all logits by one number T before the softmax. T above 1 makes the model more modest, T below 1 bolder. No answer changes, because the order of the logits stays; only the confidence does. To fit T means to take the one with the lowest cross-entropy, the loss of lesson 05 (also called *negative log-likelihood*). That needs rows that
 # were not used in training; to judge the result fairly we fit it on one half of validation and look at the other.
 
 # %%
@@ -712,7 +712,7 @@ word_low, word_high = bootstrap_interval(np.mean, word_hits)
 print(f"TF-IDF   {word_hits.mean():.1%}, 95 % interval [{word_low:.1%}, {word_high:.1%}]")
 
 # %% [markdown]
-# If the two intervals overlap, does that mean there is no difference? No. Both models read the *same* rows: what is hard for one is often hard for the other. Compare row by row, and resample the **pairs**. How much narrower that makes the interval depends on how many mistakes the two share.
+# If the two intervals overlap, does that mean there is no difference? No. The interval of a difference is narrower than both widths together, even where the rows differ. And here both models read the *same* rows: what is hard for one is often hard for the other. Compare row by row, and resample the **pairs**. How much narrower that makes the interval depends on how many mistakes the two share. Read it like this: where 0 lies inside, the difference may be chance; where 0 lies outside, it is beyond chance.
 
 # %%
 difference = fine_hits.mean() - word_hits.mean()
@@ -1005,9 +1005,10 @@ assert spam_results["DistilBERT"][0] > 0.3 and intervals["DistilBERT"][0] > 0.5
 # | "F1 = 0.94" without more | binary, macro, micro and weighted differ | name the average and the positive class |
 # | `Target is multiclass but average='binary'` | more than two classes | `average="macro"` |
 # | `UndefinedMetricWarning: Precision is ill-defined` | nothing was called positive | `zero_division=0`, and look at the confusion matrix |
-# | test results drop after tuning the threshold | it was tuned on the test split, or validation is small | tune on validation; give intervals |
+# | the test result is worse than validation promised | the threshold fits the validation rows, and they are few | give intervals; take more validation rows |
+# | good on the test split, worse on new messages | the threshold was tuned on the test split | tune on validation |
 # | AP and "area under PR by the trapezoid rule" differ | linear interpolation is wrong on PR (Davis and Goadrich 2006) | `average_precision_score` |
-# | a probability of 0.99 on nonsense | softmax always sums to 1; it can't say "I don't know" | calibrate; add a class or a limit below which nobody decides |
+# | a probability of 0.99 on nonsense | softmax always sums to 1; it can't say "I don't know" | add a class for what belongs to neither, and test on such texts; calibration helps only with texts like those it was fitted on |
 #
 # ## Further reading
 #
