@@ -442,7 +442,7 @@ assert factor > 1
 
 # %% [markdown]
 # The rule of thumb is 3: the backward pass does about twice the work of the forward pass, because it computes a gradient for the inputs and one for the
-# weights of each layer. Optimiser, evaluation and loading come on top, so take an estimate by this rule as *at least*.
+# weights of each layer. Optimiser, evaluation and loading come on top, so take an estimate by this rule as *at least*, for one number format: the speed above is that of fp32, and where the lessons train in 16 bits they may need less.
 #
 # ### Exercise 0.2 How long will it take? ●○○ 5 minutes
 #
@@ -663,7 +663,7 @@ assert "NameError" in message
 # %% [markdown]
 # Cure: *Run → Run All Above Selected Cell* (Colab: *Runtime → Run before*). `No module named 'course_utils'` is the same story: the setup cell has not run.
 #
-# **2. The tutorial is older than the library.** Two lines from many recipes of 2019 to 2024:
+# **2. The tutorial is older than the library.** Two lines from many recipes of 2020 to 2024:
 
 # %%
 from transformers import Trainer, TrainingArguments
@@ -691,7 +691,7 @@ print("with padding:", tuple(batch["input_ids"].shape))
 # [Padding](glossary.md#padding) fills the shorter rows. In a training, a [collator](glossary.md#collator) does it per batch (lesson 03).
 #
 # **4. A text that is too long.** DistilBERT has 512 positions. The tokenizer only warns; the model stops. For this and the next errors you need
-# a classifier; ignore the report that loading prints, section 7 explains it.
+# a classifier: the model with a [head](glossary.md#head), an output layer that gives one raw score, a [logit](glossary.md#logit), per class. Ignore the report that loading prints, section 7 explains it.
 
 # %%
 from transformers import AutoModelForSequenceClassification
@@ -709,8 +709,7 @@ assert "512" in message or "out of range" in message
 print(tuple(model(**tokenizer(too_long, truncation=True, return_tensors="pt")).logits.shape))
 
 # %% [markdown]
-# Cure: `truncation=True`. The last line shows the shape of its logits: one text, two classes. On a GPU the same fault reads `CUDA error: device-side assert triggered`, and afterwards *every* GPU call fails: restart the
-# kernel, and look for the fault on the CPU, where the message is plain.
+# Cure: `truncation=True`. The last line shows the shape of its logits: one text, two classes.
 #
 # **5. More classes than the head has.** A new head has two outputs unless you say otherwise:
 
@@ -721,7 +720,8 @@ assert "Target" in message
 print(f"with three: loss {new_classifier(num_labels=3)(**batch, labels=labels).loss.item():.2f}")
 
 # %% [markdown]
-# Cure: `num_labels=3`. Labels count from 0: three classes are 0, 1 and 2, and a file with labels 1, 2, 3 fails in the same way.
+# Cure: `num_labels=3`. Labels count from 0: three classes are 0, 1 and 2, and a file with labels 1, 2, 3 fails in the same way. On a GPU this fault reads `CUDA error: device-side assert triggered`, and afterwards *every* GPU call fails: restart the
+# kernel, and look for the fault on the CPU, where the message is plain.
 #
 # **6. No labels, no loss.** The [loss](glossary.md#loss) is one number that says how wrong the answers are; training makes it smaller, and needs labels for it. The trainer drops columns whose names the model doesn't know. A column called `sentiment` never arrives:
 
@@ -1076,7 +1076,7 @@ assert class_probabilities(model, [too_long, "Short."]).shape == (2, 2)
 #
 # 1. The model always answers. A probability is not knowledge: the probabilities sum to 1 whatever the text is.
 # 2. Compare every result with a cheap rival, even on the first day.
-# 3. Estimate before you train: tokens, divided by tokens per second, times three, at least.
+# 3. Estimate before you train: tokens, divided by tokens per second in the same number format, times three, at least.
 # 4. What isn't saved and read back is lost; on Colab the disk goes with the machine.
 # 5. Read the last line of an error first. Guard against silent faults with asserts.
 #

@@ -843,7 +843,7 @@ print(f"“bad” is number {rank} of {len(vocabulary):,} neighbours of “good�
 assert rank < 0.01 * len(vocabulary) and set(nearest("three", 10)) & {"two", "four", "five", "six"}
 
 # %% [markdown]
-# Near means "stands in similar places", not "means the same": *good* and *bad* are neighbours. For sentiment that is a trap.
+# Near mostly means "stands in similar places", not "means the same" (and a small model's lists hold pieces that fit neither): *good* and *bad* are neighbours. For sentiment that is a trap.
 #
 # **Some heads seem to have habits.** Look through all heads of all blocks for the one that most often looks at a direct neighbour, the token before or the one after.
 
@@ -1018,10 +1018,10 @@ plots.show(figure,
            f"the majority at {right['majority'].mean():.0%}.")
 
 # %% [markdown]
-# Before the first block, `[CLS]` is the same vector in every text: same piece, same place. It can't tell two reviews apart, and the accuracy is that of guessing. Blocks fill it. The mean is, before the first block, a bag of words plus positions: if its line doesn't rise by more than chance, the blocks added nothing that helps in this task. And where both lines stay below TF-IDF, frozen features lose to counting words. The last three lines say what is
+# Before the first block, `[CLS]` is the same vector in every text: same piece, same place. It can't tell two reviews apart, and the accuracy is that of guessing. Blocks fill it. The mean is, before the first block, a bag of words plus positions: if its line doesn't rise by more than chance, these rows don't show that the blocks added anything for this task (nor that they didn't). And where both lines stay below TF-IDF, frozen features lose to counting words. The last three lines say what is
 # more than chance: with 300 rows, a gap of a few points may be none. Fine-tuning changes the weights too, and costs more; lesson 05 measures what it brings.
 #
-# Now the sentence from section 1 has a label after all. A logistic regression *is* a head: one linear layer and a softmax.
+# Now the sentence from section 1 has a label after all. A logistic regression *is* a head: one linear layer and a softmax. With two classes it keeps a single number z, and softmax over 0 and z is the probability. Compare the label with your own reading: a head that is often wrong on validation rows may be wrong here.
 
 # %%
 scaler, regression = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000)).fit(
@@ -1126,7 +1126,7 @@ plots.show(figure,
            + f". A dashed line marks the average of {100 * kept_average:.1f}.")
 
 # %% [markdown]
-# The nine columns mix measures: accuracy, F1, correlations. So 97 % is no "97 % of the accuracy". WNLI, where DistilBERT equals the commonest answer (56.3 %) and BERT falls below it, lifts
+# The nine columns mix measures: accuracy, [F1](glossary.md#f1), correlations. So 97 % is no "97 % of the accuracy". WNLI, where DistilBERT equals the commonest answer (56.3 %) and BERT falls below it, lifts
 # the average; without it the ratio is 96.2 %. RTE, a task that asks for reasoning, keeps 86 %. And the 95 %? That is the authors' own figure of August 2019, for earlier weights.
 #
 # Now collect what you measured. The second column says in what kind of source a claim stands.

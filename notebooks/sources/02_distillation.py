@@ -134,7 +134,7 @@ def rows_of(split, most):
 train_rows, held_out_rows = rows_of(reviews["train"], 2000), rows_of(reviews["validation"], 96)
 
 # %% [markdown]
-# Most of the work of a masked-language-model [head](glossary.md#head) is the product with the whole vocabulary. Only the hidden tokens enter our losses, so compute the logits there and nowhere else.
+# Most of the work of a masked-language-model [head](glossary.md#head) is the product with the whole vocabulary. Two of our losses need logits, and only at the hidden tokens: compute them there and nowhere else. (The third compares the vectors of all real tokens.)
 
 # %%
 def autocast():
@@ -463,7 +463,7 @@ assert abs(float(library_cosine(a, b, all_real)) - float(cosine_loss(a, b, all_r
 #
 # > **Quoted:** the paper takes "one layer out of two". The released script copies the teacher's layers 0, 2, 4, 7, 9, 11, counted from 0 (`extract_distilbert.py`), the word and position embeddings, and the head.
 #
-# The two libraries name the same parts differently. This is the whole dictionary.
+# The library's two model classes name the same parts differently. This cell and the next are the whole dictionary.
 
 # %%
 PARTS = {"attention.self.query": "attention.q_lin", "attention.self.key": "attention.k_lin",
@@ -783,13 +783,13 @@ assert (min(scores["random start"]["mlm"])
 # What you may conclude: the start is worth more than any of the losses, in every seed; the paper's numbers agree. So few steps can't teach six random layers, with random embeddings and a random head, to read.
 #
 # Among the three losses, compare the columns of one seed in the table: its five students read the same batches, so each mark of the picture is a difference in pairs. An order that is the same in every seed is an order by this measure only: held-out masked-LM loss is what the masked-LM loss trains for. The
-# column "the teacher's first choice" may order them the other way: without the masked LM nothing pulls the student away from its teacher. So you may not conclude which loss matters; that depends on what you measure. The paper's differences come from 90 hours on 8 GPUs (quoted: the paper's section 3), not from a few seconds.
+# column "the teacher's first choice" may order them the other way: without the masked LM nothing pulls the student away from its teacher. So you may not conclude which loss matters; that depends on what you measure. The paper's full model took 90 hours on 8 GPUs (quoted: its section 3, which doesn't say what each ablated student took), ours a few seconds.
 #
 # ## 7. Distil again, at fine-tuning time
 #
 # So far the student learned to read. The same idea works once more for a *task*: [fine-tune](glossary.md#fine-tuning) the teacher, then let it teach the student that task.
 #
-# > **Quoted:** on SQuAD 1.1 (answering questions about a text) DistilBERT reached 77.7 exact match and 85.8 F1, with a second distillation 79.1 and 86.9, BERT 81.2 and 88.5 (paper, table 2).
+# > **Quoted:** on SQuAD 1.1 (answering questions about a text) DistilBERT reached 77.7 exact match (the whole answer is right) and 85.8 F1 (which gives credit for an answer that is partly right), with a second distillation 79.1 and 86.9, BERT 81.2 and 88.5 (paper, table 2).
 #
 # The task is `messages`: spam or not. Spam is the rare class ([imbalance](glossary.md#class-imbalance); its share in the test split is printed below as "guessing"), and always saying "no" is an easy way out for a short training. So
 # train on equally many of both.
@@ -865,7 +865,7 @@ def logits_of(model, split):
 
 
 # %% [markdown]
-# The teacher first. It gets half the student's learning rate, a cautious guess that was not tuned. Did it learn? Guessing has an [average precision](glossary.md#average-precision) equal to the share of spam. No setting is chosen in this section (`alpha` 0.5 and T = 2
+# The teacher first. It gets half the student's learning rate, a cautious guess that was not tuned. Did it learn? [Average precision](glossary.md#average-precision) sorts the messages by their probability of spam: it is 1 when all spam stands at the top, and for guessing equal to the share of spam. No setting is chosen in this section (`alpha` 0.5 and T = 2
 # are the defaults of the paper's script), so the test split may be opened.
 
 # %%
@@ -959,7 +959,7 @@ assert counts["BERT"] == 109_482_240 and counts["DistilBERT"] == 66_362_880
 # %% [markdown]
 # Half the layers, yet not half the size: the embedding tables are not layers, and the student keeps them whole. That is why it is 40 % smaller, not 50 %.
 #
-# Now speed. Time both models in turn on the same input, and take the median, because other programs disturb.
+# Now speed. Time both models in turn on inputs of the same shape, and take the median, because other programs disturb.
 
 # %%
 import time

@@ -263,7 +263,7 @@ plots.show(figure, "Bars for four habits of padding. Share of padding: "
 # %% [markdown]
 # "Of 1,000" saves only what the longest of 1,000 texts leaves free. Where nearly every 1,000 texts hold one longer than 512, as the log below suggests for IMDb, that is nothing. `padding=True` in `map` looks dynamic and isn't.
 #
-# Against a fixed 512 every other habit is a gain, the larger the shorter your texts; with a smaller limit the first bar shrinks. Against padding in `map`, dynamic padding alone gains little *on these reviews*: among 16 random texts there is a long one too. The cells say a little, and the clock, with two batches for each habit, may not even show that: it agrees with the counted cells in the order of size, not in every step. On these reviews most of the gain comes from grouping. Its price: batches are no longer random. Where length goes with the label, a batch leans to one class (section 8).
+# Against a fixed 512 every other habit is a gain, the larger the shorter your texts; with a smaller limit the first bar shrinks. Against padding in `map`, dynamic padding alone gains far less than grouping *on these reviews*: among 16 random texts there is usually a long one too. The clock can gain more than the cells say, because in attention every cell of a row looks at all others; and the clock, with two batches for each habit, may not even show that: it agrees with the counted cells in the order of size, not in every step. On these reviews most of the gain comes from grouping. Its price: batches are no longer random. Where length goes with the label, a batch leans to one class (section 8).
 #
 # One widely read article padded IMDb inside `map`, in a training of three epochs of 25,000 reviews. Its own log gives it away.
 #
@@ -765,7 +765,7 @@ print(f"largest difference {(once - in_parts).abs().max():.1e}, "
 assert torch.allclose(once, in_parts, atol=1e-4 * once.abs().max().item())
 
 # %% [markdown]
-# Does the `Trainer` do the same? One step on the same eight messages in four ways, first as it comes, then with one line that mends it (`accepts_loss_kwargs`, explained below). Each should log the same loss and the same gradient norm.
+# Does the `Trainer` do the same? One step on the same eight messages in four ways, first as it comes, then with one line that mends it (`accepts_loss_kwargs`, explained below). Each should log the same loss and the same gradient norm (the gradient's length).
 
 # %%
 import gc
@@ -830,7 +830,7 @@ plots.show(figure, f"Logged loss of one step on the same eight rows, for {', '.j
 # model.accepts_loss_kwargs = False
 # ```
 #
-# How much harm does it do? Ask how far the weights move in the step, without clipping, for two optimisers.
+# How much harm does it do? Ask how far the weights move in the step, without clipping (shortening a gradient that is too long), for two optimisers.
 
 # %%
 def distance_moved(*way, **changes):
@@ -1031,7 +1031,7 @@ assert list(predict_by_length(["xx", "xxxxx", "x", "xxxx", "xxx"], answer)) == [
 # %% [markdown]
 # ## 9. What does the Trainer do, written out?
 #
-# Nothing is hidden in the `Trainer`. Here is its loop in plain PyTorch: batches, forward, backward, clip, step, schedule. It trains the same model on the same rows in the same order, for the first eight of the 24 steps.
+# Nothing is hidden in the `Trainer`. Here is its loop in plain PyTorch: batches, forward, backward, clip, step, schedule. The schedule changes the learning rate after each step: here it rises from 0 for two steps (the *warm-up*, lesson 04), then falls in a straight line to 0. It trains the same model on the same rows in the same order, for the first eight of the 24 steps.
 
 # %%
 from itertools import islice

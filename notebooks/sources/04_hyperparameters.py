@@ -441,7 +441,7 @@ plots.show(figure, "Heat map of validation accuracy in per cent, batch size by l
 #
 # That noise is the half-width of *one* accuracy, a rough yardstick: two cells are judged on the same rows, and lesson 06 computes the interval of their difference.
 #
-# Rate and batch size belong together: at the two smallest rates, taken together, batches of 32 learn less than batches of 4; a likely reason is that they make the fewest steps.
+# Rate and batch size belong together: at the two smallest rates, taken together, batches of 32 stand below batches of 4 in this map. That they make the fewest steps would be a reason; section 4 tells how little one seed per cell proves.
 #
 # > Quoted: BERT's grid is batch 16 or 32, rates 5e-5, 3e-5, 2e-5, epochs 2 to 4 (Devlin et al. 2019, appendix A.3). It was made for the published BERT. A small model wants a larger rate; find yours with section 2.
 #
@@ -551,7 +551,7 @@ plots.show(figure, f"Bars in points of accuracy: {listed}. Quoted values are hat
 # The bars mix ranges, an sd, a half-width and a difference: compare their order of size only. The quoted IMDb figures come from up to 25,000 test rows, where the half-width is about 0.3, and far longer trainings, so the paper's 0.64 stands clear of the noise of *rows*; one number can't say how much it varies with the seed. On our rows half a point shows nothing. Where sections 6 and 7 compare settings, each gets
 # **three seeds**, and the picture shows each run, not the mean alone. Three show a part of the spread only, as the ten above tell; sections 5, 8 and 9 have one and are examples, not findings.
 #
-# > Quoted: BERT-large on RTE, 25 seeds with the usual recipe: standard deviation 7.2 points, and some runs learn nothing at all; with warm-up, bias correction and 20 epochs, 2.4 points (Mosbach et al. 2021).
+# > Quoted: BERT-large on RTE, 25 seeds with the usual recipe: standard deviation 7.2 points, and some runs learn nothing at all; with Adam's bias correction (its running averages are scaled up in the first steps, as PyTorch's AdamW does) and 20 epochs, 2.4 points (Mosbach et al. 2021).
 #
 # ### Exercise 4.3 How many rows for one point? ●●○ 8 minutes
 #
@@ -645,7 +645,7 @@ assert (wrong_then & wrong_now).sum() > wrong_now.sum() / 2, (
 
 # %% [markdown]
 # The loss got worse, and the accuracy stayed near its best. Most of the last mistakes are old ones; the model has become sure of them. That is
-# [over-confidence](glossary.md#over-confidence). If you need only the class, more epochs did no harm in this run; a dip in the middle is no verdict, because the rate is still high there and this is one seed. If you use the probability, as in "ask a person below 80 %", read the right-hand picture: with more epochs the mistakes become more certain, and where their mean confidence is above that limit, the rule no longer catches them.
+# [over-confidence](glossary.md#over-confidence). If you need only the class, more epochs did no harm in this run; a dip in the middle is no verdict, because the rate is still high there (it falls to 0 only at the end, section 6) and this is one seed. If you use the probability, as in "ask a person below 80 %", read the right-hand picture: with more epochs the mistakes become more certain, and where their mean confidence is above that limit, the rule misses many of them.
 #
 # > Quoted: nine public runs of the real DistilBERT on IMDb, 20 epochs: validation loss rises from 0.21 to 0.75, while accuracy ends at 0.932, above its first epoch's 0.915 (Realgon's model cards).
 #
@@ -694,7 +694,7 @@ plots.show(figure, f"Share of the learning rate over {steps} steps. "
 # %% [markdown]
 # Two faults in one: the rate is at most half of what the settings say, and the run stops at its *highest* rate, where the last steps should be the gentlest. So write a share: `warmup_steps=0.1` (a number below 1 is a share of all steps).
 #
-# Does it hurt? Three warm-ups, three seeds each. The last one is the tutorial's: twice as long as the run. Accuracy may not show it, so look at the loss.
+# Does it hurt? Three warm-ups, three seeds each. The last one is the upper end of that advice: twice as long as the run. Look at both numbers, accuracy and loss.
 
 # %%
 def three_seeds(**changes):
@@ -727,7 +727,7 @@ plots.show(figure, "Three seeds for each warm-up, a point each, accuracy on the 
            f"and loss on the right. {'; '.join(listed)}.")
 
 # %% [markdown]
-# Where the long warm-up ends with a higher loss, that fits a training whose rates were too small; ending at the highest rate could also explain it. Its accuracy needn't be lower: look at the left picture too. Whether *no* warm-up hurts depends on the rate: the nearer to the edge of section 2, the more it can matter. Compare the means with the spread of the three points before you believe either.
+# Where the long warm-up ends with a higher loss, that fits a training whose rates were too small; ending at the highest rate could also explain it. Its accuracy needn't be lower, it can even be higher: look at the left picture too. The schedule's two faults are certain; how much they harm, three seeds don't decide. Whether *no* warm-up hurts depends on the rate: the nearer to the edge of section 2, the more it can matter. Compare the means with the spread of the three points before you believe either.
 #
 # ### Exercise 4.4 How far does the warm-up get? ●●○ 8 minutes
 #
@@ -853,7 +853,7 @@ plots.show(figure, "Left, accuracy of three seeds by frozen blocks; right, secon
            f"Means: {listed}.")
 
 # %% [markdown]
-# The forward pass must still run, so freezing everything can't bring the time to zero. For 3 blocks, compare the difference with the spread of the points before you believe it. And note the last column: its rate is the largest of section 3's map, where the unfrozen model learns badly or not at all. *One setting changes which value of another is right*: whoever compares "frozen" with "not frozen" at one rate compares rates.
+# The forward pass must still run, so freezing everything can't bring the time to zero. For 3 blocks, compare the difference with the spread of the points before you believe it. And note the last column: its rate is the largest of section 3's map, where the unfrozen model learns badly or not at all. *One setting can change which value of another is right*, so compare "frozen" with "not frozen" at more than one rate. If the last two columns differ by less than their points spread, these runs don't show it.
 
 # %% [markdown]
 # ## 8. Let a program search
@@ -1031,7 +1031,7 @@ plots.show(figure, "Accuracy of the chosen trial against the number of trials, "
            f"{100 * optimism:.1f} for {counts[-1]}.")
 
 # %% [markdown]
-# With one trial nothing is chosen, and the two agree. With more trials they part. Each half has only half of the rows, so the gap is larger than for a choice on all of them, by roughly $\sqrt{2}$. More seeds, more settings, more epochs to pick from: every look adds to the gap. That is what a test split is for.
+# With one trial nothing is chosen, and the two agree. With more trials they part. Each half has only half of the rows, so the gap is larger than for a choice on all of them, by roughly $\sqrt{2}$ where the trials are equally good, and by more where they are not. More seeds, more settings, more epochs to pick from: every look adds to the gap. That is what a test split is for.
 #
 # **The test split, once.** (The intervals come from the [bootstrap](glossary.md#bootstrap): the rows are drawn again and again; lesson 06 explains it.) All choices are made: the search's winner, and the reference with which we started. Both are trained again (equal seeds give equal runs) and judged on all test rows. Ham is frequent there, so
 # each class counts half, as it did above.
@@ -1087,7 +1087,7 @@ plots.show(figure, "Bars with 95 % intervals: "
            + ", ".join(f"{name} {b[0]:.1%}" for name, b in bars.items()) + ".")
 
 # %% [markdown]
-# Don't expect to see the gap in one pair of bars: it is an average, and the test rows have luck of their own. (We broke our own rule here: one seed for each finalist. Three would be fair.) Report the *test* number, with its interval, and say how many trials you made. The validation number of a winner is not a result. The interval here covers the test rows only; another seed would move both bars too.
+# Don't expect to see the gap in one pair of bars: it is an average, and the test rows have luck of their own. (We broke our own rule here: one seed for each finalist. Three would be fair.) Report the *test* number, with its interval, and say how many trials you made. The validation number of a winner is not a result. The interval here covers the test rows only, and compares two trained models, not two settings: look in section 4 where seed 0 stands among ten equal runs, and whether the best of those reaches the winner.
 #
 # ### Exercise 4.5 A colleague's report ●●● 10 minutes
 #
