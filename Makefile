@@ -12,12 +12,12 @@ help:
 	@echo "make test                      everything that CI proves"
 	@echo "make notebooks [LESSON=05]     write and execute the learner notebooks from notebooks/sources/"
 	@echo "make instructor [LESSONS=\"05 06\"]  what a teacher hands out, shows and reads, in build/instructor/"
-	@echo "make grade SUBMISSIONS=folder  grade hand-ins, each alone in a sandbox; scores and feedback in build/grade/"
+	@echo "make grade SUBMISSIONS=export.zip  grade hand-ins, each alone in a sandbox; scores and feedback in build/grade/"
 	@echo "make mirror TO=folder          fill a folder or USB stick for a classroom without network [FROM=mirror] [VERIFY=1]"
 	@echo "make bench [ARGS=--quick]      popular recipes against ours on this machine; build/bench/"
 	@echo "make test-colab [LESSON=05]    lessons with Colab's versions, only the notebook at hand"
 	@echo "make badges REPO=owner/name    point badges and setup cells at a fork"
-	@echo "make pretrain [PLAN=cpu]       train the embedded model pair again (hours)"
+	@echo "make pretrain [PLAN=cpu] [ARGS=…]  train the embedded model pair again (hours)"
 	@echo "make clean                     remove build/"
 
 install:
@@ -84,7 +84,7 @@ badges: install
 
 PLAN ?= cpu
 pretrain: install
-	@for step in corpus vocab teacher student evaluate; do $(RUN) -m tools.pretrain $$step --plan $(PLAN) || exit; done
+	@for step in corpus vocab teacher student evaluate; do $(RUN) -m tools.pretrain $$step --plan $(PLAN) $(ARGS) || exit; done
 
 clean:
 	rm -rf build
