@@ -39,13 +39,16 @@ def draw_scores(measured: Measured, file: Path) -> None:
     tasks = [b for b in (*EMBEDDED, *REAL) if (b.name, "student") in measured.scores]
     names = {"TF-IDF": "counting words (TF-IDF)", "random": "random weights", "student": "mini-distilbert",
              "teacher": "mini-bert"}
-    figure, ax = new_figure(width=9, height=0.5 * len(tasks) + 1.6)
+    figure, ax = new_figure(width=9, height=0.6 * len(tasks) + 1.6)
     for number, (model, name) in enumerate(names.items()):
-        marks = [(100 * score, row + 0.11 * (number - 1.5)) for row, task in enumerate(tasks)
+        marks = [(100 * score, row + 0.2 * (number - 1.5)) for row, task in enumerate(tasks)
                  for score in measured.scores.get((task.name, model), [])]
         if marks:
-            ax.plot(*zip(*marks, strict=True), MARKERS[number], color=COLOURS[number], label=name, markersize=7,
+            ax.plot(*zip(*marks, strict=True), MARKERS[number], color=COLOURS[number], label=name, markersize=6,
                     markerfacecolor="white" if model in ("TF-IDF", "random") else COLOURS[number])
+    for row in range(1, len(tasks)):
+        ax.axhline(row - 0.5, color="#dddddd", linewidth=0.8)
+    ax.grid(visible=False, axis="y")
     ax.set_yticks(range(len(tasks)), [f"{task.name} ({task.metric})" for task in tasks])
     ax.invert_yaxis()
     ax.set(xlabel="test score, percent; each mark is one seed",
