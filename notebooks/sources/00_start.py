@@ -903,18 +903,15 @@ def old_recipe():
     return {"output_dir": out, "evaluation_strategy": "epoch", "warmup_ratio": 0.1, "no_cuda": True,
             "logging_dir": "logs", "overwrite_output_dir": True, "learning_rate": 3e-5}
 
-
 def leaves_the_old_one_alone():
     settings = old_recipe()
     modern(settings)
     return settings == old_recipe()
 
-
 check("0.3 Mend an old recipe",
       ("TrainingArguments accepts it",
        lambda: isinstance(TrainingArguments(**modern(old_recipe())), TrainingArguments)),
-      ("it still evaluates every epoch",
-       lambda: modern(old_recipe()).get("eval_strategy") == "epoch",
+      ("it evaluates every epoch", lambda: modern(old_recipe()).get("eval_strategy") == "epoch",
        "you dropped the evaluation: rename it, otherwise nothing is measured during the training"),
       ("it still warms up over a tenth", lambda: modern(old_recipe()).get("warmup_steps") == 0.1,
        "the ratio becomes warmup_steps with the same value, below 1"),

@@ -321,7 +321,6 @@ def attention(q, k, v, mask):
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t1_1", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 from course_utils.exercises import check
-
 dice = torch.Generator().manual_seed(1)
 q, k, v = torch.randn(3, 2, 5, 16, generator=dice)
 all_real, padded, ones = torch.ones(5), torch.tensor([1.0, 1, 1, 0, 0]), torch.ones(2, 5, 16)
