@@ -38,8 +38,8 @@ A sample of English Wikipedia of 2014 (CC BY-SA 3.0 and GFDL) and the unlabelled
 for research), the reviews written {repeats} times. Reviews that also stand in IMDb's labelled splits were left out.
 {held:.1%} of all texts, chosen by a hash, were held out for validation. The text itself is not part of the repository.
 """
-NOT_BEHIND = """A student that equals its teacher doesn't say that distillation costs nothing: it says that the teacher got
-little out of its depth, having read few tokens at it."""
+NOT_BEHIND = """A student that equals its teacher doesn't say that distillation costs nothing. The likely reason is that the
+teacher got little out of its depth, having read few tokens at it."""
 README_MARKS = ("<!-- made by python -m tools.pretrain evaluate -->", "<!-- end of the pair -->")
 SCORES_INTRODUCTION = """## Evaluation
 
@@ -197,7 +197,7 @@ def aims_section(scores: dict[tuple[str, str], list[float]]) -> str:
     return "\n".join([
         "What a pair trained for hours on a CPU was meant to reach, set before the training, and whether it does:\n",
         *verdicts, "",
-        "What limits the scores is the text that was read: see Training for the millions of tokens. The published BERT read",
+        "What most likely limits the scores is the text that was read: see Training for the millions of tokens. The published BERT read",
         "3.3 billion words about 40 times (Devlin et al. 2019). A longer plan replaces the pair: see the end of this page.\n"])
 
 
