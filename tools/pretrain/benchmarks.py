@@ -19,8 +19,8 @@ Splits = dict[str, datasets.Dataset]  # train, validation, test; columns text (o
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A task with its fixed recipe. Rates, and the epochs of SST-2 with all labels, were chosen on validation rows, with the student; ``evaluate --choose``
-    compares them.
+    """A task with its fixed recipe. Rates, and the epochs of SST-2 with all labels, were chosen on validation rows, with
+    the student; ``evaluate --choose`` compares them.
 
     ``score(references, predictions)`` is between 0 and 1. ``length`` cuts texts, in pieces. ``long`` runs come last.
     """

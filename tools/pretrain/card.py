@@ -197,8 +197,8 @@ def aims_section(scores: dict[tuple[str, str], list[float]]) -> str:
     return "\n".join([
         "What a pair trained for hours on a CPU was meant to reach, set before the training, and whether it does:\n",
         *verdicts, "",
-        "What most likely limits the scores is the text that was read: see Training for the millions of tokens. The published BERT read",
-        "3.3 billion words about 40 times (Devlin et al. 2019). A longer plan replaces the pair: see the end of this page.\n"])
+        "What most likely limits the scores is the text that was read: see Training for the millions of tokens. The published",
+        "BERT read 3.3 billion words about 40 times (Devlin et al. 2019). A longer plan replaces the pair: see the end.\n"])
 
 
 def evaluation_section(measured: Measured) -> str:
