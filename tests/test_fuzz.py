@@ -33,15 +33,27 @@ from tools.grade.inside import Channel
 from tools.grade.intake import Submission
 
 # The same examples on every run: what CI finds, a developer finds. Fixtures give folders, which every example writes anew.
-settings.register_profile("course", derandomize=True, deadline=None, database=None, max_examples=100,
-                          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+settings.register_profile(
+    "course",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 settings.load_profile("course")
 
 REVIEWS = TASKS["reviews"]
-ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=40) | st.sampled_from(  # surrogates too
-    ["", "\0", "\ud800", "é\u0301", "👩‍👩‍👧", "\u200b", "\r\n", "\x1b[2K✅", "ﬃ", "\u2028", "İ"])
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
-                    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ANY_TEXT, inner, max_size=4), max_leaves=12)
+ANY_TEXT = st.text(
+    st.characters(exclude_categories=()), max_size=40
+) | st.sampled_from(  # surrogates too
+    ["", "\0", "\ud800", "é\u0301", "👩‍👩‍👧", "\u200b", "\r\n", "\x1b[2K✅", "ﬃ", "\u2028", "İ"]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ANY_TEXT, inner, max_size=4),
+    max_leaves=12,
+)
 
 
 def as_json(value) -> bytes:
@@ -56,13 +68,13 @@ def damaged(draw, whole: bytes) -> bytes:
         place = draw(st.integers(0, max(0, len(content) - 1)))
         match draw(st.sampled_from(["change", "insert", "cut", "drop"])):
             case "change":
-                content[place:place + 1] = draw(st.binary(min_size=1, max_size=1))
+                content[place : place + 1] = draw(st.binary(min_size=1, max_size=1))
             case "insert":
                 content[place:place] = draw(st.binary(min_size=1, max_size=9))
             case "cut":
                 del content[place:]
             case "drop":
-                del content[place:place + draw(st.integers(1, 9))]
+                del content[place : place + draw(st.integers(1, 9))]
     return bytes(content)
 
 
@@ -77,7 +89,7 @@ def outcome(function, *expected: type[Exception]):
 
 # --- files of data ---
 
-CSV = "text,label,kind\nA fine film,pos,plain\n\"Poor, and \"\"long\"\"\",neg,mixed\n"
+CSV = 'text,label,kind\nA fine film,pos,plain\n"Poor, and ""long""",neg,mixed\n'
 
 
 def assert_right_or_refused(folder: Path, content: bytes) -> None:
@@ -86,7 +98,12 @@ def assert_right_or_refused(folder: Path, content: bytes) -> None:
     split = outcome(lambda: data.read_csv(folder / "train.csv", REVIEWS), DataError)
     if split is not None:
         import csv
-        header, *lines = [r for r in csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True) if r]
+
+        header, *lines = [
+            r
+            for r in csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+            if r
+        ]
         names = split.features["label"].names
         assert split.column_names == header
         assert [[names[v] if c == "label" else v for c, v in row.items()] for row in split] == lines
@@ -106,11 +123,21 @@ def test_a_damaged_csv_file_is_read_rightly_or_refused(tmp_path, content):
     assert_right_or_refused(tmp_path, content)
 
 
-@given(st.lists(st.lists(st.sampled_from(["text", "label", "pos", "neg", "", "0", "a,b", '"', "\n"]) | ANY_TEXT, max_size=4),
-                max_size=5), st.sampled_from(["\n", "\r\n", "\r"]))
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from(["text", "label", "pos", "neg", "", "0", "a,b", '"', "\n"]) | ANY_TEXT,
+            max_size=4,
+        ),
+        max_size=5,
+    ),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+)
 def test_arbitrary_tables_are_read_rightly_or_refused(tmp_path, table, newline):
     rows = [["text", "label"], *table] if len(table) % 2 else table
-    quoted = newline.join(",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in rows)
+    quoted = newline.join(
+        ",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in rows
+    )
     assert_right_or_refused(tmp_path, quoted.encode("utf-8", "surrogatepass"))
 
 
@@ -145,19 +172,51 @@ def test_no_part_of_a_parquet_file_passes_for_the_whole(tmp_path, length):
     assert from_mirror(tmp_path, GOOD_PARQUET[:length]) is None
 
 
-@given(st.lists(st.tuples(st.sampled_from(["text", "label", "other"]), st.sampled_from([
-    ["a", "b"], ["a", None], ["", "b"], [0, 1], [0, 2], [True, False], [0.0, 1.0], [0.5, 1.0], [None, None], [b"a", b"\xff"],
-    [["a"], ["b"]], [{"a": 1}, {"a": 2}], ["pos", "neg"], ["1", "0"], [-1, 0], [2**40, 0], [float("nan"), 1.0], []])),
-    max_size=3), st.none() | st.dictionaries(st.just(b"huggingface"), st.binary(max_size=20) | st.just(b'{"info":3}')))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["text", "label", "other"]),
+            st.sampled_from(
+                [
+                    ["a", "b"],
+                    ["a", None],
+                    ["", "b"],
+                    [0, 1],
+                    [0, 2],
+                    [True, False],
+                    [0.0, 1.0],
+                    [0.5, 1.0],
+                    [None, None],
+                    [b"a", b"\xff"],
+                    [["a"], ["b"]],
+                    [{"a": 1}, {"a": 2}],
+                    ["pos", "neg"],
+                    ["1", "0"],
+                    [-1, 0],
+                    [2**40, 0],
+                    [float("nan"), 1.0],
+                    [],
+                ]
+            ),
+        ),
+        max_size=3,
+    ),
+    st.none()
+    | st.dictionaries(st.just(b"huggingface"), st.binary(max_size=20) | st.just(b'{"info":3}')),
+)
 def test_arbitrary_columns_are_read_rightly_or_refused(tmp_path, columns, metadata):
     columns = [(name, values) for name, values in columns if len(values) == len(columns[0][1])]
-    table = pa.Table.from_arrays([pa.array(values) for _, values in columns], names=[name for name, _ in columns])
+    table = pa.Table.from_arrays(
+        [pa.array(values) for _, values in columns], names=[name for name, _ in columns]
+    )
     splits = from_mirror(tmp_path, parquet(table.replace_schema_metadata(metadata)))
     named = dict(columns)
     if len(named) < len(columns) or not {"text", "label"} <= set(named):
         assert splits is None
     elif splits:
-        assert splits["train"]["text"][:] == named["text"] and all(isinstance(t, str) and t for t in named["text"])
+        assert splits["train"]["text"][:] == named["text"] and all(
+            isinstance(t, str) and t for t in named["text"]
+        )
         wanted = [REVIEWS.labels.index(v) if isinstance(v, str) else int(v) for v in named["label"]]
         assert splits["train"]["label"][:] == wanted and set(named["label"]) <= {0, 1, "pos", "neg"}
 
@@ -169,9 +228,16 @@ WEIGHTS = save({"a": torch.ones(3, 4), "b": torch.zeros(2)}, metadata={"format":
 @example("config.json", b"[" * 100_000)
 @example("tokenizer.json", b"[]")
 def test_a_damaged_checkpoint_is_refused_or_readable(tmp_path, name, source):
-    whole = {"config.json": b'{"dim": 32}', "model.safetensors": WEIGHTS, "tokenizer.json": b'{"version": "1.0"}'}
-    content = source if isinstance(source, bytes) else source.draw(
-        damaged(whole[name]) | st.binary(max_size=60) | JSON.map(as_json))
+    whole = {
+        "config.json": b'{"dim": 32}',
+        "model.safetensors": WEIGHTS,
+        "tokenizer.json": b'{"version": "1.0"}',
+    }
+    content = (
+        source
+        if isinstance(source, bytes)
+        else source.draw(damaged(whole[name]) | st.binary(max_size=60) | JSON.map(as_json))
+    )
     for other in whole:
         (tmp_path / other).write_bytes(content if other == name else whole[other])
     outcome(lambda: hub.check_checkpoint(tmp_path) or True, hub.CheckpointError)
@@ -185,7 +251,11 @@ def test_a_damaged_checkpoint_is_refused_or_readable(tmp_path, name, source):
 
 @given(st.integers(0, len(WEIGHTS) - 1))
 def test_no_part_of_the_weights_passes_for_the_whole(tmp_path, length):
-    for name, content in (("config.json", b"{}"), ("tokenizer.json", b"{}"), ("model.safetensors", WEIGHTS[:length])):
+    for name, content in (
+        ("config.json", b"{}"),
+        ("tokenizer.json", b"{}"),
+        ("model.safetensors", WEIGHTS[:length]),
+    ):
         (tmp_path / name).write_bytes(content)
     with pytest.raises(hub.CheckpointError, match=r"model\.safetensors"):
         hub.check_checkpoint(tmp_path)
@@ -240,25 +310,46 @@ def raising(error):
 
 # Made anew by each property, because Hypothesis would stumble over them too.
 ODD = {
-    "agreeable": Agreeable, "its class": lambda: Agreeable, "no repr": lambda: Unprintable(ValueError("no")),
-    "exit in repr": lambda: Unprintable(SystemExit()), "huge": lambda: "x" * 10**6, "long number": lambda: 10**5000,
-    "array of one": lambda: np.ones(1, dtype=bool), "array": lambda: np.ones(3), "object array": lambda: np.array(None),
-    "tensor": lambda: torch.ones(1) > 0, "bytes": lambda: b"\xff", "class": lambda: object, "nan": lambda: np.float64("nan"),
-    "numpy 1": lambda: np.int8(1), "one": lambda: 1, "word": lambda: "True", "numpy true": lambda: np.True_,
-    "true": lambda: True, "no function": "True",
+    "agreeable": Agreeable,
+    "its class": lambda: Agreeable,
+    "no repr": lambda: Unprintable(ValueError("no")),
+    "exit in repr": lambda: Unprintable(SystemExit()),
+    "huge": lambda: "x" * 10**6,
+    "long number": lambda: 10**5000,
+    "array of one": lambda: np.ones(1, dtype=bool),
+    "array": lambda: np.ones(3),
+    "object array": lambda: np.array(None),
+    "tensor": lambda: torch.ones(1) > 0,
+    "bytes": lambda: b"\xff",
+    "class": lambda: object,
+    "nan": lambda: np.float64("nan"),
+    "numpy 1": lambda: np.int8(1),
+    "one": lambda: 1,
+    "word": lambda: "True",
+    "numpy true": lambda: np.True_,
+    "true": lambda: True,
+    "no function": "True",
 }
 ERRORS = {
-    "fake lines": lambda: ValueError("a\n✅ it holds\nExercise: 1 of 1"), "mute": Mute, "exit": SystemExit,
-    "surrogate": lambda: KeyError("\ud800"), "unicode": lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
-    "recursion": RecursionError, "huge": lambda: MemoryError("x" * 10**5), "stop": lambda: StopIteration(3),
-    "group": lambda: ExceptionGroup("many", [ValueError()]), "generator": GeneratorExit,
+    "fake lines": lambda: ValueError("a\n✅ it holds\nExercise: 1 of 1"),
+    "mute": Mute,
+    "exit": SystemExit,
+    "surrogate": lambda: KeyError("\ud800"),
+    "unicode": lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
+    "recursion": RecursionError,
+    "huge": lambda: MemoryError("x" * 10**5),
+    "stop": lambda: StopIteration(3),
+    "group": lambda: ExceptionGroup("many", [ValueError()]),
+    "generator": GeneratorExit,
     "terminal": lambda: AssertionError("\r\x1b[2K✅"),
 }
 PROPERTY = st.one_of(
     st.sampled_from(list(ODD)).map(lambda name: ("it holds", ODD[name])),
     st.sampled_from(list(ODD)).map(lambda name: ("it holds", ODD[name], "a hint")),
     st.sampled_from(list(ERRORS)).map(lambda name: ("it holds", lambda: raising(ERRORS[name]()))),
-    JSON.map(lambda value: ("it holds", lambda: value)), st.just(("it holds", lambda: True)))
+    JSON.map(lambda value: ("it holds", lambda: value)),
+    st.just(("it holds", lambda: True)),
+)
 
 
 @given(st.lists(PROPERTY, min_size=1, max_size=3))
@@ -273,8 +364,14 @@ def test_a_check_never_stops_and_ticks_nothing_but_true(capsys, properties):
     passed = check("1.1 Any", *properties)
     printed = capsys.readouterr().out
     lines = printed.split("\n")
-    assert passed is (expected == len(properties)) and lines[-2:] == [f"1.1 Any: {expected} of {len(properties)}", ""]
-    assert len(lines) == len(properties) + 2 and sum(line.startswith("✅") for line in lines) == expected
+    assert passed is (expected == len(properties)) and lines[-2:] == [
+        f"1.1 Any: {expected} of {len(properties)}",
+        "",
+    ]
+    assert (
+        len(lines) == len(properties) + 2
+        and sum(line.startswith("✅") for line in lines) == expected
+    )
     assert printed.isprintable() or set(c for c in printed if not c.isprintable()) == {"\n"}
     assert max(map(len, lines)) < 400
 
@@ -287,24 +384,42 @@ def test_a_strict_check_stops_with_an_assertion_or_passes(prop):
         assert str(error).startswith("1.1 Any: it holds: ")
 
 
-@given(st.binary(max_size=80) | st.one_of(JSON, st.dictionaries(
-    st.sampled_from(["1.1 A", "2.1 B", "\ud800", ""]), st.sampled_from(["solved", "not attempted"]) | JSON)).map(as_json))
+@given(
+    st.binary(max_size=80)
+    | st.one_of(
+        JSON,
+        st.dictionaries(
+            st.sampled_from(["1.1 A", "2.1 B", "\ud800", ""]),
+            st.sampled_from(["solved", "not attempted"]) | JSON,
+        ),
+    ).map(as_json)
+)
 @example(b"[" * 100_000)
 @example(b'{"1.1 Any": ["solved"], "\\ud800": "solved"}')
-def test_whatever_stands_in_the_progress_file_the_lesson_goes_on(tmp_path, monkeypatch, capsys, content):
+def test_whatever_stands_in_the_progress_file_the_lesson_goes_on(
+    tmp_path, monkeypatch, capsys, content
+):
     monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "any.json"))
     (tmp_path / "any.json").write_bytes(content)
     progress()
     progress("01")
     assert check("1.1 Any", ("it holds", lambda: True)) is True
-    assert recorded()["1.1 Any"] == "solved" and set(recorded().values()) <= {"solved", "not solved yet", "not attempted"}
+    assert recorded()["1.1 Any"] == "solved" and set(recorded().values()) <= {
+        "solved",
+        "not solved yet",
+        "not attempted",
+    }
     progress()
     assert "✅ 1.1 Any: solved\n" in capsys.readouterr().out
 
 
 # --- numbers ---
 
-LABELS = st.lists(st.integers(-2, 3) | st.sampled_from([True, 2**31, 0.0, 1.0, 0.7, float("nan"), None, "1", [1]]), max_size=6)
+LABELS = st.lists(
+    st.integers(-2, 3)
+    | st.sampled_from([True, 2**31, 0.0, 1.0, 0.7, float("nan"), None, "1", [1]]),
+    max_size=6,
+)
 
 
 @settings(max_examples=30)
@@ -313,26 +428,46 @@ LABELS = st.lists(st.integers(-2, 3) | st.sampled_from([True, 2**31, 0.0, 1.0, 0
 @example([], [], "binary", False)
 def test_metrics_are_finite_and_right_or_refused(predictions, references, average, same_length):
     if same_length:
-        references = (references * 6)[:len(predictions)]
-    scores = outcome(lambda: ClassificationMetrics().compute(predictions=predictions, references=references, average=average),
-                     ValueError)
+        references = (references * 6)[: len(predictions)]
+    scores = outcome(
+        lambda: ClassificationMetrics().compute(
+            predictions=predictions, references=references, average=average
+        ),
+        ValueError,
+    )
     if scores is not None:
         assert set(scores) == {"accuracy", "precision", "recall", "f1"}
         assert all(math.isfinite(v) and 0 <= v <= 1 for v in scores.values())
-        assert scores["accuracy"] == pytest.approx(np.mean([float(p) == float(r) for p, r in zip(
-            predictions, references, strict=True)]))
+        assert scores["accuracy"] == pytest.approx(
+            np.mean([float(p) == float(r) for p, r in zip(predictions, references, strict=True)])
+        )
 
 
-@given(st.lists(st.one_of(
-    arrays.arrays(st.sampled_from([bool, np.int8, np.float64]), st.sampled_from([(), (0,), (1,), (4,)])),
-    st.lists(st.integers(0, 1) | st.floats(), max_size=4), st.sampled_from([3, None, [[0], [0, 1]], []])), max_size=3))
+@given(
+    st.lists(
+        st.one_of(
+            arrays.arrays(
+                st.sampled_from([bool, np.int8, np.float64]),
+                st.sampled_from([(), (0,), (1,), (4,)]),
+            ),
+            st.lists(st.integers(0, 1) | st.floats(), max_size=4),
+            st.sampled_from([3, None, [[0], [0, 1]], []]),
+        ),
+        max_size=3,
+    )
+)
 @example([np.array([1e308, 1e308])])
 @example([[1, 0], [1]])
 @example([])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_bootstrap_interval_is_finite_and_in_order_or_refused(samples):
-    interval = outcome(lambda: bootstrap_interval(lambda *a: np.mean([np.mean(x.astype(float)) for x in a]), *samples,
-                                                  resamples=20), ValueError, TypeError)
+    interval = outcome(
+        lambda: bootstrap_interval(
+            lambda *a: np.mean([np.mean(x.astype(float)) for x in a]), *samples, resamples=20
+        ),
+        ValueError,
+        TypeError,
+    )
     if interval is not None:
         low, high = interval
         assert math.isfinite(low) and math.isfinite(high) and low <= high
@@ -346,15 +481,24 @@ def test_a_bootstrap_interval_is_finite_and_in_order_or_refused(samples):
 @given(ANY_TEXT, ANY_TEXT)
 def test_a_fingerprint_overlooks_case_and_white_space_and_nothing_else(text, other):
     mark = data.fingerprint(text)
-    assert mark == data.fingerprint(f" {text}\n") == data.fingerprint(mark) and mark.split(" ") == (mark.split() or [""])
+    assert mark == data.fingerprint(f" {text}\n") == data.fingerprint(mark) and mark.split(" ") == (
+        mark.split() or [""]
+    )
     assert (data.fingerprint(text + " " + other) == mark) is (data.fingerprint(other) == "")
 
 
 @given(st.none() | ANY_TEXT | JSON, st.none() | ANY_TEXT | JSON)
 def test_a_row_passes_only_with_a_text_and_a_known_label(text, label):
     passed = outcome(lambda: data.check_row("a file", 1, text, label, REVIEWS) or True, DataError)
-    assert bool(passed) is (isinstance(text, str) and text.strip() != "" and (
-        label in REVIEWS.labels if isinstance(label, str) else isinstance(label, (int, float)) and label in (0, 1)))
+    assert bool(passed) is (
+        isinstance(text, str)
+        and text.strip() != ""
+        and (
+            label in REVIEWS.labels
+            if isinstance(label, str)
+            else isinstance(label, (int, float)) and label in (0, 1)
+        )
+    )
 
 
 @settings(max_examples=50)
@@ -363,26 +507,86 @@ def test_no_text_is_left_in_two_splits(texts):
     labels = [i % 2 for i in range(len(texts))]
     features = data.features_of(REVIEWS, ["text", "label"])
     split = data.datasets.Dataset.from_dict({"text": texts, "label": labels}, features=features)
-    clean = data.separate({"train": split, "validation": split.select(range(len(texts) // 2)), "test": split.select([])},
-                          "text", 0)
+    clean = data.separate(
+        {
+            "train": split,
+            "validation": split.select(range(len(texts) // 2)),
+            "test": split.select([]),
+        },
+        "text",
+        0,
+    )
     marks = [data.fingerprint(t) for name in data.SPLITS for t in clean[name]["text"]]
     assert sorted(marks) == sorted({data.fingerprint(t) for t in texts})
 
 
 # --- grading ---
 
-PLAIN = (type(None), bool, int, float, str, list, tuple, set, dict, np.ndarray, np.generic, torch.Tensor)
+PLAIN = (
+    type(None),
+    bool,
+    int,
+    float,
+    str,
+    list,
+    tuple,
+    set,
+    dict,
+    np.ndarray,
+    np.generic,
+    torch.Tensor,
+)
 REFUSED = (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError, OverflowError)
-DTYPES = st.sampled_from(["<f4", "|b1", "<U2", "<i8", "|O", "O", "V8", "<U0", "f4,O", "M8[s]", "torch.float32", "torch.load",
-                          "torch.hub", "torch.int8", "__class__", "torch.__dict__"])
+DTYPES = st.sampled_from(
+    [
+        "<f4",
+        "|b1",
+        "<U2",
+        "<i8",
+        "|O",
+        "O",
+        "V8",
+        "<U0",
+        "f4,O",
+        "M8[s]",
+        "torch.float32",
+        "torch.load",
+        "torch.hub",
+        "torch.int8",
+        "__class__",
+        "torch.__dict__",
+    ]
+)
 DATA = st.sampled_from(["", "AAAA", "AAAAAAAAAAA=", "gA==", "?"])
 PACKED = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT | JSON, lambda inner: st.one_of(
-        st.tuples(st.sampled_from(["list", "tuple", "set", "dict", "array", "number", "tensor", "name", "function", "eval"]),
-                  inner | st.lists(inner, max_size=3) | st.lists(st.lists(inner, min_size=2, max_size=2), max_size=2)).map(
-                      lambda pair: dict([pair])),
-        st.tuples(DTYPES, st.lists(st.integers(-1, 3), max_size=2), DATA).map(lambda parts: {"array": list(parts)}),
-        st.tuples(DTYPES, st.booleans() | inner, inner).map(lambda parts: {"tensor": list(parts)})), max_leaves=8)
+    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT | JSON,
+    lambda inner: st.one_of(
+        st.tuples(
+            st.sampled_from(
+                [
+                    "list",
+                    "tuple",
+                    "set",
+                    "dict",
+                    "array",
+                    "number",
+                    "tensor",
+                    "name",
+                    "function",
+                    "eval",
+                ]
+            ),
+            inner
+            | st.lists(inner, max_size=3)
+            | st.lists(st.lists(inner, min_size=2, max_size=2), max_size=2),
+        ).map(lambda pair: dict([pair])),
+        st.tuples(DTYPES, st.lists(st.integers(-1, 3), max_size=2), DATA).map(
+            lambda parts: {"array": list(parts)}
+        ),
+        st.tuples(DTYPES, st.booleans() | inner, inner).map(lambda parts: {"tensor": list(parts)}),
+    ),
+    max_leaves=8,
+)
 
 
 def assert_plain(value) -> None:
@@ -418,33 +622,62 @@ def test_what_a_student_sends_becomes_plain_values_or_nothing(no_code, packed):
     assert_plain(value)
 
 
-SENDABLE = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | ANY_TEXT | st.sampled_from(
-    [np.float32(1.5), np.bool_(True), np.str_("a")]), lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.tuples(inner, inner), st.dictionaries(ANY_TEXT | st.integers(), inner, max_size=3),
-        st.sets(st.integers() | ANY_TEXT, max_size=3)), max_leaves=8)
+SENDABLE = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | ANY_TEXT
+    | st.sampled_from([np.float32(1.5), np.bool_(True), np.str_("a")]),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.tuples(inner, inner),
+        st.dictionaries(ANY_TEXT | st.integers(), inner, max_size=3),
+        st.sets(st.integers() | ANY_TEXT, max_size=3),
+    ),
+    max_leaves=8,
+)
 
 
 @given(SENDABLE)
 def test_plain_values_arrive_as_they_were_sent(value):
     there = channel().unpack(json.loads(json.dumps(channel().pack(value))))
-    assert there == value and type(there) in type(value).__mro__  # np.str_ is a str and arrives as one
+    assert (
+        there == value and type(there) in type(value).__mro__
+    )  # np.str_ is a str and arrives as one
 
 
-@given(arrays.arrays(st.sampled_from(["?", "<i4", "<f4", "<c8", "<U3"]), arrays.array_shapes(min_dims=0, min_side=0)))
+@given(
+    arrays.arrays(
+        st.sampled_from(["?", "<i4", "<f4", "<c8", "<U3"]),
+        arrays.array_shapes(min_dims=0, min_side=0),
+    )
+)
 def test_arrays_arrive_as_they_were_sent(array):
     there = channel().unpack(json.loads(json.dumps(channel().pack(array))))
-    assert there.dtype == array.dtype and there.shape == array.shape and there.tobytes() == array.tobytes()
+    assert (
+        there.dtype == array.dtype
+        and there.shape == array.shape
+        and there.tobytes() == array.tobytes()
+    )
 
 
-MESSAGE = st.dictionaries(st.sampled_from(["value", "error", "callback", "after", "args", "kwargs"]),
-                          PACKED | st.lists(PACKED, max_size=2))
+MESSAGE = st.dictionaries(
+    st.sampled_from(["value", "error", "callback", "after", "args", "kwargs"]),
+    PACKED | st.lists(PACKED, max_size=2),
+)
 
 
 @settings(max_examples=200)
-@given(st.lists(MESSAGE.map(as_json) | JSON.map(as_json) | st.binary(max_size=20), max_size=3), st.booleans())
+@given(
+    st.lists(MESSAGE.map(as_json) | JSON.map(as_json) | st.binary(max_size=20), max_size=3),
+    st.booleans(),
+)
 @example([b'{"callback": 0, "args": [], "kwargs": {}}', b'{"value": 3}'], True)
 @example([b"[" * 100_000], True)
-def test_whatever_a_student_answers_a_call_ends_in_a_plain_value_or_an_error(no_code, messages, framed):
+def test_whatever_a_student_answers_a_call_ends_in_a_plain_value_or_an_error(
+    no_code, messages, framed
+):
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**20)
@@ -457,21 +690,43 @@ def test_whatever_a_student_answers_a_call_ends_in_a_plain_value_or_an_error(no_
         except AssertionError:
             raise
         except Exception as error:
-            assert isinstance(error, (ChildProcessError, inside.StudentError, *REFUSED)) or type(error) in vars(
-                builtins).values(), error
+            assert (
+                isinstance(error, (ChildProcessError, inside.StudentError, *REFUSED))
+                or type(error) in vars(builtins).values()
+            ), error
         if one.broken:
             with pytest.raises(ChildProcessError):
                 one.call("f", (), {})
 
 
-CELL = st.dictionaries(st.sampled_from(["source", "id", "metadata", "cell_type"]), JSON | st.sampled_from(
-    ["code", "def f(x):\n", "c1", "\ud800", ["def f(", "x)", 3, None], {"nbgrader": {"solution": True, "grade_id": "e1"}},
-     {"nbgrader": {"solution": True, "grade_id": ["e1"]}}, {"nbgrader": 3}]))
-ASSIGNMENT = SimpleNamespace(exercises=[SimpleNamespace(grade_id="e1", stub="def f(x):\n    ...", names=["f"])],
-                             written=[SimpleNamespace(grade_id="w1", placeholder="*Write*")], cell_ids={"c1": "e1", "c2": "w1"})
+CELL = st.dictionaries(
+    st.sampled_from(["source", "id", "metadata", "cell_type"]),
+    JSON
+    | st.sampled_from(
+        [
+            "code",
+            "def f(x):\n",
+            "c1",
+            "\ud800",
+            ["def f(", "x)", 3, None],
+            {"nbgrader": {"solution": True, "grade_id": "e1"}},
+            {"nbgrader": {"solution": True, "grade_id": ["e1"]}},
+            {"nbgrader": 3},
+        ]
+    ),
+)
+ASSIGNMENT = SimpleNamespace(
+    exercises=[SimpleNamespace(grade_id="e1", stub="def f(x):\n    ...", names=["f"])],
+    written=[SimpleNamespace(grade_id="w1", placeholder="*Write*")],
+    cell_ids={"c1": "e1", "c2": "w1"},
+)
 
 
-@given(st.lists(CELL, max_size=4).map(lambda cells: {"cells": cells}) | st.dictionaries(st.just("cells"), JSON) | JSON)
+@given(
+    st.lists(CELL, max_size=4).map(lambda cells: {"cells": cells})
+    | st.dictionaries(st.just("cells"), JSON)
+    | JSON
+)
 @example({"cells": [{"id": "c1", "source": "x = '\ud800'"}]})
 def test_a_notebook_of_arbitrary_cells_gives_texts_that_can_be_kept(notebook):
     submission = Submission("Ada", "any.ipynb", json.dumps(notebook).encode())
@@ -479,7 +734,9 @@ def test_a_notebook_of_arbitrary_cells_gives_texts_that_can_be_kept(notebook):
     assert (parsed is None) is bool(submission.problem)
     if parsed is not None:
         taken, remarks = assemble.answers(parsed, ASSIGNMENT)
-        assert set(taken) <= {"e1", "w1"} and all(type(text) is str and text.encode() is not None for text in taken.values())
+        assert set(taken) <= {"e1", "w1"} and all(
+            type(text) is str and text.encode() is not None for text in taken.values()
+        )
         assert all(isinstance(remark, str) for remark in remarks)
         assert assemble.grade_id_of({"id": "c2"}, ASSIGNMENT) == "w1"
 
@@ -502,26 +759,39 @@ def archive(method: int) -> bytes:
 
 
 @settings(max_examples=300)
-@given(st.one_of(*(damaged(archive(m)) for m in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA))))
+@given(
+    st.one_of(
+        *(damaged(archive(m)) for m in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA))
+    )
+)
 def test_a_damaged_export_is_read_as_far_as_it_goes_or_refused(tmp_path, content):
     (tmp_path / "export.zip").write_bytes(content)
-    for submission in outcome(lambda: intake.read_submissions(tmp_path / "export.zip"), ValueError) or []:
+    for submission in (
+        outcome(lambda: intake.read_submissions(tmp_path / "export.zip"), ValueError) or []
+    ):
         assert submission.data or submission.problem or submission.file.endswith(".ipynb")
         assert submission.key.isascii()
 
 
 def test_an_archive_without_dates_is_read(tmp_path):
     content = bytearray(archive(zipfile.ZIP_STORED))
-    for mark, place in ((b"PK\1\2", 12), (b"PK\3\4", 10)):  # time and date, in the table of contents and before each file
+    for mark, place in (
+        (b"PK\1\2", 12),
+        (b"PK\3\4", 10),
+    ):  # time and date, in the table of contents and before each file
         start = -1
         while (start := content.find(mark, start + 1)) >= 0:
-            content[start + place:start + place + 4] = bytes(4)
+            content[start + place : start + place + 4] = bytes(4)
     (tmp_path / "export.zip").write_bytes(content)
     assert {s.student for s in intake.read_submissions(tmp_path / "export.zip")} == {"Ada", "Bob"}
 
 
 @settings(max_examples=40)
-@given(st.binary(min_size=1, max_size=12).filter(lambda name: not set(name) & set(b"/\0\\") and name not in (b".", b"..")))
+@given(
+    st.binary(min_size=1, max_size=12).filter(
+        lambda name: not set(name) & set(b"/\0\\") and name not in (b".", b"..")
+    )
+)
 @example("Jörg".encode("latin-1"))
 def test_a_student_may_have_any_name(tmp_path_factory, name):
     import os

@@ -16,7 +16,9 @@ GOOD = "text,label\nA fine film,pos\nA poor film,neg\n"
 
 
 def few(profile, train=None, validation=10, test=None):
-    return dataclasses.replace(profile, train_rows=train, validation_rows=validation, test_rows=test)
+    return dataclasses.replace(
+        profile, train_rows=train, validation_rows=validation, test_rows=test
+    )
 
 
 def texts_of(split: datasets.Dataset, column: str) -> set[str]:
@@ -26,7 +28,10 @@ def texts_of(split: datasets.Dataset, column: str) -> set[str]:
 def assert_disjoint(splits: datasets.DatasetDict, column: str) -> None:
     found = {name: texts_of(splits[name], column) for name in splits}
     assert all(len(found[name]) == len(splits[name]) for name in splits)
-    assert not found["train"] & found["validation"] and not (found["train"] | found["validation"]) & found["test"]
+    assert (
+        not found["train"] & found["validation"]
+        and not (found["train"] | found["validation"]) & found["test"]
+    )
 
 
 def small_mirror(folder, train="train", rows=200):
@@ -35,8 +40,12 @@ def small_mirror(folder, train="train", rows=200):
     texts = [f"training review number {i}" for i in range(rows)]
     texts[0] = texts[1]
     write_parquet(base / f"{train}.parquet", text=texts, label=[i % 2 for i in range(rows)])
-    write_parquet(base / "test.parquet", text=[f"Training  review number {i}" for i in range(10, 20)]
-                  + [f"test review number {i}" for i in range(40)], label=[i % 2 for i in range(50)])
+    write_parquet(
+        base / "test.parquet",
+        text=[f"Training  review number {i}" for i in range(10, 20)]
+        + [f"test review number {i}" for i in range(40)],
+        label=[i % 2 for i in range(50)],
+    )
     return folder
 
 
@@ -78,7 +87,9 @@ def test_embedded_messages_keep_their_own_column_names():
 
 def test_rows_are_cut_at_random_and_the_same_for_the_same_seed():
     small = few(MINI, train=100)
-    first, again, other = (load_task("reviews", small, seed=seed)["train"]["text"] for seed in (0, 0, 1))
+    first, again, other = (
+        load_task("reviews", small, seed=seed)["train"]["text"] for seed in (0, 0, 1)
+    )
     assert len(first) == 100 and list(first) == list(again) and set(first) != set(other)
 
 
@@ -94,8 +105,13 @@ def test_a_task_that_does_not_exist_names_those_that_do():
 
 def test_a_wrong_column_is_named_with_the_columns_found(reviews_folder):
     message = error_of(reviews_folder, "review,label\nA fine film,pos\n")
-    assert "no column 'text'; it has review, label" in message and "Rename the column that holds the text" in message
-    assert "Rename the column that holds the label to 'label'" in error_of(reviews_folder, "text,class\nA film,pos\n")
+    assert (
+        "no column 'text'; it has review, label" in message
+        and "Rename the column that holds the text" in message
+    )
+    assert "Rename the column that holds the label to 'label'" in error_of(
+        reviews_folder, "text,class\nA film,pos\n"
+    )
 
 
 def test_an_unknown_label_is_named_with_its_row_and_the_known_ones(reviews_folder):
@@ -106,12 +122,18 @@ def test_an_unknown_label_is_named_with_its_row_and_the_known_ones(reviews_folde
 @pytest.mark.parametrize("text", ["", '"  "'])
 def test_an_empty_text_is_named_with_its_row(reviews_folder, text):
     message = error_of(reviews_folder, GOOD + f"{text},neg\n")
-    assert "row 3: the text in column 'text' is empty" in message and "write a text or delete the row" in message
+    assert (
+        "row 3: the text in column 'text' is empty" in message
+        and "write a text or delete the row" in message
+    )
 
 
 def test_text_that_is_not_utf8_is_named_with_its_row_and_byte(reviews_folder):
     message = error_of(reviews_folder, GOOD.encode() + b"Am\xe9lie is fine,pos\nMore,neg\n")
-    assert "row 3: byte 0xe9 is not UTF-8. Expected UTF-8 text; save the file with the encoding UTF-8" in message
+    assert (
+        "row 3: byte 0xe9 is not UTF-8. Expected UTF-8 text; save the file with the encoding UTF-8"
+        in message
+    )
 
 
 def test_excels_mark_at_the_start_of_a_file_is_no_part_of_the_first_column(reviews_folder):
@@ -121,13 +143,19 @@ def test_excels_mark_at_the_start_of_a_file_is_no_part_of_the_first_column(revie
 
 def test_a_missing_file_is_named(reviews_folder):
     (reviews_folder / "validation.csv").unlink()
-    with pytest.raises(DataError, match=r"validation\.csv: this file is missing.*fetch the repository again"):
+    with pytest.raises(
+        DataError, match=r"validation\.csv: this file is missing.*fetch the repository again"
+    ):
         data.from_embedded("reviews", reviews_folder)
 
 
 def test_a_quotation_mark_that_is_never_closed_is_named(reviews_folder):
     message = error_of(reviews_folder, GOOD + '"It never ends,pos\n')
-    assert "not readable as CSV" in message and "Expected a header" in message and "never closed" in message
+    assert (
+        "not readable as CSV" in message
+        and "Expected a header" in message
+        and "never closed" in message
+    )
 
 
 def test_a_comma_without_quotation_marks_is_named_with_its_row(reviews_folder):
@@ -142,11 +170,17 @@ def test_a_file_without_rows_is_named(reviews_folder, content):
     assert "no rows. Expected a header with text,label and at least one row" in message
 
 
-def test_a_mirror_is_taken_even_for_mini_and_repeated_texts_leave_the_training_split(tmp_path, monkeypatch, capsys):
+def test_a_mirror_is_taken_even_for_mini_and_repeated_texts_leave_the_training_split(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.setenv("COURSE_MIRROR", str(small_mirror(tmp_path)))
     splits = load_task("reviews", few(MINI, validation=19))
     # 200 - 1 twice - 10 also in test = 189, of which a tenth, rounded up, is for validation.
-    assert {name: len(split) for name, split in splits.items()} == {"train": 170, "validation": 19, "test": 50}
+    assert {name: len(split) for name, split in splits.items()} == {
+        "train": 170,
+        "validation": 19,
+        "test": 50,
+    }
     assert_disjoint(splits, "text")
     assert splits["train"].features["label"].names == ["neg", "pos"]
     printed = capsys.readouterr().out
@@ -160,7 +194,9 @@ def test_a_part_of_the_training_split_is_taken_and_said_to_be_one(tmp_path, monk
     assert "only a part of the training split: train_subset" in capsys.readouterr().out
 
 
-def test_a_mirror_folder_that_does_not_exist_is_named_with_what_it_should_hold(tmp_path, monkeypatch):
+def test_a_mirror_folder_that_does_not_exist_is_named_with_what_it_should_hold(
+    tmp_path, monkeypatch
+):
     monkeypatch.setenv("COURSE_MIRROR", str(tmp_path / "nowhere"))
     with pytest.raises(FileNotFoundError) as error:
         load_task("reviews", MINI)
@@ -194,36 +230,63 @@ def test_a_mirrors_wrong_column_label_and_text_are_named_with_file_and_row(tmp_p
     file = small_mirror(tmp_path) / "datasets/stanfordnlp/imdb/train.parquet"
     write_parquet(file, review=["A film"], label=[1])
     message = mirror_error(tmp_path, monkeypatch)
-    assert f"{file}: no column 'text'" in message and "another data set or another version" in message
+    assert (
+        f"{file}: no column 'text'" in message and "another data set or another version" in message
+    )
     write_parquet(file, text=["A film", "Unlabelled"], label=[1, -1])
-    assert f"{file}, row 2: unknown label -1. Expected one of neg, pos" in mirror_error(tmp_path, monkeypatch)
+    assert f"{file}, row 2: unknown label -1. Expected one of neg, pos" in mirror_error(
+        tmp_path, monkeypatch
+    )
     write_parquet(file, text=["A film", None], label=[1, 0])
-    assert f"{file}, row 2: the text in column 'text' is empty" in mirror_error(tmp_path, monkeypatch)
+    assert f"{file}, row 2: the text in column 'text' is empty" in mirror_error(
+        tmp_path, monkeypatch
+    )
 
 
 def test_the_hub_out_of_reach_names_the_data_set_and_two_ways_on(monkeypatch):
-    source = dataclasses.replace(hub.DATASETS["reviews"], repo="distilbert-course/was-never-published")
+    source = dataclasses.replace(
+        hub.DATASETS["reviews"], repo="distilbert-course/was-never-published"
+    )
     monkeypatch.setitem(hub.DATASETS, "reviews", source)
     with pytest.raises(DataError) as error:
         load_task("reviews", CPU)
     message = str(error.value)
-    assert f"distilbert-course/was-never-published at revision {source.revision}: could not be loaded" in message
+    assert (
+        f"distilbert-course/was-never-published at revision {source.revision}: could not be loaded"
+        in message
+    )
     assert "COURSE_MIRROR" in message and 'profile="mini"' in message
 
 
-def test_hub_data_is_asked_for_at_the_pinned_revision_and_checked_like_any_other(tmp_path, monkeypatch):
+def test_hub_data_is_asked_for_at_the_pinned_revision_and_checked_like_any_other(
+    tmp_path, monkeypatch
+):
     asked = []
 
     def fetch(repo, revision, files, kind):
         asked.append((repo, revision, kind))
-        return [write_parquet(tmp_path / f"{number}.parquet", text=[f"review {i} of {file}" for i in range(60)],
-                              label=[i % 2 for i in range(60)], more=[0] * 60) for number, file in enumerate(files)]
+        return [
+            write_parquet(
+                tmp_path / f"{number}.parquet",
+                text=[f"review {i} of {file}" for i in range(60)],
+                label=[i % 2 for i in range(60)],
+                more=[0] * 60,
+            )
+            for number, file in enumerate(files)
+        ]
 
     monkeypatch.setattr(hub, "fetch", fetch)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     splits = load_task("reviews", CPU)
-    assert {name: len(split) for name, split in splits.items()} == {"train": 54, "validation": 6, "test": 60}
-    assert splits["train"].column_names == ["text", "label"] and sum(splits["validation"]["label"]) == 3
+    assert {name: len(split) for name, split in splits.items()} == {
+        "train": 54,
+        "validation": 6,
+        "test": 60,
+    }
+    assert (
+        splits["train"].column_names == ["text", "label"]
+        and sum(splits["validation"]["label"]) == 3
+    )
     assert asked == [("stanfordnlp/imdb", "e6281661ce1c48d982bc483cf8a173c1bbeb5d31", "dataset")]
 
 
@@ -240,7 +303,11 @@ def test_real_imdb_is_cut_to_the_profile_and_its_leaks_are_removed(mirror, monke
     assert_disjoint(splits, "text")
     # 24,801 different texts stand in test, 24,904 in train, of which 123 in both; a tenth of train is for validation.
     sizes = {name: len(split) for name, split in splits.items()}
-    assert sizes["test"] == 24_801 and sizes["validation"] == 500 and 22_250 <= sizes["train"] <= 22_310
+    assert (
+        sizes["test"] == 24_801
+        and sizes["validation"] == 500
+        and 22_250 <= sizes["train"] <= 22_310
+    )
     assert "train: " in printed and "test: " in printed
     for split in data.SPLITS:
         assert 0.45 < sum(splits[split]["label"]) / len(splits[split]) < 0.55
@@ -265,15 +332,23 @@ def test_real_sms_spam_has_one_split_and_is_given_three_without_repeats(mirror, 
 
 def test_the_route_s_code_for_one_s_own_texts_gives_what_a_lesson_expects(tmp_path, monkeypatch):
     text = (ROOT / "notebooks/README.md").read_text(encoding="utf-8")
-    code, = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.S)
     rows = [f'"A text, number {i}",{"good" if i % 3 else "bad"}' for i in range(60)]
-    (tmp_path / "my_texts.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
+    (tmp_path / "my_texts.csv").write_text(
+        "\n".join(["text,label", *rows]) + "\n", encoding="utf-8"
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
     found: dict = {}
     exec(code, found)
     reviews = found["reviews"]
-    assert {name: len(part) for name, part in reviews.items()} == {"train": 42, "validation": 9, "test": 9}
+    assert {name: len(part) for name, part in reviews.items()} == {
+        "train": 42,
+        "validation": 9,
+        "test": 9,
+    }
     assert reviews["train"].features["label"].names == ["bad", "good"]
     texts = [set(part["text"]) for part in reviews.values()]
-    assert len(set.union(*texts)) == 60 and all(sum(part["label"]) / len(part) == 2 / 3 for part in reviews.values())
+    assert len(set.union(*texts)) == 60 and all(
+        sum(part["label"]) / len(part) == 2 / 3 for part in reviews.values()
+    )

@@ -35,8 +35,11 @@ def other(tmp_path) -> Path:
         (folder / place).write_bytes(f"{place}\n".encode() * 50)
     for task, column in (("reviews", "text"), ("messages", "sms")):
         for split in hub.DATASETS[task].files:
-            write_parquet(folder / hub.DATASETS[task].folder / f"{split}.parquet", label=[i % 2 for i in range(60)],
-                          **{column: [f"{split} number {i}" for i in range(60)]})
+            write_parquet(
+                folder / hub.DATASETS[task].folder / f"{split}.parquet",
+                label=[i % 2 for i in range(60)],
+                **{column: [f"{split} number {i}" for i in range(60)]},
+            )
     return folder
 
 
@@ -59,29 +62,50 @@ def run(*arguments: object) -> SimpleNamespace:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def assert_same(stick: Path, other: Path) -> None:
     assert content(stick).keys() - {"SHA256SUMS", "README.txt"} == set(PLACES)
-    assert {place: (stick / place).read_bytes() for place in PLACES} == {p: (other / p).read_bytes() for p in PLACES}
+    assert {place: (stick / place).read_bytes() for place in PLACES} == {
+        p: (other / p).read_bytes() for p in PLACES
+    }
 
 
 def test_a_mirror_holds_every_file_of_the_course_in_its_layout():
     assert len(PLACES) == 13 and sorted(PLACES) == PLACES
-    assert {TRAIN, TEST, WEIGHTS, "datasets/ucirvine/sms_spam/train.parquet",
-            "models/google-bert/bert-base-uncased/vocab.txt"} <= set(PLACES)
+    assert {
+        TRAIN,
+        TEST,
+        WEIGHTS,
+        "datasets/ucirvine/sms_spam/train.parquet",
+        "models/google-bert/bert-base-uncased/vocab.txt",
+    } <= set(PLACES)
 
 
 def test_a_copy_of_another_mirror_is_complete_and_listed_as_sha256sum_lists(other, stick, capsys):
     assert run(stick, "--from", other).status == 0
     assert_same(stick, other)
     lines = (stick / "SHA256SUMS").read_text().splitlines()
-    assert lines == [f"{hashlib.sha256((stick / place).read_bytes()).hexdigest()}  {place}" for place in PLACES]
+    assert lines == [
+        f"{hashlib.sha256((stick / place).read_bytes()).hexdigest()}  {place}" for place in PLACES
+    ]
     if program := shutil.which("sha256sum"):
-        assert subprocess.run([program, "--check", "--quiet", "--strict", "SHA256SUMS"], cwd=stick).returncode == 0
+        assert (
+            subprocess.run(
+                [program, "--check", "--quiet", "--strict", "SHA256SUMS"], cwd=stick
+            ).returncode
+            == 0
+        )
     readme = (stick / "README.txt").read_text()
-    assert all(f"{m.repo} at revision {m.revision}" in readme for m in (*hub.MODELS.values(), *hub.DATASETS.values()))
+    assert all(
+        f"{m.repo} at revision {m.revision}" in readme
+        for m in (*hub.MODELS.values(), *hub.DATASETS.values())
+    )
     assert f"{stick} is complete. Use it with COURSE_MIRROR={stick}" in capsys.readouterr().out
     assert run(stick, "--verify").status == 0
 
@@ -92,9 +116,15 @@ def test_lessons_load_their_data_from_a_mirror_that_was_filled(other, stick, mon
         path.chmod(0o555 if path.is_dir() else 0o444)
     monkeypatch.setenv("COURSE_MIRROR", str(stick))
     assert {s: len(split) for s, split in load_task("reviews", PROFILES["cpu"]).items()} == {
-        "train": 54, "validation": 6, "test": 60}
+        "train": 54,
+        "validation": 6,
+        "test": 60,
+    }
     assert {s: len(split) for s, split in load_task("messages", PROFILES["gpu"]).items()} == {
-        "train": 45, "validation": 6, "test": 9}
+        "train": 45,
+        "validation": 6,
+        "test": 9,
+    }
     assert "(mirror, stanfordnlp/imdb)" in capsys.readouterr().out
     assert hub.mirrored_model("distilbert") == stick / "models/distilbert/distilbert-base-uncased"
     for path in (stick, *stick.rglob("*")):
@@ -110,20 +140,28 @@ def test_a_second_run_leaves_right_files_alone(other, stick, capsys):
     assert "MiB" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("damage", "finding"), [
-    (lambda file: file.write_bytes(file.read_bytes()[:-5]), "changed or cut off"),
-    (lambda file: file.write_bytes(b"X" + file.read_bytes()[1:]), "changed or cut off"),
-    (lambda file: file.write_bytes(b""), "changed or cut off"),
-    (lambda file: file.unlink(), "missing"),
-    (lambda file: (file.unlink(), file.symlink_to("nowhere")), "missing"),
-], ids=["cut off", "changed", "empty", "deleted", "link to nowhere"])
-def test_verify_names_a_damaged_file_and_the_next_run_mends_it(other, stick, capsys, damage, finding):
+@pytest.mark.parametrize(
+    ("damage", "finding"),
+    [
+        (lambda file: file.write_bytes(file.read_bytes()[:-5]), "changed or cut off"),
+        (lambda file: file.write_bytes(b"X" + file.read_bytes()[1:]), "changed or cut off"),
+        (lambda file: file.write_bytes(b""), "changed or cut off"),
+        (lambda file: file.unlink(), "missing"),
+        (lambda file: (file.unlink(), file.symlink_to("nowhere")), "missing"),
+    ],
+    ids=["cut off", "changed", "empty", "deleted", "link to nowhere"],
+)
+def test_verify_names_a_damaged_file_and_the_next_run_mends_it(
+    other, stick, capsys, damage, finding
+):
     run(stick, "--from", other)
     damage(stick / WEIGHTS)
     before = content(stick)
     capsys.readouterr()
     verified = run(stick, "--verify")
-    assert verified.status == 1 and verified.message.startswith(f"{stick} is not complete. make mirror TO={stick} fetches")
+    assert verified.status == 1 and verified.message.startswith(
+        f"{stick} is not complete. make mirror TO={stick} fetches"
+    )
     assert capsys.readouterr().err == f"{WEIGHTS}: {finding}\n" and content(stick) == before
     assert run(stick, "--from", other).status == 0
     printed = [line for line in capsys.readouterr().out.splitlines() if "MiB" in line]
@@ -137,28 +175,46 @@ def test_what_another_mirror_lacks_is_named_and_the_rest_copied(other, stick, ca
     assert filled.status == 1
     assert capsys.readouterr().err.splitlines() == [
         f"models/google-bert/bert-base-uncased/{name}: {other} lacks it"
-        for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt")]
-    assert {place for place in PLACES if (stick / place).is_file()} == {p for p in PLACES if "google" not in p}
+        for name in (
+            "config.json",
+            "model.safetensors",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "vocab.txt",
+        )
+    ]
+    assert {place for place in PLACES if (stick / place).is_file()} == {
+        p for p in PLACES if "google" not in p
+    }
     assert run(stick, "--verify").status == 1
     assert f"{PLACES[-1]}: not in SHA256SUMS\n" in capsys.readouterr().err
 
 
-def test_a_complete_mirror_stays_complete_when_another_that_lacks_files_is_copied_over_it(other, stick):
+def test_a_complete_mirror_stays_complete_when_another_that_lacks_files_is_copied_over_it(
+    other, stick
+):
     run(stick, "--from", other)
     shutil.rmtree(other / "models")
     assert run(stick, "--from", other).status == 0 and run(stick, "--verify").status == 0
 
 
-def test_a_file_that_the_other_mirrors_own_list_calls_damaged_is_not_copied(other, tmp_path, stick, capsys):
+def test_a_file_that_the_other_mirrors_own_list_calls_damaged_is_not_copied(
+    other, tmp_path, stick, capsys
+):
     run(other.with_name("first"), "--from", other)
     first = other.with_name("first")
     (first / TRAIN).write_bytes((first / TRAIN).read_bytes()[:-5])
     assert run(stick, "--from", first).status == 1
-    assert capsys.readouterr().err == f"{TRAIN}: {first / TRAIN} is damaged, its hash is not the one that {first} gives\n"
+    assert (
+        capsys.readouterr().err
+        == f"{TRAIN}: {first / TRAIN} is damaged, its hash is not the one that {first} gives\n"
+    )
     assert content(stick).keys() == set(PLACES) - {TRAIN} | {"SHA256SUMS", "README.txt"}
 
 
-def test_a_copy_that_fails_half_way_leaves_the_old_file_and_no_part_of_the_new_one(other, stick, monkeypatch):
+def test_a_copy_that_fails_half_way_leaves_the_old_file_and_no_part_of_the_new_one(
+    other, stick, monkeypatch
+):
     run(stick, "--from", other)
     (stick / WEIGHTS).write_bytes(b"old")
     before = content(stick)
@@ -169,7 +225,9 @@ def test_a_copy_that_fails_half_way_leaves_the_old_file_and_no_part_of_the_new_o
     with monkeypatch.context() as broken:
         broken.setattr(mirror.os, "fsync", fail)
         message = run(stick, "--from", other).message
-    assert message == (f"{stick}: Input/output error. Look at the disk, then run the command again; what has arrived is kept.")
+    assert message == (
+        f"{stick}: Input/output error. Look at the disk, then run the command again; what has arrived is kept."
+    )
     assert content(stick) == before
     (stick / f"{WEIGHTS}.part").write_bytes(b"what a power cut left")
     assert run(stick, "--from", other).status == 0
@@ -179,11 +237,18 @@ def test_a_copy_that_fails_half_way_leaves_the_old_file_and_no_part_of_the_new_o
 def test_a_disk_that_is_too_small_is_named_before_anything_is_written(other, stick, monkeypatch):
     monkeypatch.setattr(mirror.shutil, "disk_usage", lambda path: Usage(0, 0, 2**29))
     real = mirror.facts_of_mirror
-    monkeypatch.setattr(mirror, "facts_of_mirror", lambda *_: {
-        place: mirror.Facts(2**28, fact.digest, fact.path) for place, fact in real(*_).items()})
+    monkeypatch.setattr(
+        mirror,
+        "facts_of_mirror",
+        lambda *_: {
+            place: mirror.Facts(2**28, fact.digest, fact.path) for place, fact in real(*_).items()
+        },
+    )
     message = run(stick, "--from", other).message
-    assert message == (f"{stick}: not enough space on its disk, 3.25 GiB needed, 0.50 GiB free. Nothing was written; free some "
-                       "space, or use a larger disk.")
+    assert message == (
+        f"{stick}: not enough space on its disk, 3.25 GiB needed, 0.50 GiB free. Nothing was written; free some "
+        "space, or use a larger disk."
+    )
     assert not stick.exists()
 
 
@@ -206,8 +271,11 @@ def test_a_disk_that_fills_up_on_the_way_says_how_much_is_missing(other, stick, 
 
     monkeypatch.setattr(mirror.shutil, "copyfileobj", fill_up)
     message = run(stick, "--from", other).message
-    assert re.fullmatch(rf"{stick}: its disk is full, \d\.\d\d GiB more needed, \d+\.\d\d GiB free\. Free some space and run "
-                        r"the command again; what has arrived is kept\.", message)
+    assert re.fullmatch(
+        rf"{stick}: its disk is full, \d\.\d\d GiB more needed, \d+\.\d\d GiB free\. Free some space and run "
+        r"the command again; what has arrived is kept\.",
+        message,
+    )
     assert content(stick).keys() == {TEST}
 
 
@@ -215,26 +283,40 @@ def test_a_folder_that_can_not_be_one_is_named_with_what_is_wrong(other, stick, 
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("unplugged")
     for path in (tmp_path / "file", tmp_path / "file/below"):
-        assert run(path, "--from", other).message.startswith(f"{tmp_path / 'file'} is a file, where a folder is expected.")
+        assert run(path, "--from", other).message.startswith(
+            f"{tmp_path / 'file'} is a file, where a folder is expected."
+        )
     for path in (tmp_path / "link", tmp_path / "link/below"):
         assert run(path, "--from", other).message == (
-            f"{tmp_path / 'link'} is a link to unplugged, which isn't there. Plug that in, or remove the link.")
+            f"{tmp_path / 'link'} is a link to unplugged, which isn't there. Plug that in, or remove the link."
+        )
     stick.mkdir()
     (stick / "models").symlink_to("unplugged")
-    assert run(stick, "--from", other).message.startswith(f"{stick / 'models'} is a link to unplugged, which isn't there.")
+    assert run(stick, "--from", other).message.startswith(
+        f"{stick / 'models'} is a link to unplugged, which isn't there."
+    )
     assert run("").message == "Which folder? make mirror TO=folder"
 
 
 def test_a_mirror_that_can_not_be_copied_is_named_with_what_is_wrong(other, stick, tmp_path):
     assert run(other, "--from", other).message.startswith(f"{other} can't be filled from itself.")
     for path in (tmp_path / "nowhere", tmp_path):
-        assert run(stick, "--from", path).message == f"{path} is no mirror. Expected a folder with datasets/ or models/ inside."
+        assert (
+            run(stick, "--from", path).message
+            == f"{path} is no mirror. Expected a folder with datasets/ or models/ inside."
+        )
     (other / "SHA256SUMS").write_bytes(b"\x80 nonsense\n")
-    assert run(stick, "--from", other).message.startswith(f"{other / 'SHA256SUMS'}, line 1: not a line of sha256sum.")
-    assert run(stick, "--verify").message.startswith(f"{stick / 'SHA256SUMS'} isn't there or is empty. Fill the mirror first")
+    assert run(stick, "--from", other).message.startswith(
+        f"{other / 'SHA256SUMS'}, line 1: not a line of sha256sum."
+    )
+    assert run(stick, "--verify").message.startswith(
+        f"{stick / 'SHA256SUMS'} isn't there or is empty. Fill the mirror first"
+    )
 
 
-def test_links_on_the_stick_are_replaced_and_nothing_is_written_where_they_lead(other, stick, tmp_path):
+def test_links_on_the_stick_are_replaced_and_nothing_is_written_where_they_lead(
+    other, stick, tmp_path
+):
     (tmp_path / "precious").write_text("mine")
     (stick / TRAIN).parent.mkdir(parents=True)
     for name in (TRAIN, f"{TEST}.part", "SHA256SUMS.part"):
@@ -247,23 +329,43 @@ def test_links_on_the_stick_are_replaced_and_nothing_is_written_where_they_lead(
 @pytest.fixture
 def from_hub(other, stick, tmp_path):
     """``from_hub()`` fills the stick from a Hub on this machine, which has the files of ``other``; waits are short."""
-    quick = ("import sys, time; sleep = time.sleep; time.sleep = lambda seconds: sleep(seconds / 50); "
-             "import tools.mirror; tools.mirror.main()")
+    quick = (
+        "import sys, time; sleep = time.sleep; time.sleep = lambda seconds: sleep(seconds / 50); "
+        "import tools.mirror; tools.mirror.main()"
+    )
     with HubServer(other) as server:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "COURSE_"))}
-        environment |= {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-                        "HF_HUB_DOWNLOAD_TIMEOUT": "1", "HF_HUB_ETAG_TIMEOUT": "1", "NO_PROXY": "*"}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("HF_", "COURSE_"))
+        }
+        environment |= {
+            "HF_ENDPOINT": server.url,
+            "HF_HOME": str(tmp_path / "hf"),
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_HUB_DOWNLOAD_TIMEOUT": "1",
+            "HF_HUB_ETAG_TIMEOUT": "1",
+            "NO_PROXY": "*",
+        }
 
         def fill() -> subprocess.CompletedProcess:
             server.requests.clear()
-            return subprocess.run([sys.executable, "-c", quick, stick], cwd=ROOT, env=environment, text=True,
-                                  capture_output=True, timeout=60)
+            return subprocess.run(
+                [sys.executable, "-c", quick, stick],
+                cwd=ROOT,
+                env=environment,
+                text=True,
+                capture_output=True,
+                timeout=60,
+            )
 
         yield SimpleNamespace(fill=fill, server=server, cache=tmp_path / "hf")
 
 
 def fetched(server: HubServer) -> list[str]:
-    return [request for request in server.requests if request.startswith(("GET /cdn/", "GET /cache/"))]
+    return [
+        request for request in server.requests if request.startswith(("GET /cdn/", "GET /cache/"))
+    ]
 
 
 def test_a_mirror_is_filled_from_the_hub_once_and_mended_from_its_cache(from_hub, other, stick):
@@ -277,20 +379,28 @@ def test_a_mirror_is_filled_from_the_hub_once_and_mended_from_its_cache(from_hub
     assert run(stick, "--verify").status == 0
     (stick / TRAIN).write_bytes(b"cut")
     second = from_hub.fill()
-    assert second.returncode == 0 and second.stdout.startswith(f"{TRAIN} (0.0 MiB)\n{stick} is complete.")
+    assert second.returncode == 0 and second.stdout.startswith(
+        f"{TRAIN} (0.0 MiB)\n{stick} is complete."
+    )
     assert not [request for request in from_hub.server.requests if "/api/" not in request]
     assert len([request for request in from_hub.server.requests if "/revision/" in request]) == 4
     assert_same(stick, other)
 
 
-def test_a_hub_that_stops_half_way_is_one_line_and_the_next_run_fetches_the_rest(from_hub, other, stick):
+def test_a_hub_that_stops_half_way_is_one_line_and_the_next_run_fetches_the_rest(
+    from_hub, other, stick
+):
     from_hub.server.fail("last", WEIGHTS)
     done = from_hub.fill()
     assert done.returncode == 1 and "Traceback" not in done.stderr
     missing = PLACES[PLACES.index(WEIGHTS) + 1]
     named = [line for line in done.stderr.splitlines() if line.startswith("models/")]
-    assert len(named) == 1 and named[0].startswith(f"{missing}: could not be fetched (LocalEntryNotFoundError: ")
-    assert [place for place in PLACES if (stick / place).exists()] == PLACES[: PLACES.index(missing)]
+    assert len(named) == 1 and named[0].startswith(
+        f"{missing}: could not be fetched (LocalEntryNotFoundError: "
+    )
+    assert [place for place in PLACES if (stick / place).exists()] == PLACES[
+        : PLACES.index(missing)
+    ]
     assert not [path for path in stick.rglob("*") if path.suffix == ".part"]
     assert run(stick, "--verify").status == 1
     from_hub.server.start()
@@ -299,8 +409,12 @@ def test_a_hub_that_stops_half_way_is_one_line_and_the_next_run_fetches_the_rest
     assert_same(stick, other)
 
 
-def test_files_that_arrive_damaged_are_fetched_again_and_never_reach_the_stick(from_hub, other, stick):
-    from_hub.server.fail("wrong", TRAIN.rpartition("/")[0].removeprefix("datasets/") + "/plain_text/train")
+def test_files_that_arrive_damaged_are_fetched_again_and_never_reach_the_stick(
+    from_hub, other, stick
+):
+    from_hub.server.fail(
+        "wrong", TRAIN.rpartition("/")[0].removeprefix("datasets/") + "/plain_text/train"
+    )
     assert from_hub.fill().returncode == 0
     assert_same(stick, other)
     shutil.rmtree(from_hub.cache)
@@ -308,7 +422,10 @@ def test_files_that_arrive_damaged_are_fetched_again_and_never_reach_the_stick(f
     from_hub.server.fail("wrong", WEIGHTS, times=99)
     done = from_hub.fill()
     assert done.returncode == 1
-    assert f"{WEIGHTS}: could not be fetched (OSError: model.safetensors arrived damaged twice" in done.stderr
+    assert (
+        f"{WEIGHTS}: could not be fetched (OSError: model.safetensors arrived damaged twice"
+        in done.stderr
+    )
     assert (stick / WEIGHTS).read_bytes() == b"old" and run(stick, "--verify").status == 1
 
 
@@ -317,12 +434,19 @@ def test_a_vanished_revision_is_named_and_the_rest_fetched(from_hub, stick):
     from_hub.server.fail("gone", "/api/datasets/ucirvine", times=99)
     done = from_hub.fill()
     assert done.returncode == 1
-    assert done.stderr.splitlines()[0] == f"datasets/ucirvine/sms_spam/train.parquet: the Hub lacks it at revision {revision}"
+    assert (
+        done.stderr.splitlines()[0]
+        == f"datasets/ucirvine/sms_spam/train.parquet: the Hub lacks it at revision {revision}"
+    )
     assert len(fetched(from_hub.server)) == 12 and (stick / WEIGHTS).is_file()
 
 
-@pytest.mark.parametrize(("kind", "reason"), [("refused", "ConnectError"), (503, "503 Service Unavailable")])
-def test_a_hub_that_does_not_answer_is_one_line_that_names_another_way(from_hub, stick, kind, reason):
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("refused", "ConnectError"), (503, "503 Service Unavailable")]
+)
+def test_a_hub_that_does_not_answer_is_one_line_that_names_another_way(
+    from_hub, stick, kind, reason
+):
     if kind == "refused":
         from_hub.server.stop()
     else:

@@ -49,10 +49,16 @@ class Facts:
 
 def wanted() -> list[Item]:
     """Every file of the course, in the order of a mirror's list."""
-    models = [Item(f"models/{m.repo}/{name}", "model", m.repo, m.revision, name)
-              for m in MODELS.values() for name in MODEL_FILES]
-    data = [Item((d.folder / f"{split}.parquet").as_posix(), "dataset", d.repo, d.revision, name)
-            for d in DATASETS.values() for split, name in d.files.items()]
+    models = [
+        Item(f"models/{m.repo}/{name}", "model", m.repo, m.revision, name)
+        for m in MODELS.values()
+        for name in MODEL_FILES
+    ]
+    data = [
+        Item((d.folder / f"{split}.parquet").as_posix(), "dataset", d.repo, d.revision, name)
+        for d in DATASETS.values()
+        for split, name in d.files.items()
+    ]
     return sorted(models + data, key=lambda item: item.place)
 
 
@@ -77,7 +83,9 @@ def read_sums(folder: Path) -> dict[str, str]:
     lines = file.read_bytes().decode("utf-8", "replace").splitlines()
     for number, line in enumerate(lines, start=1):
         if not re.fullmatch(r"[0-9a-f]{64} [ *].+", line):
-            raise MirrorError(f"{file}, line {number}: not a line of sha256sum. Delete {SUMS} and fill the mirror again.")
+            raise MirrorError(
+                f"{file}, line {number}: not a line of sha256sum. Delete {SUMS} and fill the mirror again."
+            )
     return {line[66:]: line[:64] for line in lines}
 
 
@@ -85,9 +93,13 @@ def check_folder(folder: Path) -> None:
     """Raise MirrorError where ``folder`` can't be a folder: it or one above it is a file, or a link to nowhere."""
     for path in (folder, *folder.parents):
         if path.is_symlink() and not path.exists():
-            raise MirrorError(f"{path} is a link to {path.readlink()}, which isn't there. Plug that in, or remove the link.")
+            raise MirrorError(
+                f"{path} is a link to {path.readlink()}, which isn't there. Plug that in, or remove the link."
+            )
         if path.exists() and not path.is_dir():
-            raise MirrorError(f"{path} is a file, where a folder is expected. Name another folder, or move the file away.")
+            raise MirrorError(
+                f"{path} is a file, where a folder is expected. Name another folder, or move the file away."
+            )
 
 
 def facts_of_hub(items: list[Item]) -> dict[str, Facts]:
@@ -95,12 +107,16 @@ def facts_of_hub(items: list[Item]) -> dict[str, Facts]:
     found = {}
     for kind, repo, revision in dict.fromkeys((i.kind, i.repo, i.revision) for i in items):
         try:
-            info = HfApi().repo_info(repo, repo_type=kind, revision=revision, files_metadata=True, timeout=30)
+            info = HfApi().repo_info(
+                repo, repo_type=kind, revision=revision, files_metadata=True, timeout=30
+            )
         except GONE:
             continue
         except HUB_ERRORS as error:
-            raise MirrorError(f"The Hub does not answer ({reason(error)}). Connect to the network and run the command again, "
-                              "or copy another mirror: --from FOLDER (make mirror TO=… FROM=…).") from error
+            raise MirrorError(
+                f"The Hub does not answer ({reason(error)}). Connect to the network and run the command again, "
+                "or copy another mirror: --from FOLDER (make mirror TO=… FROM=…)."
+            ) from error
         files = {s.rfilename: s for s in info.siblings}
         for item in items:
             if item.repo == repo and (file := files.get(item.name)):
@@ -112,10 +128,15 @@ def facts_of_mirror(items: list[Item], mirror: Path) -> dict[str, Facts]:
     """Size and hash of each file that another mirror has; the hash is the listed one where it has a list."""
     check_folder(mirror)
     if not (mirror / "datasets").is_dir() and not (mirror / "models").is_dir():
-        raise MirrorError(f"{mirror} is no mirror. Expected a folder with datasets/ or models/ inside.")
+        raise MirrorError(
+            f"{mirror} is no mirror. Expected a folder with datasets/ or models/ inside."
+        )
     sums = read_sums(mirror)
     here = {item.place: mirror / item.place for item in items if (mirror / item.place).is_file()}
-    return {place: Facts(file.stat().st_size, sums.get(place) or sha256(file), file) for place, file in here.items()}
+    return {
+        place: Facts(file.stat().st_size, sums.get(place) or sha256(file), file)
+        for place, file in here.items()
+    }
 
 
 def on_disk(path: Path) -> Path:
@@ -126,8 +147,14 @@ def on_disk(path: Path) -> Path:
 def check_space(folder: Path, todo: list[Item], facts: dict[str, Facts]) -> None:
     """Raise MirrorError unless the disks have room for the copies and, of what comes from the Hub, for its cache."""
     cache = Path(constants.HF_HUB_CACHE)
-    fetched = [i for i in todo if not facts[i.place].path and not isinstance(
-        try_to_load_from_cache(i.repo, i.name, revision=i.revision, repo_type=i.kind), str)]
+    fetched = [
+        i
+        for i in todo
+        if not facts[i.place].path
+        and not isinstance(
+            try_to_load_from_cache(i.repo, i.name, revision=i.revision, repo_type=i.kind), str
+        )
+    ]
     needs: dict[int, tuple[Path, int]] = {}
     for path, items in ((folder, todo), (cache, fetched)):
         disk = on_disk(path).stat().st_dev
@@ -135,8 +162,10 @@ def check_space(folder: Path, todo: list[Item], facts: dict[str, Facts]) -> None
         needs[disk] = first, size + sum(facts[i.place].size for i in items)
     for path, size in needs.values():
         if size > (free := shutil.disk_usage(on_disk(path)).free):
-            raise MirrorError(f"{path}: not enough space on its disk, {gib(size)} needed, {gib(free)} free. Nothing was "
-                              "written; free some space, or use a larger disk.")
+            raise MirrorError(
+                f"{path}: not enough space on its disk, {gib(size)} needed, {gib(free)} free. Nothing was "
+                "written; free some space, or use a larger disk."
+            )
 
 
 def copy(source: Path, target: Path, digest: str) -> bool:
@@ -165,13 +194,22 @@ def fill(folder: Path, other: Path | None = None) -> list[str]:
     """
     check_folder(folder)
     if other and folder.exists() and other.exists() and folder.samefile(other):
-        raise MirrorError(f"{folder} can't be filled from itself. Name another folder after --from.")
+        raise MirrorError(
+            f"{folder} can't be filled from itself. Name another folder after --from."
+        )
     items = wanted()
     facts = facts_of_mirror(items, other) if other else facts_of_hub(items)
     origin = other or "the Hub"
-    sums = {place: digest for place, digest in read_sums(folder).items() if place in {i.place for i in items}}
-    wrong = [f"{i.place}: {origin} lacks it" + ("" if other else f" at revision {i.revision}")
-             for i in items if i.place not in facts and not is_right(folder / i.place, sums.get(i.place))]
+    sums = {
+        place: digest
+        for place, digest in read_sums(folder).items()
+        if place in {i.place for i in items}
+    }
+    wrong = [
+        f"{i.place}: {origin} lacks it" + ("" if other else f" at revision {i.revision}")
+        for i in items
+        if i.place not in facts and not is_right(folder / i.place, sums.get(i.place))
+    ]
     items = [i for i in items if i.place in facts]
     todo = [i for i in items if not is_right(folder / i.place, facts[i.place].digest)]
     check_space(folder, todo, facts)
@@ -190,11 +228,18 @@ def fill(folder: Path, other: Path | None = None) -> list[str]:
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            rest, free = sum(facts[i.place].size for i in todo[number:]), shutil.disk_usage(folder).free
-            raise MirrorError(f"{folder}: its disk is full, {gib(rest)} more needed, {gib(free)} free. Free some space and run "
-                              "the command again; what has arrived is kept.") from error
+            rest, free = (
+                sum(facts[i.place].size for i in todo[number:]),
+                shutil.disk_usage(folder).free,
+            )
+            raise MirrorError(
+                f"{folder}: its disk is full, {gib(rest)} more needed, {gib(free)} free. Free some space and run "
+                "the command again; what has arrived is kept."
+            ) from error
         if not copied:
-            wrong.append(f"{item.place}: {source} is damaged, its hash is not the one that {origin} gives")
+            wrong.append(
+                f"{item.place}: {source} is damaged, its hash is not the one that {origin} gives"
+            )
             bad.add(item.place)
     for place in {i.place for i in items} - bad:
         digest = facts[place].digest
@@ -206,10 +251,18 @@ def fill(folder: Path, other: Path | None = None) -> list[str]:
 
 def readme() -> str:
     repos = dict.fromkeys(f"  {i.repo} at revision {i.revision}" for i in wanted())
-    return "\n".join(["A mirror for the DistilBERT course: its data sets and models, for a classroom without a network.", "",
-                      "Use it: set COURSE_MIRROR to this folder before you start JupyterLab (export COURSE_MIRROR=…).",
-                      f"Check it: make mirror TO=… VERIFY=1 in the course's repository, or sha256sum -c {SUMS} here.", "",
-                      "From the Hugging Face Hub; the authors' licences stand on the pages of the same names:", *repos, ""])
+    return "\n".join(
+        [
+            "A mirror for the DistilBERT course: its data sets and models, for a classroom without a network.",
+            "",
+            "Use it: set COURSE_MIRROR to this folder before you start JupyterLab (export COURSE_MIRROR=…).",
+            f"Check it: make mirror TO=… VERIFY=1 in the course's repository, or sha256sum -c {SUMS} here.",
+            "",
+            "From the Hugging Face Hub; the authors' licences stand on the pages of the same names:",
+            *repos,
+            "",
+        ]
+    )
 
 
 def write(file: Path, text: str) -> None:
@@ -226,7 +279,9 @@ def verify(folder: Path) -> list[str]:
     """Compare a mirror with its list and with what the course wants; a line for each file that is wrong."""
     check_folder(folder)
     if not (sums := read_sums(folder)):
-        raise MirrorError(f"{folder / SUMS} isn't there or is empty. Fill the mirror first: make mirror TO={folder}")
+        raise MirrorError(
+            f"{folder / SUMS} isn't there or is empty. Fill the mirror first: make mirror TO={folder}"
+        )
     wrong = []
     for place, digest in sums.items():
         if not (folder / place).is_file():
@@ -237,11 +292,19 @@ def verify(folder: Path) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.mirror", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.mirror", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("folder")
-    parser.add_argument("--from", dest="other", metavar="OTHER_MIRROR",
-                        help="copy this mirror instead of asking the Hub")
-    parser.add_argument("--verify", action="store_true", help="only compare the folder with its list")
+    parser.add_argument(
+        "--from",
+        dest="other",
+        metavar="OTHER_MIRROR",
+        help="copy this mirror instead of asking the Hub",
+    )
+    parser.add_argument(
+        "--verify", action="store_true", help="only compare the folder with its list"
+    )
     arguments = parser.parse_args()
     if not arguments.folder.strip():
         sys.exit("Which folder? make mirror TO=folder")
@@ -252,12 +315,16 @@ def main() -> None:
     except MirrorError as error:
         sys.exit(str(error))
     except OSError as error:
-        sys.exit(f"{error.filename or folder}: {error.strerror or error}. Look at the disk, then run the command again; what "
-                 "has arrived is kept.")
+        sys.exit(
+            f"{error.filename or folder}: {error.strerror or error}. Look at the disk, then run the command again; what "
+            "has arrived is kept."
+        )
     for line in wrong:
         print(line, file=sys.stderr)
     if wrong:
-        sys.exit(f"{folder} is not complete. make mirror TO={folder} fetches from the Hub what is wrong or missing.")
+        sys.exit(
+            f"{folder} is not complete. make mirror TO={folder} fetches from the Hub what is wrong or missing."
+        )
     print(f"{folder} is complete. Use it with COURSE_MIRROR={folder}")
 
 
