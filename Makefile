@@ -17,7 +17,7 @@ help:
 	@echo "make bench [ARGS=--quick]      popular recipes against ours on this machine; build/bench/"
 	@echo "make test-colab [LESSON=05]    lessons with Colab's versions, only the notebook at hand"
 	@echo "make badges REPO=owner/name    point badges and setup cells at a fork"
-	@echo "make pretrain [PLAN=cpu] [ARGS=…]  train the embedded model pair again (hours)"
+	@echo "make pretrain [PLAN=cpu] [ARGS=…]  train the embedded models again (hours)"
 	@echo "make clean                     remove build/"
 
 install:
@@ -84,7 +84,7 @@ badges: install
 
 PLAN ?= cpu
 pretrain: install
-	@for step in corpus vocab teacher student evaluate; do $(RUN) -m tools.pretrain $$step --plan $(PLAN) $(ARGS) || exit; done
+	@for step in corpus teacher student evaluate; do $(RUN) -m tools.pretrain $$step --plan $(PLAN) $(ARGS) || exit; done
 
 clean:
 	rm -rf build

@@ -14,14 +14,19 @@ from course_utils.precision import choose_precision, training_speed
 from course_utils.timing import Stopwatch, duration
 
 ROOT = Path(__file__).resolve().parents[1]
-EMBEDDED_MODELS = {"distilbert": ROOT / "data/models/mini-distilbert", "bert": ROOT / "data/models/mini-bert"}
+EMBEDDED_MODELS = {name: ROOT / "data/models" / name for name in ("mini-distilbert", "mini-student")}
+# Which model plays which part, by where a profile takes its models from. "model" is the one that a lesson works with.
+PARTS = {
+    "embedded": {"model": "mini-distilbert", "teacher": "mini-distilbert", "student": "mini-student"},
+    "hub": {"model": "distilbert", "teacher": "bert", "student": "distilbert"},
+}
 
 
 @dataclass(frozen=True)
 class Profile:
     """The size of a lesson: which model, which data, how many rows, how long.
 
-    ``learning_rate`` belongs here because it goes with the model: a smaller model wants a larger rate.
+    ``learning_rate`` belongs here because it goes with the model and the number of rows.
     """
 
     name: str
@@ -36,7 +41,7 @@ class Profile:
 
 
 PROFILES = {
-    "mini": Profile("mini", "embedded", 2000, 500, 2000, max_length=256, batch_size=16, epochs=3, learning_rate=2e-4),
+    "mini": Profile("mini", "embedded", 2000, 500, 1000, max_length=256, batch_size=16, epochs=2, learning_rate=1e-4),
     "cpu": Profile("cpu", "hub", 2000, 500, 2000, max_length=256, batch_size=16, epochs=2, learning_rate=5e-5),
     "gpu": Profile("gpu", "hub", None, 2500, None, max_length=512, batch_size=32, epochs=2, learning_rate=3e-5),
 }
@@ -53,13 +58,10 @@ def choose_profile(wanted: str = "auto") -> tuple[Profile, str]:
         return PROFILES[wanted], asked
     if wanted != "auto":
         raise ValueError(f"There is no profile {wanted!r}. Choose one of: auto, {', '.join(PROFILES)}.")
-    model_at_hand = hub.mirrored_model("distilbert") is not None
-    if torch.cuda.is_available() and (model_at_hand or hub.hub_answers()):
+    if not torch.cuda.is_available():
+        return PROFILES["mini"], "there is no CUDA device"
+    if hub.mirrored_model("distilbert") or hub.hub_answers():
         return PROFILES["gpu"], "there is a CUDA device"
-    if model_at_hand:
-        return PROFILES["cpu"], "the mirror holds the model"
-    if not torch.cuda.is_available() and hub.hub_answers():
-        return PROFILES["cpu"], "the Hub answers and there is no CUDA device"
     return PROFILES["mini"], "the Hub does not answer"
 
 
@@ -78,6 +80,16 @@ class Lab:
     watch: Stopwatch
 
     @property
+    def teacher(self) -> tuple[str, str]:
+        """Checkpoint and revision of the model that teaches in lesson 02: ``mini-distilbert``, or the published BERT."""
+        return checkpoint_of("teacher", self.profile)
+
+    @property
+    def student(self) -> tuple[str, str]:
+        """Checkpoint and revision of its student, the faster model: ``mini-student``, or the published DistilBERT."""
+        return checkpoint_of("student", self.profile)
+
+    @property
     def precision_arguments(self) -> dict[str, bool]:
         """Keywords for ``TrainingArguments``: ``{"use_cpu": True, "bf16": True}`` and the like.
 
@@ -93,18 +105,19 @@ class Lab:
         print(f"Peak memory: {self.watch.peak_gib:.1f} GiB")
 
 
-def checkpoint_of(model: str, profile: Profile) -> tuple[str, str]:
-    """Where ``from_pretrained`` finds ``model`` ("distilbert" or "bert"), and the revision to ask for.
+def checkpoint_of(part: str, profile: Profile) -> tuple[str, str]:
+    """Where ``from_pretrained`` finds the model that plays ``part`` ("model", "teacher", "student"), and its revision.
 
     Raises hub.CheckpointError where a model on this machine lacks a file or has a damaged one, or where the Hub doesn't
     give it.
     """
-    path = EMBEDDED_MODELS[model] if profile.source == "embedded" else hub.mirrored_model(model)
+    name = PARTS[profile.source][part]
+    path = EMBEDDED_MODELS.get(name) or hub.mirrored_model(name)
     if path:
         hub.check_checkpoint(path)
         return str(path), "main"
-    hub.fetch_model(model)
-    return hub.MODELS[model].repo, hub.MODELS[model].revision
+    hub.fetch_model(name)
+    return hub.MODELS[name].repo, hub.MODELS[name].revision
 
 
 def expected_minutes(lesson: str, profile: str, speed: float) -> float | None:
@@ -116,8 +129,16 @@ def expected_minutes(lesson: str, profile: str, speed: float) -> float | None:
         return None
 
 
+def time_here(lesson: str, profile: str, precision: str, device: str) -> str:
+    """The minutes to expect on this machine, as a person says it."""
+    minutes = None if device == "cuda" else expected_minutes(lesson, profile, training_speed(precision, device))
+    if minutes:
+        return f"about {duration(60 * minutes)} here"
+    return "not measured here yet; each training gives an estimate first"
+
+
 def start_lab(lesson: str, profile: str = "auto", seed: int = 0) -> Lab:
-    """Choose profile, device, precision and checkpoint; seed Python, NumPy and PyTorch; print one line about it all.
+    """Choose profile, device, precision and checkpoint; seed Python, NumPy and PyTorch; say so in a line.
 
     Parameters
     ----------
@@ -141,18 +162,19 @@ def start_lab(lesson: str, profile: str = "auto", seed: int = 0) -> Lab:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision = choose_precision(device)
     try:
-        checkpoint, revision = checkpoint_of("distilbert", chosen)
+        checkpoint, revision = checkpoint_of("model", chosen)
     except hub.CheckpointError as error:
         if reason.endswith("asks for it") or chosen.source == "embedded" or hub.mirrored_model("distilbert"):
             raise
         print(error)
         chosen, reason = PROFILES["mini"], "the Hub does not give the model"
-        checkpoint, revision = checkpoint_of("distilbert", chosen)
+        checkpoint, revision = checkpoint_of("model", chosen)
     workdir = Path(os.environ.get("COURSE_WORK", ROOT / "build/work")) / f"lesson-{lesson}"
     workdir.mkdir(parents=True, exist_ok=True)
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU with {torch.get_num_threads()} threads"
-    minutes = expected_minutes(lesson, chosen.name, training_speed(precision, device)) if device == "cpu" else None
-    estimate = (f"about {duration(60 * minutes)} here" if minutes else
-                "not measured here yet; each training gives an estimate first")
-    print(f"Lesson {lesson} · profile {chosen.name} ({reason}) · {name}, {precision} · time: {estimate}")
+    time = time_here(lesson, chosen.name, precision, device)
+    print(f"Lesson {lesson} · profile {chosen.name} ({reason}) · {name}, {precision} · time: {time}")
+    if chosen.name == "mini" and not reason.endswith("asks for it"):
+        time = time_here(lesson, "cpu", precision, device)
+        print(f'The published model instead: profile = "cpu" below the setup cell; it needs the Hub. Time: {time}')
     return Lab(lesson, chosen, device, precision, checkpoint, revision, workdir, seed, Stopwatch())

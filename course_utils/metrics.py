@@ -6,11 +6,13 @@ has the same methods: ``compute``, ``add_batch``.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import datasets
 import evaluate
 import numpy as np
+from scipy import stats
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 
@@ -27,7 +29,7 @@ class ClassificationMetrics(evaluate.Metric):
                                    features=datasets.Features(features))
 
     def add_batch(self, *, predictions=None, references=None, **kwargs) -> None:
-        """``compute`` comes by here too. A probability would be cut down to class 0 without a word."""
+        """``compute`` calls this as well. Without the check a probability would become class 0 silently."""
         for values in map(np.asarray, (predictions, references)):
             if values.dtype.kind == "f" and (values % 1 != 0).any():
                 raise ValueError(f"{values[values % 1 != 0][0]} is no class number. Take logits.argmax(-1) first.")
@@ -40,27 +42,33 @@ class ClassificationMetrics(evaluate.Metric):
                 "recall": float(recall), "f1": float(f1)}
 
 
-def bootstrap_interval(metric: Callable[..., float], *arrays, level: float = 0.95, resamples: int = 2000,
-                       seed: int = 0) -> tuple[float, float]:
+def bootstrap_interval(
+    metric: Callable[..., float], *arrays, level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
     """Percentile bootstrap interval (Efron 1979) of ``metric(*arrays)`` over rows drawn with replacement.
 
-    All arrays have the same first dimension n and are resampled together. For a paired comparison of two models give
-    references and both predictions, and a metric that returns the difference.
+    It is ``scipy.stats.bootstrap`` over the rows' numbers: all arrays have the same first dimension n and are resampled
+    together. For a paired comparison of two models give references and both predictions, and a metric that returns the
+    difference.
 
     Raises
     ------
-    ValueError : where the arrays' lengths differ, there is no row, or the metric of a draw isn't finite.
+    ValueError : where the arrays' lengths differ, there are fewer than two rows, or the metric of a draw isn't finite.
     """
     arrays = tuple(np.asarray(a) for a in arrays)
     lengths = [len(a) if a.ndim else 0 for a in arrays]
-    if 0 in lengths or len(set(lengths)) != 1:
-        raise ValueError(f"bootstrap_interval needs arrays of one length above 0, got {lengths}.")
-    n = lengths[0]
-    rng = np.random.default_rng(seed)
-    rows = (rng.integers(n, size=n) for _ in range(resamples))
-    values = [metric(*(a[r] for a in arrays)) for r in rows]
-    if not np.isfinite(values).all():
-        raise ValueError("bootstrap_interval: the metric is NaN or infinite for some draws of the rows. Look for NaN in the "
-                         "arrays, and for a metric that divides by 0 where a class isn't drawn.")
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    if min(lengths) < 2 or len(set(lengths)) != 1:
+        raise ValueError(f"bootstrap_interval needs arrays of one length above 1, got {lengths}.")
+    rows = (np.arange(lengths[0]),)
+    with warnings.catch_warnings():  # a metric that is the same for every draw is an answer, not a fault
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        found = stats.bootstrap(
+            rows, lambda draw: metric(*(a[draw] for a in arrays)), vectorized=False, n_resamples=resamples,
+            confidence_level=level, method="percentile", rng=np.random.default_rng(seed),
+        )  # fmt: skip
+    if not np.isfinite(found.bootstrap_distribution).all():
+        raise ValueError(
+            "bootstrap_interval: the metric is NaN or infinite for some draws of the rows. Look for NaN in the "
+            "arrays, and for a metric that divides by 0 where a class isn't drawn."
+        )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)

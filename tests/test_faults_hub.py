@@ -92,7 +92,7 @@ class Source:
 
 SOURCES = {
     "model": Source(
-        'checkpoint, revision = checkpoint_of("distilbert", PROFILES["cpu"])\n'
+        'checkpoint, revision = checkpoint_of("model", PROFILES["cpu"])\n'
         'model = AutoModel.from_pretrained(checkpoint, revision=revision, use_safetensors=True)\n'
         'tokenizer = AutoTokenizer.from_pretrained(checkpoint, revision=revision)\n'
         'print(model.config.dim, tokenizer.tokenize("Film"))',
@@ -310,6 +310,14 @@ def test_a_damaged_file_that_another_program_left_in_the_cache_is_fetched_again(
     assert source.file in cached()
 
 
+ON_A_GPU = """
+from unittest import mock
+with mock.patch("torch.cuda.is_available", lambda: True), mock.patch("torch.cuda.get_device_name", lambda: "a GPU"):
+    lab = start_lab("05")
+print(lab.profile.name, lab.checkpoint)
+"""
+
+
 @pytest.mark.usefixtures("mini_model")
 @pytest.mark.parametrize("kind", [429, 503, "gone", "drop", "stall", "refused"])
 def test_auto_takes_the_mini_profile_where_the_hub_does_not_give_the_model(hub, run, kind):
@@ -317,11 +325,11 @@ def test_auto_takes_the_mini_profile_where_the_hub_does_not_give_the_model(hub, 
         hub.stop()
     else:
         hub.fail(kind, "/resolve/", "any", 99)
-    answer = run('start_lab("05")')
+    answer = run(ON_A_GPU)
     assert not answer.message and answer.printed.startswith("Lesson 05 · profile mini (the Hub does not answer)")
     hub.stop()
     hub.start()
-    assert run('start_lab("05")').printed.startswith("Lesson 05 · profile cpu (the Hub answers and there is no CUDA device)")
+    assert run(ON_A_GPU).printed.startswith("Lesson 05 · profile gpu (there is a CUDA device) · a GPU")
 
 
 @pytest.mark.parametrize("name", ["an-etag-that-is-no-hash", None], ids=["a proxy's ETag", "no links"])
@@ -336,8 +344,9 @@ def test_a_file_whose_hash_is_not_known_is_taken_as_it_came(tmp_path, monkeypatc
 @pytest.mark.usefixtures("mini_model")
 def test_a_download_that_fails_in_start_lab_ends_in_mini_where_start_lab_chose_and_in_an_error_where_the_learner_did(hub, run):
     hub.fail("cut", "model.safetensors", times=99)
-    answer = run('lab = start_lab("05")\nprint(lab.profile.name, lab.checkpoint)')
-    error, line, chosen = answer.printed.splitlines()
+    answer = run(ON_A_GPU)
+    error, line, published, chosen = answer.printed.splitlines()
+    assert published.startswith("The published model instead")
     assert error.startswith("distilbert/distilbert-base-uncased at revision") and "peer closed connection" in error
     assert line.startswith("Lesson 05 · profile mini (the Hub does not give the model)")
     assert chosen.startswith("mini ") and chosen.endswith("data/models/mini-distilbert")

@@ -55,7 +55,7 @@ def full_size_mirror(tmp_path_factory):
 def test_a_full_size_lesson_trains_saves_and_loads_again(name, full_size_mirror, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("COURSE_MIRROR", str(full_size_mirror))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr("course_utils.precision.bf16_pays", lambda: False)
+    monkeypatch.setattr("course_utils.precision.has_native_bf16", lambda: False)
     lab = start_lab("05", profile=name)
     assert lab.checkpoint == str(full_size_mirror / "models/distilbert/distilbert-base-uncased")
     reviews = load_task("reviews", lab.profile)

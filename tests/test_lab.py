@@ -19,17 +19,13 @@ from course_utils.lab import PROFILES, Lab, choose_profile, start_lab
 from course_utils.timing import Stopwatch
 
 
-def speeds(monkeypatch, **gflops: float) -> None:
-    """Pretend that matrix products run at these speeds."""
-    monkeypatch.setattr(precision, "product_gflops", lambda kind, device="cpu", size=768: gflops[kind])
-    monkeypatch.setattr(lab, "training_speed", lambda kind, device="cpu": 20 * gflops[kind])
-
-
 @pytest.fixture(autouse=True)
 def a_plain_cpu(monkeypatch):
-    """A machine without CUDA device and fast bfloat16; a test changes what it is about."""
+    """A machine without CUDA device and native bfloat16; a test changes what it is about."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    speeds(monkeypatch, fp32=100.0, bf16=50.0)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False}, raising=False)
+    monkeypatch.setattr(lab, "training_speed", lambda kind, device="cpu": 2000.0)
+    precision.has_native_bf16.cache_clear()
 
 
 @contextmanager
@@ -137,8 +133,8 @@ def test_an_unknown_profile_is_named_with_the_known_ones(monkeypatch):
 
 
 @pytest.mark.parametrize(("cuda", "answers", "name", "reason"), [
-    (False, False, "mini", "the Hub does not answer"),
-    (False, True, "cpu", "the Hub answers and there is no CUDA device"),
+    (False, False, "mini", "there is no CUDA device"),
+    (False, True, "mini", "there is no CUDA device"),
     (True, True, "gpu", "there is a CUDA device"),
     (True, False, "mini", "the Hub does not answer"),
 ])
@@ -148,13 +144,17 @@ def test_auto_chooses_by_device_and_hub(monkeypatch, cuda, answers, name, reason
     assert choose_profile("auto") == (PROFILES[name], reason)
 
 
-@pytest.mark.parametrize(("cuda", "name"), [(False, "cpu"), (True, "gpu")])
-def test_auto_takes_a_mirrored_model_without_asking_the_hub(tmp_path, monkeypatch, cuda, name):
+def test_without_a_cuda_device_the_hub_is_not_asked(monkeypatch):
+    monkeypatch.setattr(hub, "hub_answers", lambda: pytest.fail("the Hub was asked"))
+    assert choose_profile()[0].name == "mini"
+
+
+def test_auto_takes_a_mirrored_model_without_asking_the_hub(tmp_path, monkeypatch):
     (tmp_path / "models/distilbert/distilbert-base-uncased").mkdir(parents=True)
     monkeypatch.setenv("COURSE_MIRROR", str(tmp_path))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(hub, "hub_answers", lambda: pytest.fail("the Hub was asked"))
-    assert choose_profile()[0].name == name
+    assert choose_profile()[0].name == "gpu"
 
 
 def test_profiles_differ_in_source_and_grow_in_size():
@@ -164,17 +164,26 @@ def test_profiles_differ_in_source_and_grow_in_size():
     assert mini.learning_rate > cpu.learning_rate > gpu.learning_rate and gpu.max_length == 512
 
 
-@pytest.mark.parametrize(("bf16", "chosen"), [(149.0, "fp32"), (151.0, "bf16")])
-def test_bf16_is_taken_on_a_cpu_only_where_it_is_half_as_fast_again(monkeypatch, bf16, chosen):
-    speeds(monkeypatch, fp32=100.0, bf16=bf16)
+@pytest.mark.parametrize(("found", "system", "chosen"), [
+    ({"avx512_bf16": True}, "Linux", "bf16"), ({"amx_bf16": True, "avx512_bf16": False}, "Linux", "bf16"),
+    ({"avx512_bf16": False, "avx2": True}, "Linux", "fp32"), ({"bf16": True}, "Linux", "bf16"),
+    ({"bf16": True}, "Darwin", "fp32"),
+])
+def test_a_cpu_computes_in_bf16_where_the_processor_has_it(monkeypatch, found, system, chosen):
+    monkeypatch.setattr(precision.platform, "system", lambda: system)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    precision.has_native_bf16.cache_clear()
     assert precision.choose_precision("cpu") == chosen
+    precision.has_native_bf16.cache_clear()
 
 
-def test_where_bf16_is_only_emulated_no_large_product_waits_for_it(monkeypatch):
-    asked = []
-    monkeypatch.setattr(precision, "product_gflops",
-                        lambda kind, size=768: asked.append((kind, size)) or (2.0 if kind == "bf16" else 90.0))
-    assert not precision.bf16_pays() and ("bf16", 768) not in asked
+def test_an_older_pytorch_is_asked_for_avx512_alone(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(precision.platform, "system", lambda: "Linux")
+    precision.has_native_bf16.cache_clear()
+    assert precision.choose_precision("cpu") == "bf16"
+    precision.has_native_bf16.cache_clear()
 
 
 @pytest.mark.parametrize(("capability", "chosen"), [((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")])
@@ -248,6 +257,17 @@ def test_start_lab_scales_the_measured_minutes_to_this_machine(mirrored, monkeyp
     assert capsys.readouterr().out.endswith(" · time: about 3 min here\n")
 
 
+def test_auto_names_the_way_to_the_published_model_and_its_minutes(mini_model, monkeypatch, tmp_path, capsys):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks/measured.json").write_text(
+        json.dumps({"05": {"cpu": {"minutes": 30.0, "speed": 1000}}}), encoding="utf-8")
+    monkeypatch.setattr(lab, "ROOT", tmp_path)
+    start_lab("05")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("Lesson 05 · profile mini (there is no CUDA device)") and 'profile = "cpu"' in second
+    assert second.endswith("about 15 min here")
+
+
 def test_start_lab_seeds_everything_and_makes_its_folder(mirrored, tmp_path):
     made = start_lab("05", profile="cpu", seed=7)
     first = torch.rand(3), np.random.rand(3)
@@ -264,17 +284,22 @@ def test_finish_prints_the_three_lines_that_make_run_reads(tmp_path, capsys):
 
 
 def test_checkpoints_come_from_the_mirror_else_from_the_hub_at_the_pinned_revision(mirrored, monkeypatch):
-    assert lab.checkpoint_of("distilbert", PROFILES["cpu"]) == (str(mirrored), "main")
-    repo, revision = lab.checkpoint_of("bert", PROFILES["cpu"])  # the mirror hasn't got it
+    assert lab.checkpoint_of("model", PROFILES["cpu"]) == (str(mirrored), "main")
+    repo, revision = lab.checkpoint_of("teacher", PROFILES["cpu"])  # the mirror hasn't got it
     assert repo == "google-bert/bert-base-uncased" and revision == hub.MODELS["bert"].revision
     monkeypatch.delenv("COURSE_MIRROR")
-    repo, revision = lab.checkpoint_of("distilbert", PROFILES["gpu"])
+    repo, revision = lab.checkpoint_of("student", PROFILES["gpu"])
     assert repo == "distilbert/distilbert-base-uncased" and revision == hub.MODELS["distilbert"].revision
 
 
-def test_mini_has_the_teacher_beside_the_student():
-    teacher, revision = lab.checkpoint_of("bert", PROFILES["mini"])
-    assert teacher == str(MINI.parent / "mini-bert") and revision == "main"
+def test_the_lab_says_who_plays_teacher_and_student(mirrored, tmp_path):
+    def made(profile):
+        return Lab("02", PROFILES[profile], "cpu", "fp32", "", "main", tmp_path, 0, Stopwatch())
+
+    assert made("mini").teacher == (str(MINI), "main")
+    assert made("mini").student == (str(MINI.parent / "mini-student"), "main")
+    assert made("cpu").teacher == ("google-bert/bert-base-uncased", hub.MODELS["bert"].revision)
+    assert made("cpu").student == (str(mirrored), "main")
 
 
 def test_mini_takes_the_embedded_checkpoint_whatever_the_mirror_has(mini_model, mirrored):
@@ -306,7 +331,7 @@ def test_a_checkpoint_that_lacks_a_file_names_it(mirrored, name):
 
 
 def test_an_embedded_model_that_is_missing_is_named(monkeypatch, tmp_path):
-    monkeypatch.setitem(lab.EMBEDDED_MODELS, "distilbert", tmp_path / "mini-distilbert")
+    monkeypatch.setitem(lab.EMBEDDED_MODELS, "mini-distilbert", tmp_path / "mini-distilbert")
     with pytest.raises(CheckpointError, match=r"mini-distilbert[/\\]config\.json: this file is missing"):
         start_lab("05", profile="mini")
 
@@ -318,7 +343,7 @@ def test_the_embedded_model_loads_in_float32_with_its_tokenizer(mini_model):
     model = AutoModel.from_pretrained(mini_model, use_safetensors=True).eval()
     tokenizer = AutoTokenizer.from_pretrained(mini_model)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
-    assert (model.config.n_layers, model.config.dim, model.config.vocab_size, len(tokenizer)) == (6, 256, 8192, 8192)
+    assert (model.config.n_layers, model.config.dim, model.config.vocab_size, len(tokenizer)) == (6, 384, 30522, 30522)
     assert tokenizer.model_max_length == 512 and tokenizer.tokenize("Films") == tokenizer.tokenize("films")
     with torch.no_grad():
         hidden = model(**tokenizer(["A fine film.", "A fine film, all in all."], padding=True, return_tensors="pt"))[0]

@@ -66,7 +66,7 @@ def test_rows_are_resampled_together_in_a_paired_comparison():
     assert (low, high) == (0.0, 0.0)
 
 
-@pytest.mark.parametrize("arrays", [([1, 0], [1]), ([], [])])
+@pytest.mark.parametrize("arrays", [([1, 0], [1]), ([], []), ([1], [1])])
 def test_arrays_that_do_not_fit_together_are_refused_with_their_lengths(arrays):
-    with pytest.raises(ValueError, match=rf"one length above 0, got \[{len(arrays[0])}, {len(arrays[1])}\]"):
+    with pytest.raises(ValueError, match=rf"one length above 1, got \[{len(arrays[0])}, {len(arrays[1])}\]"):
         bootstrap_interval(accuracy, *arrays)

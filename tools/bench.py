@@ -81,7 +81,7 @@ class Recipe:
 
 @cache
 def tokenizer():
-    return transformers.AutoTokenizer.from_pretrained(EMBEDDED_MODELS["distilbert"])
+    return transformers.AutoTokenizer.from_pretrained(EMBEDDED_MODELS["mini-distilbert"])
 
 
 def first(split: datasets.Dataset, rows: int | None) -> datasets.Dataset:
@@ -112,7 +112,7 @@ def tokenized(task: str, limit: int, sizes: Sizes) -> dict[str, datasets.Dataset
 def new_model(size: str, seed: int = 0):
     transformers.set_seed(seed)
     model = (DistilBertForSequenceClassification(transformers.DistilBertConfig()) if size == "full" else
-             AutoModelForSequenceClassification.from_pretrained(EMBEDDED_MODELS["distilbert"], dtype=torch.float32))
+             AutoModelForSequenceClassification.from_pretrained(EMBEDDED_MODELS["mini-distilbert"], dtype=torch.float32))
     model.accepts_loss_kwargs = False  # lesson 05, "Common mistakes"
     return model.to(DEVICE)
 

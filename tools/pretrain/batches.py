@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+CLS, SEP, MASK, FIRST_PIECE = 101, 102, 103, 999  # of the published vocabulary; below 999: special and unused
+COUNTED_TOKENS = 20_000_000  # enough to know how frequent a token is
+
 
 @dataclass(frozen=True)
 class MaskedBatch:
@@ -18,21 +21,18 @@ class MaskedBatch:
     labels: torch.Tensor
 
     def to(self, device: str) -> MaskedBatch:
-        return MaskedBatch(*(t.to(device, non_blocking=True) for t in (self.input_ids, self.positions, self.labels)))
-
-
-COUNTED_TOKENS = 20_000_000  # enough to know how frequent a token is
+        tensors = (self.input_ids, self.positions, self.labels)
+        return MaskedBatch(*(t.to(device, non_blocking=True) for t in tensors))
 
 
 class TokenStream:
     """Windows of a long stream of ids, each wrapped in ``[CLS]`` … ``[SEP]``, visited in a new order every epoch."""
 
-    def __init__(self, file: Path, special: dict[str, int], seed: int = 0):
+    def __init__(self, file: Path, seed: int = 0):
         if not file.exists():
-            raise FileNotFoundError(f"{file}: no token ids here. Run `python -m tools.pretrain vocab` first.")
+            raise FileNotFoundError(f"{file}: no token ids here. Run `python -m tools.pretrain corpus` first.")
         self.ids = np.memmap(file, dtype=np.uint16, mode="r")
-        self.special, self.seed = special, seed
-        self._log_frequency: np.ndarray | None = None
+        self.seed = seed
         self._order: tuple[tuple[int, int], np.ndarray] | None = None
 
     def windows(self, step: int, batch_size: int, length: int) -> np.ndarray:
@@ -49,45 +49,30 @@ class TokenStream:
         chosen = self._order[1][index * batch_size : (index + 1) * batch_size]
         shift = np.random.default_rng([self.seed, epoch]).integers(body)
         out = np.empty((batch_size, length), dtype=np.int64)
-        out[:, 0], out[:, -1] = self.special["[CLS]"], self.special["[SEP]"]
+        out[:, 0], out[:, -1] = CLS, SEP
         for row, window in enumerate(chosen):
             start = min(window * body + shift, len(self.ids) - body)
             out[row, 1:-1] = self.ids[start : start + body]
         return out
 
-    def log_frequency(self, vocab_size: int) -> np.ndarray:
+    def log_frequency(self, vocab_size: int) -> torch.Tensor:
         """Natural logarithm of each token's share of the text (vocab_size,); a token not seen counts once."""
-        if self._log_frequency is None:
-            counts = np.maximum(np.bincount(self.ids[:COUNTED_TOKENS], minlength=vocab_size), 1.0)
-            self._log_frequency = np.log(counts / counts.sum())
-        return self._log_frequency
+        counts = np.maximum(np.bincount(self.ids[:COUNTED_TOKENS], minlength=vocab_size), 1.0)
+        return torch.from_numpy(np.log(counts / counts.sum())).float()
 
-    def weights(self, vocab_size: int, smoothing: float) -> np.ndarray:
-        """Weight of each token (vocab_size,) in the choice of what is masked: its frequency to the power -``smoothing``.
-
-        0 treats all ordinary tokens alike; with 0.7, as DistilBERT was trained (``mlm_smoothing`` in its released recipe),
-        words are guessed more often than commas. Special tokens have weight 0.
-        """
-        weights = np.exp(-smoothing * self.log_frequency(vocab_size))
-        weights[list(self.special.values())] = 0.0
-        return weights
-
-    def masked(self, step: int, batch_size: int, length: int, share: float, vocab_size: int,
-               smoothing: float = 0.0) -> MaskedBatch:
+    def masked(self, step: int, batch_size: int, length: int, share: float, vocab_size: int) -> MaskedBatch:
         """A batch with ``share`` of its ordinary tokens chosen: 80 % masked, 10 % replaced at random, 10 % kept.
 
         The choice is drawn afresh for every batch (dynamic masking), and always has the same number of tokens, so
-        that shapes never change. It is weighted, without repetition: the tokens whose exponential times of rate
-        ``weights`` come first (Efraimidis and Spirakis 2006).
+        that shapes never change.
         """
         ids = self.windows(step, batch_size, length)
         rng = np.random.default_rng([self.seed, 1, step])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            score = -np.log1p(-rng.random(ids.shape)) / self.weights(vocab_size, smoothing)[ids]
+        score = np.where(ids >= FIRST_PIECE, rng.random(ids.shape), 2.0)
         count = round(share * batch_size * (length - 2))
         positions = np.sort(np.argpartition(score.ravel(), count)[:count])
         labels = ids.ravel()[positions].copy()
         fate = rng.random(count)
-        replaced = np.where(fate < 0.8, self.special["[MASK]"], rng.integers(5, vocab_size, count))
+        replaced = np.where(fate < 0.8, MASK, rng.integers(FIRST_PIECE, vocab_size, count))
         ids.ravel()[positions] = np.where(fate < 0.9, replaced, labels)
         return MaskedBatch(torch.from_numpy(ids), torch.from_numpy(positions), torch.from_numpy(labels))

@@ -1,4 +1,4 @@
-"""What the pair is judged by: the embedded sets, and real data from a mirror where there is one."""
+"""What the embedded models are judged by: the course's own tasks, and real data from a mirror where there is one."""
 
 from __future__ import annotations
 
@@ -7,33 +7,53 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
+import numpy as np
 import pyarrow.parquet as pq
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, average_precision_score, f1_score, precision_recall_curve
 
 from course_utils.data import TASKS, fingerprint, from_embedded
 from course_utils.lab import ROOT
 from tools.pretrain.corpus import LINE_BREAK
 
 Splits = dict[str, datasets.Dataset]  # train, validation, test; columns text (or words), label (or tags)
+Judged = tuple[np.ndarray, np.ndarray]  # labels (rows,) and probabilities (rows, classes)
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A task with its fixed recipe. Rates, and the epochs of SST-2 with all labels, were chosen on validation rows, with
-    the student; ``evaluate --choose`` compares them.
+    """A task with its fixed recipe, chosen on validation rows (``evaluate --choose``).
 
-    ``score(references, predictions)`` is between 0 and 1. ``length`` cuts texts, in pieces. ``long`` runs come last.
+    ``metric`` is one of ``METRICS`` or "entity F1"; ``aim`` what the six-layer model should reach, in percent.
+    ``length`` cuts texts, in pieces. ``long`` runs come last.
     """
 
     name: str
     load: Callable[[Path], Splits]
-    score: Callable[[list, list], float]
     metric: str
     epochs: int
     rate: float
     batch_size: int = 16
     length: int = 128
     long: bool = False
+    aim: float | None = None
+
+
+def accuracy(validation: Judged, test: Judged) -> float:
+    return float(accuracy_score(test[0], test[1].argmax(1)))
+
+
+def f1(validation: Judged, test: Judged) -> float:
+    """F1 of class 1 at the threshold that is best on the validation rows: the same rule for every model."""
+    precision, recall, thresholds = precision_recall_curve(validation[0], validation[1][:, 1])
+    scores = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    return float(f1_score(test[0], test[1][:, 1] >= thresholds[scores[:-1].argmax()]))
+
+
+def average_precision(validation: Judged, test: Judged) -> float:
+    return float(average_precision_score(test[0], test[1][:, 1]))
+
+
+METRICS = {"accuracy": accuracy, "F1": f1, "average precision": average_precision}
 
 
 def spans(tags: list[str]) -> set[tuple[int, int, str]]:
@@ -126,24 +146,44 @@ def wnut(mirror: Path) -> Splits:
     return out
 
 
-def binary_f1(references, predictions) -> float:
-    return float(f1_score(references, predictions))
+def clinc_few(labels: int) -> Callable[[Path], Splits]:
+    """CLINC150's 150 intents without the out-of-scope class, ``labels`` training rows of each."""
 
+    def load(mirror: Path) -> Splits:
+        splits, out = clinc(mirror), {}
+        feature = splits["train"].features["label"]
+        outside = feature.str2int("oos")
+        classes = datasets.ClassLabel(names=[name for name in feature.names if name != "oos"])
+        for name, split in splits.items():
+            inside = split.filter(lambda label: label != outside, input_columns="label")
+            inside = inside.map(lambda row: {"label": row["label"] - (row["label"] > outside)})
+            out[name] = inside.cast_column("label", classes)
+        shuffled = out["train"].shuffle(seed=0)
+        seen: dict[int, int] = {}
+        kept = []
+        for row, label in enumerate(shuffled["label"]):
+            seen[label] = seen.get(label, 0) + 1
+            if seen[label] <= labels:
+                kept.append(row)
+        return out | {"train": shuffled.select(kept)}
 
-def accuracy(references, predictions) -> float:
-    return float(accuracy_score(references, predictions))
+    return load
 
 
 EMBEDDED = (
-    Benchmark("course reviews", embedded("reviews"), accuracy, "accuracy", epochs=3, rate=1e-4, length=256),
-    Benchmark("course messages", embedded("messages"), binary_f1, "F1 of spam", epochs=6, rate=1e-4),
+    Benchmark("course requests", embedded("requests"), "accuracy", epochs=6, rate=3e-4, length=48),
+    Benchmark("course reviews", embedded("reviews"), "accuracy", epochs=3, rate=1e-4, length=256, aim=86.0),
+    Benchmark("course messages", embedded("messages"), "average precision", epochs=4, rate=2e-4),
 )
 REAL = (
-    Benchmark("SST-2, 2,000 labels", sst2(2000), accuracy, "accuracy", epochs=4, rate=1e-4),
-    Benchmark("SMS spam, 4,000 labels", sms, binary_f1, "F1 of spam", epochs=3, rate=2e-4),
-    Benchmark("WNUT-17", wnut, entity_f1, "entity F1", epochs=4, rate=2e-4),
-    Benchmark("IMDb, 2,000 labels, 128 pieces", imdb, accuracy, "accuracy", epochs=4, rate=1e-4, long=True),
-    Benchmark("CLINC150 with out-of-scope", clinc, accuracy, "accuracy", epochs=5, rate=5e-4, batch_size=64, long=True),
-    Benchmark("SST-2, all labels", sst2(None), accuracy, "accuracy", epochs=2, rate=2e-4, batch_size=32, long=True),
-    Benchmark("IMDb, 2,000 labels, 256 pieces", imdb, accuracy, "accuracy", epochs=4, rate=1e-4, length=256, long=True),
+    Benchmark("CLINC150, 10 labels an intent", clinc_few(10), "accuracy", epochs=10, rate=3e-4, length=48, aim=91.0),
+    Benchmark("SST-2, 2,000 labels", sst2(2000), "accuracy", epochs=4, rate=1e-4, aim=84.5),
+    Benchmark("SMS spam, 4,000 labels", sms, "F1", epochs=3, rate=1e-4, aim=97.0),
+    Benchmark("WNUT-17", wnut, "entity F1", epochs=4, rate=2e-4, aim=35.0),
+    Benchmark("IMDb, 2,000 labels, 128 pieces", imdb, "accuracy", epochs=3, rate=5e-5, long=True, aim=83.0),
+    Benchmark(
+        "CLINC150 with out-of-scope", clinc, "accuracy", epochs=5, rate=3e-4, batch_size=64, length=48, long=True, aim=89.0
+    ),
+    Benchmark("SST-2, all labels", sst2(None), "accuracy", epochs=2, rate=1e-4, batch_size=32, long=True, aim=89.5),
+    Benchmark("IMDb, 2,000 labels, 256 pieces", imdb, "accuracy", epochs=3, rate=5e-5, length=256, long=True, aim=87.0),
 )

@@ -16,12 +16,10 @@ import pyarrow.parquet as pq
 from tokenizers import BertWordPieceTokenizer
 from tqdm.auto import tqdm
 
-VOCAB_SIZE = 8192
 MIN_CHARACTERS = 200
 VALIDATION_SHARE = 0.005
 REVIEW_REPEATS = 12  # reviews are an eighth of the text; written twelve times they make up 63 % of what is seen
 LINE_BREAK = "<br />"  # as IMDb's reviews have it
-SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
 
 
 def text_digest(text: str) -> str:
@@ -75,19 +73,6 @@ def collect(sources: list[tuple[Iterator[str], int]], out: Path) -> dict[str, in
     columns = {"text": [seen[d] for d in order], "split": splits, "repeats": [repeats[d] for d in order]}
     pq.write_table(pa.table(columns), out, compression="zstd")
     return {name: splits.count(name) for name in ("train", "validation")}
-
-
-def train_vocabulary(texts: Path, vocab_file: Path, limit: int = 40_000) -> None:
-    """Train the uncased WordPiece vocabulary on the first ``limit`` training texts and write ``vocab.txt``.
-
-    The order of equally frequent pieces differs from run to run, so the file is shipped, not rebuilt.
-    """
-    table = pq.read_table(texts, filters=[("split", "=", "train")]).slice(0, limit)
-    tokenizer = BertWordPieceTokenizer(lowercase=True, strip_accents=True)
-    tokenizer.train_from_iterator(table.column("text").to_pylist(), vocab_size=VOCAB_SIZE, min_frequency=2,
-                                  limit_alphabet=300, show_progress=False)
-    vocab_file.parent.mkdir(parents=True, exist_ok=True)
-    tokenizer.save_model(str(vocab_file.parent))
 
 
 def encode(texts: Path, vocab_file: Path, work: Path) -> dict[str, int]:

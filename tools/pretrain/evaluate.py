@@ -1,4 +1,4 @@
-"""Fine-tune the pair on every benchmark, beside random weights and TF-IDF. One file per run, so a kill loses one run."""
+"""Fine-tune the embedded models on every benchmark, beside their rivals. One file per run, so a kill loses one run."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import datasets
+import numpy as np
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -23,26 +24,29 @@ from sklearn.pipeline import make_pipeline
 from tqdm.auto import tqdm
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     AutoTokenizer,
     DataCollatorForTokenClassification,
     DataCollatorWithPadding,
+    DistilBertForMaskedLM,
     Trainer,
     TrainingArguments,
     set_seed,
 )
-from transformers.models.auto.modeling_auto import AutoModelForTokenClassification
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging
 
 from course_utils.lab import EMBEDDED_MODELS
-from course_utils.precision import bf16_pays
-from tools.pretrain.benchmarks import EMBEDDED, REAL, Benchmark, Splits
-from tools.pretrain.models import placed
+from course_utils.precision import has_native_bf16
+from tools.pretrain.benchmarks import EMBEDDED, METRICS, REAL, Benchmark, Judged, Splits, entity_f1
+from tools.pretrain.models import cut_out, placed
 
 SEEDS = (0, 1, 2)
-FOLDERS = {"student": EMBEDDED_MODELS["distilbert"], "teacher": EMBEDDED_MODELS["bert"]}
-MODELS = ("TF-IDF", "random", "student", "teacher")
+TEACHER, STUDENT = EMBEDDED_MODELS["mini-distilbert"], EMBEDDED_MODELS["mini-student"]
+# TF-IDF counts words; "random" and "cut out" have the student's three layers, untrained and without distillation.
+MODELS = ("TF-IDF", "mini-distilbert", "mini-student", "cut out", "random")
 
 
 @dataclass(frozen=True)
@@ -53,28 +57,33 @@ class Run:
     model: str
     seed: int
     rate: float | None = None  # another than the benchmark's, when choosing
-    split: str = "test"
     epochs: int | None = None  # likewise
+    split: str = "test"
 
 
 def find(name: str) -> Benchmark:
     return next(b for b in EMBEDDED + REAL if b.name == name)
 
 
-def weights_mark(model: str) -> str:
-    """What a result depends on besides its recipe: the first 12 hex digits of the SHA-256 of the model's file.
+def source_of(model: str) -> Path:
+    """The file that a result depends on besides its recipe: the weights, or what stands in their place."""
+    if model == "TF-IDF":
+        return TEACHER / "vocab.txt"  # it reads the same pieces of a text
+    if model == "random":
+        return STUDENT / "config.json"
+    return {"cut out": TEACHER, "mini-distilbert": TEACHER, "mini-student": STUDENT}.get(model, Path(model)) / "model.safetensors"
 
-    Random weights take the student's configuration; TF-IDF has no weights, but cuts texts with the student's pieces.
-    """
-    folder = FOLDERS.get(model, FOLDERS["student"] if model in MODELS else Path(model))
-    file = folder / {"TF-IDF": "vocab.txt", "random": "config.json"}.get(model, "model.safetensors")
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+
+def weights_mark(folder: Path) -> str:
+    """The first 12 hex digits of the SHA-256 of a model's weights."""
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:12]
 
 
 def run_file(results: Path, run: Run) -> Path:
     """Where a run's result lies; a new recipe or new weights give a new name, so that no old result is taken for it."""
-    recipe = replace(find(run.benchmark), load=len, score=len, **({"epochs": run.epochs} if run.epochs else {}))
-    key = json.dumps([{k: v for k, v in vars(run).items() if k != "epochs"}, repr(recipe), weights_mark(run.model)])
+    recipe = repr(replace(find(run.benchmark), load=len, aim=None))
+    weights = hashlib.sha256(source_of(run.model).read_bytes()).hexdigest()
+    key = json.dumps([vars(run), recipe, weights])
     return results / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
 
 
@@ -84,12 +93,14 @@ def cut(texts: list[str], tokenizer, length: int) -> list[str]:
     return [text[: max(end for _, end in o)] for text, o in zip(texts, offsets, strict=True)]
 
 
-def tf_idf(benchmark: Benchmark, splits: Splits, tokenizer, split: str) -> float:
-    model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
-                          LogisticRegression(C=10, max_iter=1000))
-    train, judged = splits["train"], splits[split]
-    model.fit(cut(train["text"][:], tokenizer, benchmark.length), train["label"][:])
-    return benchmark.score(judged["label"][:], model.predict(cut(judged["text"][:], tokenizer, benchmark.length)))
+def tf_idf(benchmark: Benchmark, splits: Splits) -> dict[str, Judged]:
+    model = make_pipeline(
+        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True), LogisticRegression(C=10, max_iter=1000)
+    )
+    tokenizer = AutoTokenizer.from_pretrained(TEACHER)
+    texts = {s: cut(rows["text"][:], tokenizer, benchmark.length) for s, rows in splits.items()}
+    model.fit(texts["train"], splits["train"]["label"][:])
+    return {s: (np.array(splits[s]["label"]), model.predict_proba(texts[s])) for s in ("validation", "test")}
 
 
 def word_labels(rows: dict[str, list], tokenizer, length: int) -> dict[str, list]:
@@ -102,44 +113,63 @@ def word_labels(rows: dict[str, list], tokenizer, length: int) -> dict[str, list
     return out
 
 
-def fine_tune(benchmark: Benchmark, splits: Splits, model_name: str, seed: int, split: str) -> float:
-    """Train on ``train`` with the benchmark's recipe and score on ``split``."""
+def model_for(name: str, auto: type, classes: int):
+    """A model with a new head: from a folder, with random weights, or with layers cut out of the teacher."""
+    folder = {"mini-distilbert": TEACHER, "mini-student": STUDENT, "random": STUDENT, "cut out": STUDENT}.get(name, Path(name))
+    config = AutoConfig.from_pretrained(folder, num_labels=classes)
+    if name == "random":
+        return auto.from_config(config)
+    model = auto.from_pretrained(folder, config=config, use_safetensors=True)
+    if name == "cut out":
+        teacher = DistilBertForMaskedLM.from_pretrained(TEACHER, use_safetensors=True)
+        model.distilbert.load_state_dict(cut_out(teacher).distilbert.state_dict())
+    return model
+
+
+def fine_tune(benchmark: Benchmark, splits: Splits, model_name: str, seed: int) -> dict[str, Judged | tuple]:
+    """Train on ``train`` with the benchmark's recipe; labels and probabilities of ``validation`` and ``test``."""
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     datasets.disable_progress_bars()
-    folder = FOLDERS.get(model_name, FOLDERS["student"] if model_name == "random" else Path(model_name))
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(TEACHER)
     entities = "tags" in splits["train"].column_names
     feature = splits["train"].features["tags"].feature if entities else splits["train"].features["label"]
-    auto = AutoModelForTokenClassification if entities else AutoModelForSequenceClassification
-    config = AutoConfig.from_pretrained(folder, num_labels=feature.num_classes)
     set_seed(seed)
-    model = (auto.from_config(config) if model_name == "random" else
-             auto.from_pretrained(folder, config=config, use_safetensors=True))
+    auto = AutoModelForTokenClassification if entities else AutoModelForSequenceClassification
+    model = model_for(model_name, auto, feature.num_classes)
 
     def prepare(rows):
-        return (word_labels(rows, tokenizer, benchmark.length) if entities else
-                tokenizer(rows["text"], truncation=True, max_length=benchmark.length) | {"labels": rows["label"]})
+        if entities:
+            return word_labels(rows, tokenizer, benchmark.length)
+        return tokenizer(rows["text"], truncation=True, max_length=benchmark.length) | {"labels": rows["label"]}
 
-    data = {s: splits[s].map(prepare, batched=True, remove_columns=splits[s].column_names) for s in ("train", split)}
+    data = {s: rows.map(prepare, batched=True, remove_columns=rows.column_names) for s, rows in splits.items()}
     cuda = torch.cuda.is_available()
-    collate = DataCollatorForTokenClassification if entities else DataCollatorWithPadding
     trainer = Trainer(
-        model=placed(model, "cuda" if cuda else "cpu"), train_dataset=data["train"],
-        data_collator=collate(tokenizer, pad_to_multiple_of=8),
+        model=placed(model, "cuda" if cuda else "cpu"),
+        train_dataset=data["train"],
+        data_collator=(DataCollatorForTokenClassification if entities else DataCollatorWithPadding)(
+            tokenizer, pad_to_multiple_of=8
+        ),
         args=TrainingArguments(
-            output_dir=tempfile.gettempdir(), num_train_epochs=benchmark.epochs, learning_rate=benchmark.rate, warmup_steps=0.1,
-            per_device_train_batch_size=benchmark.batch_size, per_device_eval_batch_size=64, seed=seed,
+            output_dir=tempfile.gettempdir(), num_train_epochs=benchmark.epochs, learning_rate=benchmark.rate,
+            warmup_steps=0.1, per_device_train_batch_size=benchmark.batch_size, per_device_eval_batch_size=64, seed=seed,
             train_sampling_strategy="group_by_length", weight_decay=0.01, save_strategy="no", logging_strategy="no",
-            report_to="none", disable_tqdm=True, use_cpu=not cuda, bf16=cuda or bf16_pays()))
+            report_to="none", disable_tqdm=True, use_cpu=not cuda, bf16=cuda or has_native_bf16(),
+        ),
+    )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     trainer.train()
-    out = trainer.predict(data[split])  # grouped by length, so rows come back in another order, labels with them
-    if not entities:
-        return benchmark.score(out.label_ids, out.predictions.argmax(-1))
-    kept = [[(feature.names[t], feature.names[p]) for t, p in zip(tags, row, strict=True) if t != -100]
-            for tags, row in zip(out.label_ids, out.predictions.argmax(-1), strict=True)]
-    return benchmark.score([[t for t, _ in row] for row in kept], [[p for _, p in row] for row in kept])
+    out = {}
+    for s in ("validation", "test"):
+        found = trainer.predict(data[s])  # grouped by length, so rows come back in another order, labels with them
+        if entities:
+            pairs = zip(found.label_ids, found.predictions.argmax(-1), strict=True)
+            kept = [[(feature.names[t], feature.names[p]) for t, p in zip(*pair, strict=True) if t != -100] for pair in pairs]
+            out[s] = ([[t for t, _ in row] for row in kept], [[p for _, p in row] for row in kept])
+        else:
+            out[s] = (found.label_ids, torch.from_numpy(found.predictions).float().softmax(-1).numpy())
+    return out
 
 
 def perform(run: Run, mirror: Path, results: Path, threads: int) -> Path:
@@ -148,13 +178,16 @@ def perform(run: Run, mirror: Path, results: Path, threads: int) -> Path:
     benchmark, started = find(run.benchmark), time.monotonic()
     benchmark = replace(benchmark, rate=run.rate or benchmark.rate, epochs=run.epochs or benchmark.epochs)
     splits = benchmark.load(mirror)
-    tokenizer = AutoTokenizer.from_pretrained(FOLDERS["student"])
-    score = (tf_idf(benchmark, splits, tokenizer, run.split) if run.model == "TF-IDF" else
-             fine_tune(benchmark, splits, run.model, run.seed, run.split))
+    judged = tf_idf(benchmark, splits) if run.model == "TF-IDF" else fine_tune(benchmark, splits, run.model, run.seed)
+    if benchmark.metric == "entity F1":
+        score = entity_f1(*judged[run.split])
+    else:
+        score = METRICS[benchmark.metric](judged["validation"], judged[run.split])
     file = run_file(results, run)
     part = file.with_suffix(f".part{os.getpid()}")
-    part.write_text(json.dumps({**vars(run), "score": score, "rows": {s: len(d) for s, d in splits.items()},
-                                "seconds": round(time.monotonic() - started, 1)}), encoding="utf-8")
+    rows = {s: len(d) for s, d in splits.items()}
+    seconds = round(time.monotonic() - started, 1)
+    part.write_text(json.dumps({**vars(run), "score": score, "rows": rows, "seconds": seconds}), encoding="utf-8")
     os.replace(part, file)
     return file
 
@@ -169,29 +202,23 @@ def perform_all(runs: Iterable[Run], mirror: Path, results: Path, stop_after: fl
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         jobs = {pool.submit(perform, run, mirror, results, os.cpu_count() // workers): run for run in missing}
         for job in tqdm(as_completed(jobs), total=len(jobs), unit="run"):
-            run, score = jobs[job], json.loads(job.result().read_text(encoding="utf-8"))["score"]
+            run, result = jobs[job], json.loads(job.result().read_text(encoding="utf-8"))
             if time.monotonic() - started > stop_after:
                 pool.shutdown(wait=True, cancel_futures=True)
                 return
             recipe = find(run.benchmark)
-            tqdm.write(f"{run.benchmark:32} {run.model:8} seed {run.seed}  {run.epochs or recipe.epochs} epochs  "
-                       f"rate {run.rate or recipe.rate:g}  {score:.3f}")
+            tqdm.write(
+                f"{run.benchmark:32} {run.model:16} seed {run.seed}  {run.epochs or recipe.epochs} epochs  "
+                f"rate {run.rate or recipe.rate:g}  {run.split} {result['score']:.3f}  {result['seconds']:.0f} s"
+            )
 
 
 def planned(mirror: Path) -> list[Run]:
-    """All runs of the cards' tables, those first that tell most per minute: a first score of everything, then the quick
-    tasks' other seeds. Random weights and TF-IDF need one seed: they show a distance, not a ranking."""
+    """All runs of the cards' tables, those first that tell most per minute. TF-IDF needs no second seed."""
     benchmarks = EMBEDDED + (REAL if mirror.is_dir() else ())
-    runs = [Run(b.name, m, seed) for b in benchmarks for m in MODELS for seed in SEEDS
-            if seed == 0 or m in ("student", "teacher")]
+    runs = [Run(b.name, m, seed) for b in benchmarks for m in MODELS for seed in SEEDS if not seed or m != "TF-IDF"]
     runs = [run for run in runs if run.model != "TF-IDF" or find(run.benchmark).metric != "entity F1"]  # it tags no words
-
-    def turn(run: Run) -> int:
-        if find(run.benchmark).long:
-            return 5 if run.seed else {"TF-IDF": 1, "student": 1, "teacher": 3, "random": 4}[run.model]
-        return 2 if run.seed or run.model == "random" else 0
-
-    return sorted(runs, key=turn)
+    return sorted(runs, key=lambda run: (find(run.benchmark).long, run.seed, MODELS.index(run.model)))
 
 
 def scores(runs: Iterable[Run], results: Path) -> dict[tuple[str, str], list[float]]:
@@ -199,20 +226,20 @@ def scores(runs: Iterable[Run], results: Path) -> dict[tuple[str, str], list[flo
     out: dict[tuple[str, str], list[float]] = {}
     for run in runs:
         if (file := run_file(results, run)).exists():
-            out.setdefault((run.benchmark, run.model), []).append(json.loads(file.read_text(encoding="utf-8"))["score"])
+            score = json.loads(file.read_text(encoding="utf-8"))["score"]
+            out.setdefault((run.benchmark, run.model), []).append(score)
     return out
 
 
 def keep(runs: Iterable[Run], results: Path, file: Path, ablation: dict[str, dict]) -> None:
     """Write all results of ``runs`` to one file that goes into the repository, so that another sitting goes on from them.
 
-    {"runs": {name of the run's file: its content}, "ablation": {mark: variants}}
+    {"runs": {name of the run's file: its content}, "ablation": {mark of the teacher's weights: {variant: figures}}}
     """
     files = [run_file(results, run) for run in runs]
     kept = {f.stem: json.loads(f.read_text(encoding="utf-8")) for f in files if f.exists()}
-    text = json.dumps({"runs": kept, "ablation": ablation}, indent=1)
     part = file.with_suffix(".part")
-    part.write_text(text + "\n", encoding="utf-8")
+    part.write_text(json.dumps({"runs": kept, "ablation": ablation}, indent=1) + "\n", encoding="utf-8")
     os.replace(part, file)
 
 
@@ -228,12 +255,11 @@ def bring_back(file: Path, results: Path) -> dict[str, dict]:
 
 
 @torch.inference_mode()
-def speed(batches=(1, 32), lengths=(32, 128, 512), repeats: int = 5) -> list[dict[str, float]]:
-    """Forward passes in fp32, student and teacher in turn: {batch, length, student, teacher (median seconds), ratio}."""
-    from transformers import AutoModel
-
+def speed(batches=(1, 32), lengths=(32, 128), repeats: int = 5) -> list[dict[str, float]]:
+    """Forward passes in fp32, the two in turn: {batch, length, student, teacher (median seconds), ratio}."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    models = {m: AutoModel.from_pretrained(FOLDERS[m], use_safetensors=True).eval().to(device) for m in FOLDERS}
+    folders = {"student": STUDENT, "teacher": TEACHER}
+    models = {m: AutoModel.from_pretrained(f, use_safetensors=True).eval().to(device) for m, f in folders.items()}
     rows = []
     for batch in batches:
         for length in lengths:
@@ -242,9 +268,7 @@ def speed(batches=(1, 32), lengths=(32, 128, 512), repeats: int = 5) -> list[dic
             for repeat in range((4 if batch == 1 else 1) * repeats + 1):
                 for name, model in models.items():
                     started = time.perf_counter()
-                    model(input_ids=ids)
-                    if device == "cuda":
-                        torch.cuda.synchronize()
+                    model(input_ids=ids)[0].sum().item()  # .item() waits for a GPU
                     if repeat:  # the first pass allocates
                         seconds[name].append(time.perf_counter() - started)
             medians = {m: statistics.median(s) for m, s in seconds.items()}

@@ -1,4 +1,4 @@
-"""The losses of teacher and student, at the chosen (masked) positions of a batch."""
+"""The losses of masked LM and distillation, at the chosen (masked) positions of a batch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ class Distillation:
     (Hinton et al. 2015). A weight of 0 leaves that loss out, for the ablation.
     """
 
-    def __init__(self, teacher: torch.nn.Module, weights: dict[str, float] = WEIGHTS, temperature: float = TEMPERATURE):
+    def __init__(
+        self, teacher: torch.nn.Module, weights: dict[str, float] = WEIGHTS, temperature: float = TEMPERATURE
+    ):
         self.teacher, self.weights, self.temperature = teacher.eval().requires_grad_(False), weights, temperature
 
     def __call__(self, model: torch.nn.Module, batch: MaskedBatch) -> tuple[torch.Tensor, dict[str, float]]:
@@ -35,9 +37,9 @@ class Distillation:
         with torch.no_grad():
             teacher_hidden, teacher_logits = hidden_and_logits(self.teacher, batch.input_ids, batch.positions)
         t = self.temperature
+        student_log, teacher_log = (F.log_softmax(x.float() / t, -1) for x in (logits, teacher_logits))
         parts = {
-            "soft": F.kl_div(F.log_softmax(logits.float() / t, -1), F.log_softmax(teacher_logits.float() / t, -1),
-                             reduction="batchmean", log_target=True) * t**2,
+            "soft": F.kl_div(student_log, teacher_log, reduction="batchmean", log_target=True) * t**2,
             "mlm": F.cross_entropy(logits.float(), batch.labels),
             "cosine": 1 - F.cosine_similarity(hidden.float(), teacher_hidden.float(), dim=-1).mean(),
         }

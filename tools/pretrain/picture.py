@@ -1,4 +1,4 @@
-"""The loss log and the scores as pictures."""
+"""The pretraining's log and the scores as pictures."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from course_utils.plots import COLOURS, MARKERS, curve, new_figure
-from tools.pretrain.benchmarks import EMBEDDED, REAL
-from tools.pretrain.card import Measured, read_log, share_of_teacher
+from tools.pretrain.card import ALL, COLUMNS, Measured, share_of_teacher
+from tools.pretrain.train import read_log
 
 
 def draw_losses(folder: Path) -> Path | None:
@@ -35,24 +35,26 @@ def draw_losses(folder: Path) -> Path | None:
 
 
 def draw_scores(measured: Measured, file: Path) -> None:
-    """Write a picture of all test scores, one row a task, seeds as separate marks. Wants student and teacher everywhere."""
-    tasks = [b for b in (*EMBEDDED, *REAL) if (b.name, "student") in measured.scores]
-    names = {"TF-IDF": "counting words (TF-IDF)", "random": "random weights", "student": "mini-distilbert",
-             "teacher": "mini-bert"}
+    """Write a picture of all test scores, one row a task, seeds as separate marks."""
+    tasks = [b for b in ALL if (b.name, "mini-distilbert") in measured.scores]
     figure, ax = new_figure(width=9, height=0.6 * len(tasks) + 1.6)
-    for number, (model, name) in enumerate(names.items()):
-        marks = [(100 * score, row + 0.2 * (number - 1.5)) for row, task in enumerate(tasks)
-                 for score in measured.scores.get((task.name, model), [])]
+    for number, (model, name) in enumerate(COLUMNS.items()):
+        marks = [
+            (100 * score, row + 0.16 * (number - 2))
+            for row, task in enumerate(tasks)
+            for score in measured.scores.get((task.name, model), [])
+        ]
         if marks:
-            ax.plot(*zip(*marks, strict=True), MARKERS[number], color=COLOURS[number], label=name, markersize=6,
-                    markerfacecolor="white" if model in ("TF-IDF", "random") else COLOURS[number])
+            face = "white" if model in ("TF-IDF", "random", "cut out") else COLOURS[number]
+            ax.plot(*zip(*marks, strict=True), MARKERS[number], color=COLOURS[number], label=name, markerfacecolor=face)
     for row in range(1, len(tasks)):
         ax.axhline(row - 0.5, color="#dddddd", linewidth=0.8)
     ax.grid(visible=False, axis="y")
     ax.set_yticks(range(len(tasks)), [f"{task.name} ({task.metric})" for task in tasks])
     ax.invert_yaxis()
-    ax.set(xlabel="test score, percent; each mark is one seed",
-           title=f"The student keeps {share_of_teacher(measured.scores):.0%} of its teacher's score")
-    figure.legend(loc="outside lower center", ncols=4, columnspacing=1.2, handletextpad=0.3)
+    share = share_of_teacher(measured.scores)
+    title = f"Three layers keep {share[0]:.0%} of the score of six" if share else "Test scores"
+    ax.set(xlabel="test score, percent; each mark is one seed", title=title)
+    figure.legend(loc="outside lower center", ncols=3, columnspacing=1.2, handletextpad=0.3)
     figure.savefig(file)
     plt.close(figure)

@@ -1,4 +1,4 @@
-"""The training loop of teacher and student: one stage after the other, resumable after a kill at any moment."""
+"""The training loop of both models: one stage after the other, resumable after a kill at any moment."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
-from course_utils.precision import bf16_pays
+from course_utils.precision import has_native_bf16
 from tools.pretrain.batches import MaskedBatch, TokenStream
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of training with one depth, sequence length and batch size.
+    """A stretch of training with one sequence length and batch size.
 
     The rate rises for ``warmup`` steps, stays at ``rate`` and falls linearly over the last ``decay`` share of the steps.
-    ``smoothing`` says how much more often rare tokens are masked: see ``TokenStream.weights``.
+    ``head_only`` freezes everything but the masked-LM head.
     """
 
-    layers: int
     length: int
     batch_size: int
     tokens: int
     rate: float
-    warmup: int = 100
+    warmup: int = 50
     decay: float = 1.0
     mask_share: float = 0.2
-    smoothing: float = 0.0
+    head_only: bool = False
 
     @property
     def steps(self) -> int:
@@ -88,42 +87,49 @@ def load_checkpoint(path: Path, model: torch.nn.Module, optimizer: torch.optim.O
 
 
 def make_optimizer(model: torch.nn.Module) -> torch.optim.AdamW:
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
+    trained = [p for p in model.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.ndim > 1]
+    plain = [p for p in trained if p.ndim <= 1]
     return torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}],
                              lr=1e-3, betas=(0.9, 0.98), eps=1e-6, fused=True)
 
 
 def autocast(device: str) -> torch.autocast:
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda" or bf16_pays())
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda" or has_native_bf16())
+
+
+def read_log(file: Path) -> list[dict]:
+    """The lines of a log, oldest first; empty where there is none."""
+    if not file.exists():
+        return []
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 Loss = Callable[[torch.nn.Module, MaskedBatch], tuple[torch.Tensor, dict[str, float]]]
 
 
 def run_stage(model: torch.nn.Module, loss_of: Loss, stage: Stage, stream: TokenStream, folder: Path, progress: Progress,
-              *, device: str, save_every: float = 120.0, stop_after: float = math.inf, compile_model: bool = False) -> bool:
+              *, device: str, save_every: float = 120.0, stop_after: float = math.inf) -> bool:
     """Train one stage from wherever ``folder/checkpoint.safetensors`` says it stands.
 
     ``loss_of(model, batch)`` returns the loss and the figures to log. Writes a checkpoint every ``save_every`` seconds
     and a line of ``log.jsonl`` every 50 steps. Returns False when ``stop_after`` seconds ran out before the stage did.
     """
     checkpoint = folder / "checkpoint.safetensors"
+    model.distilbert.requires_grad_(not stage.head_only)
     optimizer = make_optimizer(model)
     if progress.step:
         load_checkpoint(checkpoint, model, optimizer)
     vocab_size = model.config.vocab_size
     model.train()
-    if compile_model:
-        model.base_model.compile()
     started = saved = last = time.monotonic()
     running: dict[str, float] = {}
     counted = 0
     bar = tqdm(total=stage.steps, initial=progress.step, unit=" steps", mininterval=10,
-               desc=f"stage {progress.stage}: {stage.layers} layers x {stage.length}")
+               desc=f"stage {progress.stage}: length {stage.length}")
     while progress.step < stage.steps:
         batch = stream.masked(progress.stage * 10_000_000 + progress.step, stage.batch_size, stage.length,
-                              stage.mask_share, vocab_size, stage.smoothing).to(device)
+                              stage.mask_share, vocab_size).to(device)
         for group in optimizer.param_groups:
             group["lr"] = stage.rate_at(progress.step)
         with autocast(device):
