@@ -1,36 +1,63 @@
-"""``load_task``: the same task from the embedded files, a mirror or the Hub, always as train, validation and test."""
+"""``load_task``: the same task from embedded files, a mirror or the Hub, in three clean splits."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy as np
 
 from course_utils import hub
 from course_utils.lab import ROOT, Profile, choose_profile
+from course_utils.tables import DataError, Table, check_text, read_table
 
 SPLITS = ("train", "validation", "test")
-
-
-class DataError(ValueError):
-    """Something is wrong with a data file. The message names file and row, what was expected, and what to do."""
+SHARES = {"test": 0.15, "validation": 0.1}  # of train, where the source lacks the split
+LEAST_ROWS = 2  # of a class in a split: with one row, no further stratified split can be made
+OUT_OF_SCOPE = ("out_of_scope", "oos")  # the class of texts that belong to no other, and CLINC's
+Draw = Callable[[datasets.Dataset, float, int], tuple[list[int], list[int]]]
 
 
 @dataclass(frozen=True)
 class Task:
-    """``text`` is the column with the text; ``labels`` the class names in the order of their numbers."""
+    """What stands in a task's files.
+
+    ``text`` is the column with the texts, ``labels`` the class names in the order of their
+    numbers. On the Hub and in a mirror ``hub_label`` is the column with the labels, and
+    ``hub_labels`` are the class names; None means the names that the files give, sorted.
+    """
 
     text: str
     labels: tuple[str, ...]
+    hub_label: str
+    hub_labels: tuple[str, ...] | None
+
+    def out_of_scope(self, labels: Sequence[str]) -> str:
+        """Which of the class ``labels`` holds the texts that belong to no other class.
+
+        Raises KeyError where the task has no such class.
+        """
+        for name in OUT_OF_SCOPE:
+            if name in labels:
+                return name
+        raise KeyError(f"None of these classes is for texts out of scope: {', '.join(labels)}.")
 
 
-TASKS = {"reviews": Task("text", ("neg", "pos")), "messages": Task("sms", ("ham", "spam"))}
+INTENTS = """
+    cancel_order change_address change_order complaint_service damaged_item delete_account
+    delivery_cost delivery_time discount_code exchange_item gift_card invoice_request
+    login_problem missing_item newsletter_stop opening_hours out_of_scope payment_failed
+    payment_methods product_advice product_availability refund_status return_item ship_abroad
+    spare_parts talk_to_person track_order update_details warranty_repair wrong_charge wrong_item
+"""
+TASKS = {
+    "reviews": Task("text", ("neg", "pos"), "label", ("neg", "pos")),
+    "messages": Task("sms", ("ham", "spam"), "label", ("ham", "spam")),
+    "requests": Task("text", tuple(INTENTS.split()), "intent", None),
+}
 
 
 def load_task(name: str, profile: Profile | None = None, seed: int = 0) -> datasets.DatasetDict:
@@ -38,15 +65,17 @@ def load_task(name: str, profile: Profile | None = None, seed: int = 0) -> datas
 
     Parameters
     ----------
-    name : ``"reviews"`` (columns text, label) or ``"messages"`` (columns sms, label). The embedded sets have further
-        columns: ``kind`` of text, and ``film`` for reviews.
-    profile : decides source and number of rows; by default the one that ``start_lab`` would choose.
-    seed : chooses the rows where a split is cut to the profile's size, and the validation rows where the source has
-        no validation split.
+    name : ``"reviews"`` (columns text, label), ``"messages"`` (columns sms, label) or
+        ``"requests"`` (columns text, label). The embedded sets have further columns: ``kind`` of
+        reviews and messages, ``film`` of reviews, ``writer`` of requests.
+    profile : decides source and number of rows; by default the one of ``start_lab``.
+    seed : chooses the rows where a split is cut to the profile's size or made from train.
 
     Returns
     -------
-    DatasetDict with train, validation and test. No text stands in two of them.
+    DatasetDict with train, validation and test. No text stands in two of them, and each has at
+    least two rows of every class. ``features["label"].names`` has the class names, which differ
+    between the embedded requests and CLINC150.
 
     Raises
     ------
@@ -56,154 +85,238 @@ def load_task(name: str, profile: Profile | None = None, seed: int = 0) -> datas
     if name not in TASKS:
         raise KeyError(f"There is no task {name!r}. Choose one of: {', '.join(TASKS)}.")
     profile = profile or choose_profile()[0]
+    task, source = TASKS[name], hub.DATASETS[name]
     if folder := hub.mirror():
-        splits, origin = from_mirror(name, folder), f"mirror, {hub.DATASETS[name].repo}"
+        files, origin = mirror_files(source, folder), f"mirror, {source.repo}"
     elif profile.source == "embedded":
-        splits, origin = from_embedded(name, ROOT / "data" / name), "embedded, written for this course"
+        files, origin = embedded_files(ROOT / "data" / name), "embedded, written for this course"
     else:
-        splits, origin = from_hub(name), f"Hub, {hub.DATASETS[name].repo} at {hub.DATASETS[name].revision[:7]}"
-    splits = separate(splits, TASKS[name].text, seed)
-    caps = {"train": profile.train_rows, "validation": profile.validation_rows, "test": profile.test_rows}
-    out = datasets.DatasetDict({s: cut(splits[s], caps[s], seed) for s in SPLITS})
+        files, origin = hub_files(source), f"Hub, {source.repo} at {source.revision[:7]}"
+    tables, splits = read_splits(files, task)
+    splits = separate(splits, tables, task.text, seed)
+    rows = {
+        "train": profile.train_rows,
+        "validation": profile.validation_rows,
+        "test": profile.test_rows,
+    }
+    out = datasets.DatasetDict({s: cut(splits[s], rows[s], seed) for s in SPLITS})
     print(f"{name}: " + ", ".join(f"{s} {len(out[s]):,}" for s in SPLITS) + f" ({origin})")
     return out
 
 
-def cut(split: datasets.Dataset, rows: int | None, seed: int) -> datasets.Dataset:
-    """At most ``rows`` rows, chosen at random: the first rows of IMDb are all of one class."""
-    return split if rows is None or len(split) <= rows else split.shuffle(seed=seed).select(range(rows))
-
-
-def fingerprint(text: str) -> str:
-    return " ".join(text.lower().split())
-
-
-def separate(splits: dict[str, datasets.Dataset], text: str, seed: int) -> dict[str, datasets.Dataset]:
-    """Drop repeated texts, then make the splits that the source lacks.
-
-    A text that stands in two splits is kept in the last of train, validation, test that has it, so that no training
-    text can be met again in a test. A missing test split takes 15 % of train, a missing validation split 10 %.
-    """
-    seen: set[str] = set()
-    clean = {}
-    for split in reversed([s for s in SPLITS if s in splits]):
-        keep = []
-        for row, value in enumerate(splits[split][text]):
-            if (mark := fingerprint(value)) not in seen:
-                seen.add(mark)
-                keep.append(row)
-        dropped = len(splits[split]) - len(keep)
-        if dropped:
-            print(f"  {split}: {dropped:,} texts dropped that stand twice or also in a later split")
-        clean[split] = splits[split].select(keep) if dropped else splits[split]
-    for split, share in (("test", 0.15), ("validation", 0.1)):
-        if split not in clean:
-            parts = clean["train"].train_test_split(test_size=share, stratify_by_column="label", seed=seed)
-            clean["train"], clean[split] = parts["train"], parts["test"]
-    return clean
-
-
-def features_of(task: Task, columns: list[str]) -> datasets.Features:
-    label = datasets.ClassLabel(names=list(task.labels))
-    return datasets.Features({c: label if c == "label" else datasets.Value("string") for c in columns})
+def embedded_files(folder: Path) -> dict[str, Path]:
+    return {split: folder / f"{split}.csv" for split in SPLITS}
 
 
 def from_embedded(name: str, folder: Path) -> dict[str, datasets.Dataset]:
-    """Read ``train.csv``, ``validation.csv`` and ``test.csv`` of a folder (UTF-8, labels by name)."""
-    return {split: read_csv(folder / f"{split}.csv", TASKS[name]) for split in SPLITS}
+    """Read ``train.csv``, ``validation.csv`` and ``test.csv`` of a folder, each row checked."""
+    return read_splits(embedded_files(folder), TASKS[name])[1]
 
 
-def read_csv(file: Path, task: Task) -> datasets.Dataset:
-    """One split from a CSV file with a header; every row is checked before any is returned."""
+def read_splits(
+    files: Mapping[str, Path], task: Task
+) -> tuple[dict[str, Table], dict[str, datasets.Dataset]]:
+    """Each split's file as it stands, and as a data set with its rows checked."""
+    tables = {split: read_split(file, task) for split, file in files.items()}
+    names = class_names(tables, task)
+    return tables, {s: to_dataset(table, task.text, names) for s, table in tables.items()}
+
+
+def read_split(file: Path, task: Task) -> Table:
+    """Read an embedded CSV file (all columns) or a parquet file as on the Hub (text and label).
+
+    The column with the labels is called "label" in what comes back.
+    """
     if not file.is_file():
-        raise DataError(f"{file}: this file is missing. It belongs to the course: fetch the repository again.")
-    raw = file.read_bytes().removeprefix(b"\xef\xbb\xbf")  # Excel's mark of UTF-8
-    try:
-        if (nul := raw.find(0)) >= 0:  # UTF-16, or no text at all
-            raise UnicodeDecodeError("utf-8", raw, nul, nul + 1, "NUL")
-        content = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        row = raw[: error.start].count(b"\n")
-        raise DataError(f"{file}, row {row}: byte 0x{raw[error.start]:02x} is not UTF-8. Expected UTF-8 text; save the "
-                        "file with the encoding UTF-8.") from None
-    try:
-        reader = csv.DictReader(io.StringIO(content, newline=""), strict=True)
-        rows = list(reader)
-    except csv.Error as error:
-        raise DataError(f"{file}: not readable as CSV ({error}). Expected a header and one quoted row a text; look for "
-                        "a quotation mark that is never closed.") from None
-    if not rows:
-        raise DataError(f"{file}: no rows. Expected a header with {task.text},label and at least one row.")
-    columns = [c for c in rows[0] if c is not None]
-    if twice := {c for c in columns if reader.fieldnames.count(c) > 1}:
-        raise DataError(f"{file}: two columns are named {', '.join(map(repr, twice))}. Delete or rename one of them.")
-    for needed in (task.text, "label"):
-        if needed not in columns:
-            raise DataError(f"{file}: no column {needed!r}; it has {', '.join(columns)}. Rename the column that holds "
-                            f"the {'label' if needed == 'label' else 'text'} to {needed!r}.")
-    for number, row in enumerate(rows, start=1):
-        if None in row or None in row.values():
-            raise DataError(f"{file}, row {number}: {len(columns)} columns expected, found more or fewer. Put "
-                            "quotation marks around a text that contains commas.")
-        check_row(file, number, row[task.text], row["label"], task)
-    return datasets.Dataset.from_dict({c: [r[c] for r in rows] for c in columns}, features=features_of(task, columns))
+        raise DataError(f"{file}: this file is missing. Fetch the course's repository again.")
+    if file.suffix == ".csv":
+        return read_table(file, (task.text, "label"), encoding="utf-8-sig", delimiter=",")
+    table = read_table(file, (task.text, task.hub_label))
+    table.columns["label"] = table.columns.pop(task.hub_label)
+    return table
 
 
-def check_row(where: object, number: int, text: object, label: object, task: Task) -> None:
-    if text is not None and not isinstance(text, str):
-        raise DataError(f"{where}, row {number}: column {task.text!r} holds a {type(text).__name__}, not a text. This is "
-                        "another data set or another version of it.")
-    if not text or not text.strip():
-        raise DataError(f"{where}, row {number}: the text in column {task.text!r} is empty. A model can't learn from "
-                        "it: write a text or delete the row.")
-    if label not in task.labels and label not in range(len(task.labels)):
-        raise DataError(f"{where}, row {number}: unknown label {label!r}. Expected one of {', '.join(task.labels)}; "
-                        "correct the label.")
+def class_names(tables: Mapping[str, Table], task: Task) -> Sequence[str]:
+    """The class names of a task's files in the order of their numbers."""
+    table = tables["train"]
+    names = task.labels if table.file.suffix == ".csv" else task.hub_labels
+    if names is not None:
+        return names
+    labels = [label for table in tables.values() for label in table.columns["label"]]
+    if not all(isinstance(label, str) for label in labels):
+        raise DataError(
+            f"{table.file}: column {task.hub_label!r} has class numbers without names. Fetch the "
+            "file again from the Hub, where it holds the names."
+        )
+    return sorted(set(labels))
 
 
-def check_rows(where: object, found: list[str], columns: Mapping[str, Sequence] | datasets.Dataset, task: Task) -> None:
-    for needed in (task.text, "label"):
-        if needed not in found:
-            raise DataError(f"{where}: no column {needed!r}; it has {', '.join(found)}. This is another data set or another "
-                            "version of it.")
-    if not len(columns["label"]):
-        raise DataError(f"{where}: no rows. Expected at least one; copy the file again.")
-    for number, (text, label) in enumerate(zip(columns[task.text], columns["label"], strict=True), start=1):
-        check_row(where, number, text, label, task)
+def to_dataset(table: Table, text: str, names: Sequence[str]) -> datasets.Dataset:
+    """A table as a split, each row's text and label checked; ``names`` are those of the classes."""
+    numbers = []
+    rows = zip(table.columns[text], table.columns["label"], strict=True)
+    for row, (value, name) in enumerate(rows, start=1):
+        check_text(table.place(row), text, value)
+        if name not in names and (isinstance(name, str) or name not in range(len(names))):
+            raise DataError(
+                f"{table.place(row)}: unknown label {name!r}. Expected one of {', '.join(names)}; "
+                "correct the label, or fetch the right file."
+            )
+        numbers.append(names.index(name) if isinstance(name, str) else int(name))
+    features = {c: datasets.Value("string") for c in table.columns}
+    features["label"] = datasets.ClassLabel(names=list(names))
+    return datasets.Dataset.from_dict(
+        table.columns | {"label": numbers}, features=datasets.Features(features)
+    )
 
 
-def from_mirror(name: str, folder: Path) -> dict[str, datasets.Dataset]:
-    """Read a task's parquet files below a mirror; where only ``train_subset`` is there, take it and say so."""
-    task, source = TASKS[name], hub.DATASETS[name]
-    out = {}
+def mirror_files(source: hub.HubDataset, folder: Path) -> dict[str, Path]:
+    """A data set's files below a mirror; only ``train_subset`` is taken too, and said to be one."""
+    files = {}
     for split in source.files:
         file = folder / source.folder / f"{split}.parquet"
-        if not file.is_file() and file.with_stem("train_subset").is_file() and split == "train":
-            file = file.with_stem("train_subset")
-            print("  the mirror has only a part of the training split: train_subset")
+        if split == "train" and not file.is_file():
+            subset = file.with_stem("train_subset")
+            if subset.is_file():
+                print("  the mirror has only a part of the training split: train_subset")
+                file = subset
         if not file.is_file():
-            raise DataError(f"{file}: the mirror lacks this file. Expected the splits {', '.join(source.files)} of "
-                            f"{source.repo}; fill the mirror again, or unset COURSE_MIRROR.")
-        try:
-            table = pq.read_table(file)
-            columns = {c: table[c].to_pylist() for c in (task.text, "label") if c in table.column_names}
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise DataError(f"{file}: not readable as parquet ({(str(error) or 'no reason given').splitlines()[0]}). Copy the "
-                            "file again; an interrupted copy leaves a part of it.") from None
-        check_rows(file, table.column_names, columns, task)
-        out[split] = datasets.Dataset.from_dict(columns, features=features_of(task, list(columns)))
-    return out
+            raise DataError(
+                f"{file}: the mirror lacks this file. Expected the splits "
+                f"{', '.join(source.files)} of {source.repo}; fill the mirror again, or unset "
+                "COURSE_MIRROR."
+            )
+        files[split] = file
+    return files
 
 
-def from_hub(name: str) -> dict[str, datasets.Dataset]:
-    """Download a task at its pinned revision (or take it from the Hub's cache on this machine)."""
-    source = hub.DATASETS[name]
+def hub_files(source: hub.HubDataset) -> dict[str, Path]:
+    """Download a data set at its pinned revision, or find it in the Hub's cache."""
     try:
         paths = hub.fetch(source.repo, source.revision, source.files.values(), "dataset")
-        loaded = datasets.load_dataset("parquet", data_files={s: str(p) for s, p in zip(source.files, paths, strict=True)})
-    except (*hub.HUB_ERRORS, datasets.exceptions.DatasetsError) as error:
+    except hub.HUB_ERRORS as error:
         raise DataError(hub.failure(source, error)) from error
-    features = features_of(TASKS[name], [TASKS[name].text, "label"])
-    for split, rows in loaded.items():
-        check_rows(f"{source.repo}, {split}", rows.column_names, rows, TASKS[name])
-    return {split: rows.select_columns(list(features)).cast(features) for split, rows in loaded.items()}
+    return dict(zip(source.files, paths, strict=True))
+
+
+def fingerprint(text: str) -> str:
+    """What two texts share that differ in case and white space only."""
+    return " ".join(text.lower().split())
+
+
+def stratified(labels: Sequence[int], size: int, seed: int) -> tuple[list[int], list[int]]:
+    """Choose ``size`` row numbers at random, each class by its share; and the others.
+
+    Unlike scikit-learn's ``train_test_split`` it takes at least two rows of every class, however
+    rare, and leaves any number of rows.
+
+    Raises
+    ------
+    DataError : where ``size`` is smaller than twice the number of classes.
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
+    shuffled = np.asarray(labels)[order]
+    classes = np.unique(shuffled)
+    if size < LEAST_ROWS * len(classes):
+        raise DataError(
+            f"{size} rows can't hold {LEAST_ROWS} of each of {len(classes)} classes. Ask for "
+            f"{LEAST_ROWS * len(classes)} or more."
+        )
+    turn = np.zeros(len(order))  # the share of its class that is chosen before a row
+    for label in classes:
+        rows = np.flatnonzero(shuffled == label)
+        turn[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
+        turn[rows[:LEAST_ROWS]] = 0
+    chosen = np.zeros(len(order), dtype=bool)
+    chosen[np.argsort(turn, kind="stable")[:size]] = True
+    return order[chosen].tolist(), order[~chosen].tolist()
+
+
+def by_label(split: datasets.Dataset, share: float, seed: int) -> tuple[list[int], list[int]]:
+    """Choose ``share`` of the rows, rounded up, with every class in it; and the others."""
+    least = LEAST_ROWS * split.features["label"].num_classes
+    return stratified(split["label"], max(math.ceil(share * len(split) - 1e-9), least), seed)
+
+
+def separate(
+    splits: Mapping[str, datasets.Dataset],
+    tables: Mapping[str, Table],
+    text: str,
+    seed: int,
+    shares: Mapping[str, float] = SHARES,
+    draw: Draw = by_label,
+    cure: str = "This is another data set or a part of it: fetch the file again.",
+) -> dict[str, datasets.Dataset]:
+    """Drop repeated texts, make the splits that the source lacks, and see that none lacks a class.
+
+    A text that stands in two splits is kept in the last of train, validation, test that has it,
+    so that no training text is met again in a test. A split that is missing is drawn from train:
+    ``shares`` gives its part of the rows, and ``draw`` chooses them, by default by label.
+
+    Raises
+    ------
+    DataError : where a split is left with fewer than two rows of a class. ``tables`` names the
+        file of each split, ``cure`` what to do.
+    """
+    seen: dict[str, int] = {}
+    clean = {}
+    missing = [split for split in shares if split not in splits]
+    for split in reversed([s for s in SPLITS if s in splits]):
+        rows, keep, dropped, contradicted = splits[split], [], [], []
+        for row, (value, label) in enumerate(zip(rows[text], rows["label"], strict=True)):
+            mark = fingerprint(value)
+            (dropped if mark in seen else keep).append(row)
+            if seen.setdefault(mark, label) != label:
+                contradicted.append(row)
+        if dropped:
+            print(
+                f"  {split}: {len(dropped):,} texts dropped that stand twice or also in a later "
+                f"split, the first in {tables[split].row(dropped[0] + 1)}"
+            )
+        if contradicted:
+            print(
+                f"  {split}: {len(contradicted):,} of them had another label there, the first in "
+                f"{tables[split].row(contradicted[0] + 1)}"
+            )
+        clean[split] = rows.select(keep) if dropped else rows
+        parts = 1 + len(missing) if split == "train" else 1
+        check_classes(clean[split], tables[split], keep, parts, cure)
+    for split in missing:
+        chosen, rest = draw(clean["train"], shares[split], seed)
+        clean[split], clean["train"] = clean["train"].select(chosen), clean["train"].select(rest)
+    return clean
+
+
+def check_classes(
+    split: datasets.Dataset, table: Table, rows: Sequence[int], parts: int, cure: str
+) -> None:
+    """Raise DataError unless ``split`` has the rows of each class that ``parts`` splits need.
+
+    ``rows`` are the places of its rows in the table.
+    """
+    needed, names = parts * LEAST_ROWS, split.features["label"].names
+    labels = split["label"][:]
+    after = ""
+    if repeats := len(table.columns["label"]) - len(labels):
+        after = f", after {repeats:,} repeated texts were dropped"
+    if not labels:
+        raise DataError(f"{table.file}: no rows are left{after}. {cure}")
+    few = []
+    for number, name in enumerate(names):
+        if (count := labels.count(number)) < needed:
+            first = f", first in {table.row(rows[labels.index(number)] + 1)}" if count else ""
+            few.append(f"{name!r} ({count}{first})")
+    if few:
+        more = f" and {len(few) - 5:,} more" if len(few) > 5 else ""
+        shared = f", {LEAST_ROWS} for each of the {parts} splits made of it" if parts > 1 else ""
+        raise DataError(
+            f"{table.file}: too few rows of the class {', '.join(few[:5])}{more}{after}. Each "
+            f"class needs at least {needed} in this file{shared}. {cure}"
+        )
+
+
+def cut(split: datasets.Dataset, rows: int | None, seed: int) -> datasets.Dataset:
+    """At most ``rows`` rows, chosen at random with every class by its share."""
+    if rows is None or len(split) <= rows:
+        return split
+    return split.select(stratified(split["label"], rows, seed)[0])

@@ -64,6 +64,9 @@ DATASETS = {
     "messages": HubDataset(
         "ucirvine/sms_spam", "cae486f927c250fe1d4a5b55f11357964ed1646c",
         {"train": "plain_text/train-00000-of-00001.parquet"}),
+    "requests": HubDataset(
+        "clinc/clinc_oos", "155b9c710419136e17307b80d0a13e68cd46b4ec",
+        {s: f"plus/{s}-00000-of-00001.parquet" for s in ("train", "validation", "test")}, "plus"),
 }
 
 

@@ -1,15 +1,18 @@
-"""Arbitrary input: every outcome is a right result or the error that the function promises, never another one."""
+"""Arbitrary input ends in a right result or in the error that the function promises."""
 
 from __future__ import annotations
 
 import builtins
+import csv
 import io
 import json
 import math
+import re
 import socket
 import string
 import struct
 import zipfile
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,11 +31,14 @@ from course_utils import data, hub
 from course_utils.data import TASKS, DataError
 from course_utils.exercises import check, progress, recorded
 from course_utils.metrics import ClassificationMetrics, bootstrap_interval
+from course_utils.own_data import load_own
+from course_utils.tables import Table
 from tools.grade import assemble, inside, intake
 from tools.grade.inside import Channel
 from tools.grade.intake import Submission
 
-# The same examples on every run: what CI finds, a developer finds. Fixtures give folders, which every example writes anew.
+# The same examples on every run: what CI finds, a developer finds. Fixtures give folders, which
+# every example writes anew.
 settings.register_profile(
     "course",
     derandomize=True,
@@ -54,6 +60,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ANY_TEXT, inner, max_size=4),
     max_leaves=12,
 )
+
+
+WHOLE_TEXT = ANY_TEXT.filter(lambda text: not re.search("[\ud800-\udfff]", text))
 
 
 def as_json(value) -> bytes:
@@ -79,7 +88,7 @@ def damaged(draw, whole: bytes) -> bytes:
 
 
 def outcome(function, *expected: type[Exception]):
-    """What the function returns, or None where it raised one of ``expected`` with a message. Others go on to the test."""
+    """What the function returns, or None where it raised one of ``expected`` with a message."""
     try:
         return function()
     except expected as error:
@@ -95,10 +104,11 @@ CSV = 'text,label,kind\nA fine film,pos,plain\n"Poor, and ""long""",neg,mixed\n'
 def assert_right_or_refused(folder: Path, content: bytes) -> None:
     """What is read is what a spreadsheet would show: the same rows, none lost, all labels known."""
     (folder / "train.csv").write_bytes(content)
-    split = outcome(lambda: data.read_csv(folder / "train.csv", REVIEWS), DataError)
-    if split is not None:
-        import csv
-
+    splits = outcome(
+        lambda: data.read_splits({"train": folder / "train.csv"}, REVIEWS)[1], DataError
+    )
+    if splits is not None:
+        split = splits["train"]
         header, *lines = [
             r
             for r in csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
@@ -152,7 +162,10 @@ def from_mirror(folder: Path, train: bytes):
     base.mkdir(parents=True, exist_ok=True)
     (base / "train.parquet").write_bytes(train)
     (base / "test.parquet").write_bytes(GOOD_PARQUET)
-    return outcome(lambda: data.from_mirror("reviews", folder), DataError)
+    return outcome(
+        lambda: data.read_splits(data.mirror_files(hub.DATASETS["reviews"], folder), REVIEWS)[1],
+        DataError,
+    )
 
 
 TEXTS = [f"review number {i}" for i in range(30)]
@@ -487,10 +500,11 @@ def test_a_fingerprint_overlooks_case_and_white_space_and_nothing_else(text, oth
     assert (data.fingerprint(text + " " + other) == mark) is (data.fingerprint(other) == "")
 
 
-@given(st.none() | ANY_TEXT | JSON, st.none() | ANY_TEXT | JSON)
+@given(st.none() | WHOLE_TEXT | JSON, st.none() | ANY_TEXT | JSON)
 def test_a_row_passes_only_with_a_text_and_a_known_label(text, label):
-    passed = outcome(lambda: data.check_row("a file", 1, text, label, REVIEWS) or True, DataError)
-    assert bool(passed) is (
+    table = Table(Path("a file"), {"text": [text], "label": [label]})
+    split = outcome(lambda: data.to_dataset(table, "text", REVIEWS.labels), DataError)
+    assert (split is not None) is (
         isinstance(text, str)
         and text.strip() != ""
         and (
@@ -502,22 +516,98 @@ def test_a_row_passes_only_with_a_text_and_a_known_label(text, label):
 
 
 @settings(max_examples=50)
-@given(st.lists(ANY_TEXT.filter(lambda t: "\ud800" not in t and t.isprintable()), max_size=12))
-def test_no_text_is_left_in_two_splits(texts):
-    labels = [i % 2 for i in range(len(texts))]
-    features = data.features_of(REVIEWS, ["text", "label"])
-    split = data.datasets.Dataset.from_dict({"text": texts, "label": labels}, features=features)
-    clean = data.separate(
-        {
-            "train": split,
-            "validation": split.select(range(len(texts) // 2)),
-            "test": split.select([]),
-        },
-        "text",
-        0,
-    )
-    marks = [data.fingerprint(t) for name in data.SPLITS for t in clean[name]["text"]]
-    assert sorted(marks) == sorted({data.fingerprint(t) for t in texts})
+@given(st.lists(WHOLE_TEXT.filter(str.strip), min_size=4, max_size=24), st.integers(0, 20))
+def test_no_text_is_left_in_two_splits_and_each_has_every_class_or_all_are_refused(texts, start):
+    parts = {"train": texts, "validation": texts[start:], "test": texts[start // 2 : start]}
+    tables = {
+        split: Table(Path(split), {"text": part, "label": [i % 2 for i in range(len(part))]})
+        for split, part in parts.items()
+        if part or split == "train"
+    }
+    splits = {s: data.to_dataset(table, "text", REVIEWS.labels) for s, table in tables.items()}
+    clean = outcome(lambda: data.separate(splits, tables, "text", 0), DataError)
+    if clean is not None:
+        marks = [data.fingerprint(t) for name in data.SPLITS for t in clean[name]["text"]]
+        assert sorted(marks) == sorted({data.fingerprint(t) for t in texts})
+        for split in clean.values():
+            assert min(split["label"][:].count(0), split["label"][:].count(1)) >= 2
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=80), st.integers(0, 90), st.integers(0, 9))
+def test_a_stratified_choice_takes_each_class_by_its_share(labels, size, seed):
+    parts = outcome(lambda: data.stratified(labels, size, seed), DataError)
+    assert (parts is None) is (size < 2 * len(set(labels)))
+    if parts is not None:
+        chosen, rest = parts
+        assert sorted(chosen + rest) == list(range(len(labels)))
+        assert len(chosen) == min(size, len(labels))
+        for label in set(labels):
+            whole, part = labels.count(label), [labels[i] for i in chosen].count(label)
+            assert part >= min(2, whole)
+            assert abs(part - whole * len(chosen) / len(labels)) <= 2 * len(set(labels))
+
+
+# --- files of one's own ---
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(WHOLE_TEXT.filter(str.strip), min_size=20, max_size=30, unique_by=data.fingerprint),
+    st.sampled_from([("neg", "pos"), ("0", "1"), ("True", "False"), (" a", "b c"), ("NA", "x")]),
+    st.sampled_from([",", ";", "\t", "json", "parquet"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    st.sampled_from(["\r\n", "\n"]),
+)
+def test_each_text_and_label_of_one_s_own_arrives_as_it_was_written(
+    tmp_path, texts, names, form, encoding, newline
+):
+    texts = [text.replace("\0", "") + "!" for text in texts]
+    labels = [names[i % 2] for i in range(len(texts))]
+    rows = list(zip(texts, labels, strict=True))
+    if form == "parquet":
+        file = tmp_path / "own.parquet"
+        file.write_bytes(parquet(pa.table({"text": texts, "label": labels})))
+    elif form == "json":
+        file = tmp_path / "own.jsonl"
+        lines = [json.dumps({"text": t, "label": n}, ensure_ascii=len(t) > 20) for t, n in rows]
+        file.write_bytes(newline.join(lines).encode(encoding))
+    else:
+        file = tmp_path / "own.csv"
+        content = io.StringIO(newline="")
+        writer = csv.writer(content, delimiter=form, lineterminator=newline)
+        writer.writerows([("text", "label"), *rows])
+        file.write_bytes(content.getvalue().encode(encoding))
+    splits = outcome(lambda: load_own(file), DataError)
+    if splits is None:
+        assert any("\n" in text or "\r" in text for text in texts)
+        return
+    names = splits["train"].features["label"].names
+    found = [(r["text"], names[r["label"]]) for split in splits.values() for r in split]
+    assert sorted(found) == sorted(rows)
+
+
+OWN = "text;label\r\n" + "".join(
+    f"Größe {i}; weiß;{'ja' if i % 2 else 'nein'}\r\n" for i in range(9)
+)
+FIT = OWN.replace("; weiß", ", weiß").encode()
+
+
+@settings(max_examples=300)
+@given(damaged(FIT) | damaged(FIT.decode().encode("utf-16")) | st.binary(max_size=60))
+@example(FIT)
+@example(OWN.encode())
+@example(b"sep=;\n" + FIT)
+@example(b"text,label\n" + b'"' + b"a" * 140_000)
+@example(b"[" * 100_000)
+def test_a_damaged_file_of_one_s_own_is_refused_or_read_with_every_class_in_every_split(
+    tmp_path, content
+):
+    for name in ("own.csv", "own.jsonl", "own.parquet"):
+        (tmp_path / name).write_bytes(content)
+        splits = outcome(partial(load_own, tmp_path / name), DataError)
+        for split in (splits or {}).values():
+            counts = np.bincount(split["label"], minlength=split.features["label"].num_classes)
+            assert min(counts) >= 2 and all(text.strip() for text in split["text"])
 
 
 # --- grading ---

@@ -1,0 +1,210 @@
+"""``load_own``: texts and labels of one's own, as strictly read as the course's."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+import warnings
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import datasets
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from course_utils.data import LEAST_ROWS, SPLITS, by_label, separate, to_dataset
+from course_utils.tables import FORMATS, DataError, Table, read_table
+
+CURE = "Add texts of this class, give its rows another label, or delete them."
+
+
+def load_own(
+    path: str | Path,
+    text: str = "text",
+    label: str = "label",
+    *,
+    group: str | None = None,
+    validation: float = 0.15,
+    test: float = 0.15,
+    encoding: str | None = None,
+    seed: int = 0,
+) -> datasets.DatasetDict:
+    """Load texts of one's own to be classified, and print what was found.
+
+    Parameters
+    ----------
+    path : a file (CSV with commas, semicolons or tabs, as Excel and others export it; JSON lines;
+        parquet), or a folder with ``train`` and, where there are such, ``validation`` and ``test``
+        in one of these formats.
+    text, label : the columns with the texts and the labels.
+    group : a column, such as the writer: all rows of one group come into the same split.
+    validation, test : shares of the rows, between 0 and 0.4, where there is no such file.
+    encoding : of text files; by default UTF-8, or UTF-16 with a byte order mark. Older exports
+        from Windows are often "cp1252".
+    seed : chooses the rows of validation and test.
+
+    Returns
+    -------
+    DatasetDict with train, validation and test, which have the columns ``text``, ``label`` (a
+    ClassLabel of all labels, sorted) and ``group`` where one is named. Each text and label is
+    what the file says, to the letter. Repeated texts are dropped, which is printed; each split
+    has at least two rows of every class.
+
+    Raises
+    ------
+    DataError : for a file that can't be read as it is, or not be split. The message names file,
+        row and cure.
+    """
+    for name, share in (("validation", validation), ("test", test)):
+        if not 0 < share <= 0.4:
+            raise ValueError(f"{name}={share}: expected a share of the rows above 0, at most 0.4.")
+    needed = dict.fromkeys([text, *([group] if group else []), label])  # the label is the last
+    files = own_files(Path(path).expanduser())
+    tables = {}
+    for split, file in files.items():
+        table = read_table(file, list(needed), encoding)
+        columns = {"text": table.columns[text], "label": read_labels(table, label)}
+        if group:
+            columns["group"] = list(map(str, table.columns[group]))
+        tables[split] = replace(table, columns=columns)
+    check_spellings(tables)
+    names = in_order({word for table in tables.values() for word in table.columns["label"]})
+    if len(names) < 2:
+        raise DataError(
+            f"{path}: every row has the label {names[0]!r}. Expected two classes or more: name the "
+            "column with the labels, or add texts of another class."
+        )
+    splits = {split: to_dataset(table, "text", names) for split, table in tables.items()}
+    shares = {"test": test, "validation": validation / (1 - test)}  # validation: of what is left
+    if group:
+        check_groups(splits, files)
+    draw = partial(by_group, path=path) if group else by_label
+    splits = separate(splits, tables, "text", seed, shares, draw, CURE)
+    forms = ", ".join(dict.fromkeys(table.form for table in tables.values()))
+    counts = Counter(names[n] for split in splits.values() for n in split["label"])
+    print(
+        f"{path} ({forms}): "
+        + ", ".join(f"{split} {len(splits[split]):,}" for split in SPLITS)
+        + f"; {len(names)} classes: "
+        + ", ".join(f"{name} {counts[name]:,}" for name in names[:10])
+        + (" …" if len(names) > 10 else "")
+    )
+    return datasets.DatasetDict({split: splits[split] for split in SPLITS})
+
+
+def own_files(path: Path) -> dict[str, Path]:
+    """The file of each split; one file alone is called train. Raises DataError."""
+    if not path.is_dir():
+        if not path.exists():
+            beside = ", ".join(sorted(f.name for f in path.parent.glob("*"))[:10]) or "nothing"
+            raise DataError(
+                f"{path}: there is no such file. Beside it: {beside}. Correct the path."
+            )
+        return {"train": path}
+    found = {}
+    for file in sorted(f for f in path.iterdir() if f.suffix.lower() in FORMATS):
+        if file.stem not in SPLITS:
+            continue
+        if file.stem in found:
+            raise DataError(f"{file}: {found[file.stem].name} is there too. Keep one of the two.")
+        found[file.stem] = file
+    if "train" not in found:
+        raise DataError(
+            f"{path}: no file called train. Expected train, and where there are such, validation "
+            f"and test, as {', '.join(FORMATS)}; or name one file: it is split in three."
+        )
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def by_group(
+    split: datasets.Dataset, share: float, seed: int, path: str | Path
+) -> tuple[list[int], list[int]]:
+    """Choose whole groups with about ``share`` of the rows of each class; and the other rows."""
+    groups = split["group"][:]
+    number = max(2, min(round(1 / share), len(set(groups))))
+    folds = StratifiedGroupKFold(number, shuffle=True, random_state=seed)
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of rare classes, which are counted below
+            rest, chosen = next(folds.split(groups, split["label"][:], groups))
+    except ValueError as error:
+        raise DataError(f"{path}: can't be split by group ({error}). Name no group.") from None
+    names = split.features["label"].names
+    for rows in (rest, chosen):
+        labels = np.asarray(split["label"])[rows]
+        counts = np.bincount(labels, minlength=len(names))
+        if counts.min() < LEAST_ROWS:
+            raise DataError(
+                f"{path}: split by group, {len(rows):,} rows hold {counts.min()} of the class "
+                f"{names[counts.argmin()]!r}; {LEAST_ROWS} are needed. Add groups with rows of "
+                "this class, or name no group."
+            )
+    return chosen.tolist(), rest.tolist()
+
+
+def check_groups(splits: Mapping[str, datasets.Dataset], files: Mapping[str, Path]) -> None:
+    """Raise DataError where a group stands in two splits."""
+    where: dict[str, str] = {}
+    for split, rows in splits.items():
+        for name in rows.unique("group"):
+            if where.setdefault(name, split) != split:
+                raise DataError(
+                    f"{files[split]}: rows of the group {name!r} stand in {where[name]} too. Move "
+                    "them all to one of the files, or name no group."
+                )
+
+
+def read_labels(table: Table, column: str) -> list[str]:
+    """Each row's label as a word. Raises DataError for a label that is none."""
+    words = []
+    for row, value in enumerate(table.columns[column], start=1):
+        if value is None or value != value or not str(value).strip():  # None, NaN, white space
+            raise DataError(
+                f"{table.place(row)}: the label in column {column!r} is empty. Write a label, or "
+                "delete the row."
+            )
+        if not isinstance(value, (str, bool, int, float)):
+            raise DataError(
+                f"{table.place(row)}: column {column!r} holds a {type(value).__name__}. Expected "
+                "one label a row, as a word or a number."
+            )
+        if len(str(value).splitlines()) > 1:
+            raise DataError(
+                f"{table.place(row)}: the label {value!r} goes over several lines. Look in this "
+                "row for a quotation mark too many, and delete it."
+            )
+        words.append(json.dumps(value) if isinstance(value, bool) else str(value))
+    return words
+
+
+def spelling(label: str) -> str:
+    """What the spellings of one label share: case, white space, "-" or "_" for it, 1 and 1.0."""
+    label = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+    label = re.sub(r"(?<=\w)[-_ ]+(?=\w)", " ", label)
+    return re.sub(r"^([+-]?\d+)\.0+$", r"\1", label)
+
+
+def check_spellings(tables: Mapping[str, Table]) -> None:
+    """Raise DataError where one label is written in two ways. Name the rarer one's first row."""
+    counts = Counter(word for table in tables.values() for word in table.columns["label"])
+    common: dict[str, str] = {}
+    for word, _ in counts.most_common():
+        first = common.setdefault(spelling(word), word)
+        if first == word:
+            continue
+        table = next(table for table in tables.values() if word in table.columns["label"])
+        raise DataError(
+            f"{table.place(table.columns['label'].index(word) + 1)}: the label {word!r} "
+            f"({counts[word]}) looks like another spelling of {first!r} ({counts[first]}). "
+            "Write the same word in every row; if they are two classes, give them names that "
+            "differ in more than that."
+        )
+
+
+def in_order(names: Collection[str]) -> list[str]:
+    """Sorted as numbers where all are numbers, else as words."""
+    numbers = all(re.fullmatch(r"[+-]?\d+(\.\d+)?", name) for name in names)
+    return sorted(sorted(names), key=float) if numbers else sorted(names)
