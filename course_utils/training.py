@@ -1,34 +1,145 @@
-"""What the Trainer leaves to you: a damaged checkpoint, a full disk, too little memory, a loss that is no number."""
+"""What the Trainer leaves to you: a folder with checkpoints of another run, a damaged checkpoint, a
+full disk, a loss that is not a number."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import os
+import platform
 import re
+import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from accelerate.utils.memory import clear_device_cache
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from transformers import Trainer, TrainerCallback
+from transformers.trainer_callback import ExportableState
 
-FULL = r"(os error|Errno) (27|28|69|112|122)\b|unexpected pos \d|PytorchStreamWriter"  # torch.save says no more
+# What the operating system says of a full disk, of a quota and of a file that may not grow;
+# torch.save hides all three behind words of its own.
+FULL_DISK = r"(os error|Errno) (27|28|69|112|122)\b|unexpected pos \d|PytorchStreamWriter"
+CHECKPOINT_FILES = (
+    "model.safetensors",
+    "optimizer.pt",
+    "scheduler.pt",
+    "rng_state.pth",
+    "trainer_state.json",
+)
+# The arguments that change the weights. Precision is left out: the machine decides it, and a run
+# may go on on another machine.
+SETTINGS = (
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "train_sampling_strategy",
+    "learning_rate",
+    "lr_scheduler_type",
+    "lr_scheduler_kwargs",
+    "warmup_steps",
+    "weight_decay",
+    "max_grad_norm",
+    "optim",
+    "optim_args",
+    "adam_beta1",
+    "adam_beta2",
+    "adam_epsilon",
+    "label_smoothing_factor",
+    "neftune_noise_alpha",
+    "seed",
+    "data_seed",
+)
 
 
 class TrainingError(RuntimeError):
     """Training can't go on. The message says where it stands and what to do."""
 
 
-def damage(checkpoint: Path) -> str:
-    """What keeps a run from being resumed to the last bit, or "". (Where optimizer.pt is missing, the Trainer just goes on.)"""
-    for name in ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"):
+def data_fingerprint(dataset) -> str:
+    """Number of rows and a hash of them all: the same rows in the same order give the same text."""
+    if not hasattr(dataset, "__len__"):
+        return "a stream"
+    digest = hashlib.sha256()
+    for rows in dataset.iter(1000) if hasattr(dataset, "iter") else dataset:
+        text = json.dumps(
+            rows, sort_keys=True, default=lambda v: v.tolist() if hasattr(v, "tolist") else str(v)
+        )
+        digest.update(text.encode())
+    return f"{len(dataset):,} rows, SHA-256 {digest.hexdigest()[:12]}"
+
+
+def describe_run(trainer: Trainer) -> dict[str, object]:
+    """What decides the weights that a run ends with: data, labels, model, settings."""
+    args, model = trainer.args, trainer.model
+    labels = getattr(getattr(model, "config", None), "id2label", None) or {}
+    run = {
+        "training data": data_fingerprint(trainer.train_dataset),
+        "labels": ", ".join(str(labels[number]) for number in sorted(labels)),
+        "model": f"{type(model).__name__}, {sum(p.numel() for p in model.parameters()):,} weights",
+        "processes": args.world_size,
+    }
+    length = "max_steps" if args.max_steps > 0 else "num_train_epochs"
+    settings = args.to_dict()
+    run |= {name: settings.get(name) for name in (length, *SETTINGS)}
+    return json.loads(json.dumps(run, default=str))  # as it is read back from a file
+
+
+def recorded_run(trainer_state: object) -> dict[str, object]:
+    """The run that a checkpoint's ``trainer_state.json`` names; empty where it names none."""
+    try:
+        return trainer_state["stateful_callbacks"][RunRecord.__name__]["args"]["run"]
+    except (KeyError, TypeError):
+        return {}
+
+
+def differences(there: dict[str, object], here: dict[str, object]) -> str:
+    """Why a checkpoint is not one of this run, or ""."""
+    if not there:
+        return "it does not say which run it belongs to"
+    names = [name for name in there | here if there.get(name) != here.get(name)]
+    found = [f"{name}: {there.get(name)} there, {here.get(name)} here" for name in names]
+    return f"it belongs to another run ({'; '.join(found)})" if found else ""
+
+
+class RunRecord(TrainerCallback, ExportableState):
+    """Write ``run`` into each checkpoint's ``trainer_state.json``; refuse one of another run."""
+
+    def __init__(self, run: dict[str, object]):
+        self.run = run
+
+    def state(self) -> dict[str, dict]:
+        return {"args": {"run": self.run}, "attributes": {}}
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        if not state.global_step:
+            return
+        found = recorded_run({"stateful_callbacks": state.stateful_callbacks})
+        if problem := differences(found, self.run):
+            raise TrainingError(
+                f"The checkpoint of step {state.global_step} can't be resumed: {problem}. Resume "
+                "with the same data, labels and settings, or call trainer.train() to start anew."
+            )
+
+
+def checkpoint_problem(checkpoint: Path) -> str:
+    """What keeps a run from being resumed exactly, or "": a file that is missing or cut off.
+
+    Without optimizer.pt the Trainer would go on with a new optimizer and say nothing.
+    """
+    for name in CHECKPOINT_FILES:
         file = checkpoint / name
-        try:  # each of the three looks at the end of the file: safetensors compares lengths, and torch.save writes a zip
-            whole = (safe_open(file, "pt") if name.endswith("safetensors") else
-                     isinstance(json.loads(file.read_bytes()), dict) if name.endswith("json") else zipfile.is_zipfile(file))
+        try:
+            if name.endswith("safetensors"):
+                safe_open(file, "pt")  # compares the file's length with its table of contents
+                whole = True
+            elif name.endswith("json"):
+                whole = isinstance(json.loads(file.read_bytes()), dict)
+            else:
+                whole = zipfile.is_zipfile(file)  # the format of torch.save; its index comes last
         except (OSError, ValueError, RecursionError, SafetensorError):
             whole = False
         if not whole:
@@ -37,66 +148,122 @@ def damage(checkpoint: Path) -> str:
 
 
 def checkpoints(folder: str | Path) -> list[Path]:
+    """All checkpoints in ``folder``, newest first."""
     found = [c for c in Path(folder).glob("checkpoint-*") if c.is_dir() and c.name[11:].isdecimal()]
     return sorted(found, key=lambda c: int(c.name[11:]), reverse=True)
 
 
-def last_whole_checkpoint(folder: str | Path) -> str | None:
-    """For ``trainer.train(resume_from_checkpoint=...)``: the newest checkpoint that isn't damaged, or None to start anew.
+def last_whole_checkpoint(run: Trainer | str | Path) -> str | None:
+    """For ``trainer.train(resume_from_checkpoint=...)``: the newest checkpoint that can be resumed.
 
-    ``True`` would take the newest, which is half a checkpoint where the run was killed while it saved."""
-    for checkpoint in checkpoints(folder):
-        if not (problem := damage(checkpoint)):
+    ``True`` would take the newest one, which is incomplete where the run was killed while it
+    saved, and another run's where one trained in this folder before.
+
+    Parameters
+    ----------
+    run : the Trainer that is to go on, or a folder. A folder alone says only which checkpoints are
+        damaged, not whose they are.
+
+    Returns
+    -------
+    The checkpoint's folder, or None: start anew. Prints why newer checkpoints were skipped.
+    """
+    trainer = run if isinstance(run, Trainer) else None
+    found = checkpoints(trainer.args.output_dir if trainer else run)
+    here = describe_run(trainer) if trainer and found else {}
+    for checkpoint in found:
+        problem = checkpoint_problem(checkpoint)
+        if trainer and not problem:
+            state = json.loads((checkpoint / "trainer_state.json").read_bytes())
+            problem = differences(recorded_run(state), here)
+        if not problem:
             return str(checkpoint)
         print(f"{checkpoint.name} skipped: {problem}")
     return None
 
 
 @contextmanager
+def run_folder(trainer: Trainer) -> Iterator[None]:
+    """Around ``trainer.train()``: the output folder belongs to this run alone until it ends.
+
+    Each checkpoint records which run it belongs to; to resume one of another run is refused. The
+    folder's ``run.json`` says which process trains in it. A full disk is named as such.
+
+    Raises
+    ------
+    TrainingError : where another process trains in this folder, or the disk is full, or the
+        checkpoint to resume belongs to another run.
+    """
+    folder = Path(trainer.args.output_dir)
+    if not trainer.is_world_process_zero():  # of several processes of one run, the first saves
+        yield
+        return
+    record = RunRecord(describe_run(trainer))
+    with full_disk_named(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with folder_lock(folder):
+            who = {"process": os.getpid(), "host": platform.node(), "started": time.ctime()}
+            (folder / "run.json").write_text(json.dumps(who | record.run, indent=1), "utf-8")
+            trainer.add_callback(record)
+            try:
+                yield
+            finally:
+                trainer.remove_callback(record)
+
+
+@contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Hold ``folder``; the operating system lets go when the process ends, however it ends."""
+    try:
+        lock = FileLock(folder / "run.lock", timeout=0).acquire()
+    except NotImplementedError:  # a file system without locks, such as a mounted cloud drive
+        yield
+        return
+    except Timeout:
+        try:
+            who = json.loads((folder / "run.json").read_bytes())
+            holder = f"process {who['process']} on {who['host']}, since {who['started']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            holder = "it has only just begun"
+        raise TrainingError(
+            f"{folder}: another run is training in this folder ({holder}). Wait until it ends, or "
+            "give this run a folder of its own: TrainingArguments(output_dir=...)."
+        ) from None
+    with lock:
+        yield
+
+
+@contextmanager
 def full_disk_named(folder: str | Path) -> Iterator[None]:
-    """Around ``trainer.train()``: a checkpoint in ``folder`` that can't be written ends in a TrainingError that says so."""
+    """A checkpoint that can't be written because the disk is full ends in a clear TrainingError.
+
+    ``run_folder`` does this too; by itself it is for a run that needs no more.
+    """
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
-        if not re.search(FULL, str(error)):
+        if not re.search(FULL_DISK, str(error)):
             raise
-        whole = ", ".join(c.name for c in checkpoints(folder) if not damage(c)) or "none"
-        raise TrainingError(f"{folder}: the disk is full; the checkpoint being saved is incomplete. Whole: {whole}. Free some "
-                            "space, then trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder)).") from error
-
-
-def train_within_memory(make_trainer: Callable[..., Trainer], batch_size: int, accumulation: int = 1) -> Trainer:
-    """Train; where memory runs out, start again with half the batch and twice the accumulation: the same steps.
-
-    ``make_trainer(per_device_train_batch_size=..., gradient_accumulation_steps=...)`` returns a Trainer with a new model from
-    the same seed and ``accepts_loss_kwargs = False`` (lesson 05). Without dropout the weights agree up to rounding, where the
-    steps divide an epoch's rows. The Trainer's own ``auto_find_batch_size`` keeps accumulation and weights: results change."""
-    while True:
-        trainer = make_trainer(per_device_train_batch_size=batch_size, gradient_accumulation_steps=accumulation)
-        try:
-            trainer.train()
-            return trainer
-        except (RuntimeError, MemoryError) as error:
-            if not isinstance(error, MemoryError) and not re.search("out of memory|DefaultCPUAllocator", str(error)):
-                raise
-            if not trainer.model.training:
-                raise TrainingError("Out of memory in an evaluation: halve per_device_eval_batch_size.") from error
-            if batch_size == 1:
-                raise TrainingError("Out of memory even at a batch of 1: cut the texts or take a smaller model.") from error
-        del trainer  # and with it the model, which a GPU would hold twice
-        clear_device_cache(garbage_collection=True)
-        smaller = next(n for n in range(batch_size // 2, 0, -1) if batch_size % n == 0)
-        batch_size, accumulation = smaller, accumulation * batch_size // smaller
-        print(f"Out of memory: starting again with batches of {batch_size}, {accumulation} of them a step; the same steps")
+        found = [c.name for c in checkpoints(folder) if not checkpoint_problem(c)]
+        raise TrainingError(
+            f"{folder}: the disk is full; the checkpoint being saved is incomplete. "
+            f"Whole: {', '.join(found) or 'none'}. Free some space, then "
+            "trainer.train(resume_from_checkpoint=last_whole_checkpoint(trainer))."
+        ) from error
 
 
 class StopAtNaN(TrainerCallback):
-    """Stop before a step whose gradient isn't finite spoils the weights, or where a logged loss isn't finite.
+    """Stop before a gradient that is not finite reaches the weights, and at such a logged loss.
 
-    By default the Trainer logs a plausible loss and goes on. With fp16 its scaler skips such steps, which are normal there."""
+    By default the Trainer logs a plausible loss and goes on. With fp16 its scaler skips such
+    steps, which are normal there.
+    """
 
-    message = ("Step {}, learning rate {:.1e}: the {} is NaN or infinite. Lower the learning rate to a tenth; where that does "
-               "not help, look for batches without a label, and for log(0) or division by 0 in a loss of your own.")
+    message = (
+        "Step {}, learning rate {:.1e}: the {} is NaN or infinite. Lower the learning rate to a "
+        "tenth; where that does not help, look for batches without a label, and for log(0) or "
+        "division by 0 in a loss of your own."
+    )
 
     def on_train_begin(self, args, state, control, **kwargs):
         args.logging_nan_inf_filter = False
@@ -104,8 +271,11 @@ class StopAtNaN(TrainerCallback):
     def on_pre_optimizer_step(self, args, state, control, model, optimizer, **kwargs):
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
         if not args.fp16 and not torch.nn.utils.get_total_norm(gradients).isfinite():
-            raise TrainingError(self.message.format(state.global_step + 1, optimizer.param_groups[0]["lr"], "gradient"))
+            rate = optimizer.param_groups[0]["lr"]
+            raise TrainingError(self.message.format(state.global_step + 1, rate, "gradient"))
 
     def on_log(self, args, state, control, logs, **kwargs):
         if not math.isfinite(logs.get("loss", 0.0)):
-            raise TrainingError(self.message.format(state.global_step, logs["learning_rate"], "loss"))
+            raise TrainingError(
+                self.message.format(state.global_step, logs["learning_rate"], "loss")
+            )

@@ -1,10 +1,13 @@
-"""A run that is killed, a full disk, too little memory, a loss that is no number: the same weights, or one clear line.
+"""A run that is killed, another run's folder, a full disk, a loss that is no number: the same weights,
+or one clear line.
 
 Run as a program, this file trains in processes that are killed; see ``killed_runs``.
 """
 
 import errno
+import json
 import os
+import platform
 import random
 import re
 import resource
@@ -22,7 +25,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets, load_from_disk
 from safetensors.torch import load_file
 from transformers import (
     AutoModelForSequenceClassification,
@@ -37,7 +40,14 @@ from transformers import (
     set_seed,
 )
 
-from course_utils.training import StopAtNaN, TrainingError, full_disk_named, last_whole_checkpoint, train_within_memory
+from course_utils.training import (
+    StopAtNaN,
+    TrainingError,
+    data_fingerprint,
+    full_disk_named,
+    last_whole_checkpoint,
+    run_folder,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 STEPS, EVERY = 8, 2  # steps of a run, which has 6 an epoch, and how many lie between two checkpoints
@@ -101,18 +111,20 @@ def whole(tmp_path_factory):
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("whole")
     trainer = make_trainer(folder)
-    trainer.train()
+    with run_folder(trainer):
+        trainer.train()
     torch.set_num_threads(before)
     return SimpleNamespace(folder=folder, weights=weights(trainer))
 
 
 def resumed(folder) -> dict[str, torch.Tensor]:
     """The weights after going on; the new model starts elsewhere, so that equal weights can only come from the disk."""
-    checkpoint = last_whole_checkpoint(folder)
+    checkpoint = last_whole_checkpoint(make_trainer(folder))
     if checkpoint and checkpoint.endswith(f"checkpoint-{STEPS}"):  # it was done; see the test of one step more
         return load_file(Path(checkpoint) / "model.safetensors")
     trainer = make_trainer(folder, new_model(seed=999 if checkpoint else 0))
-    trainer.train(resume_from_checkpoint=checkpoint)
+    with run_folder(trainer):
+        trainer.train(resume_from_checkpoint=checkpoint)
     assert trainer.state.global_step == STEPS
     return weights(trainer)
 
@@ -149,7 +161,9 @@ def die(folder: Path, kill: str, run_time: float = 0.0) -> tuple[int, float]:
     reader, writer = os.pipe()
     if (child := os.fork()) == 0:
         os.close(reader)
-        make_trainer(folder, callbacks=[Dies(kill, writer)]).train()
+        trainer = make_trainer(folder, callbacks=[Dies(kill, writer)])
+        with run_folder(trainer):
+            trainer.train()
         if kill.startswith("clock"):
             signal.pause()  # a run that is done before its clock goes off
         os._exit(0)
@@ -191,6 +205,13 @@ def test_a_run_that_was_killed_ends_with_the_weights_of_an_uninterrupted_one(kil
     assert largest_difference(resumed(top / kill.replace(" ", "-")), whole.weights) == 0
 
 
+def test_the_killed_runs_had_something_to_go_on_from(killed_runs):
+    """Otherwise the test above would only compare two runs from the beginning."""
+    top, _ = killed_runs
+    found = [last_whole_checkpoint(make_trainer(top / kill.replace(" ", "-"))) for kill in KILLS]
+    assert sum(checkpoint is not None for checkpoint in found) >= len(KILLS) - 4
+
+
 @pytest.mark.parametrize(("rows_an_epoch", "steps"), [(48, STEPS + 1), (64, STEPS)])
 def test_the_trainer_resumed_at_its_last_step_makes_one_more_where_that_is_within_an_epoch(rows_an_epoch, steps, tmp_path):
     make_trainer(tmp_path, data=rows(rows_an_epoch)).train()
@@ -215,7 +236,7 @@ def test_a_checkpoint_that_lacks_something_is_skipped_with_its_name(name, how, t
         file.unlink()
     else:
         os.truncate(file, file.stat().st_size // 2 if how == "cut off" else 0)
-    assert last_whole_checkpoint(two) == str(two / "checkpoint-2")
+    assert last_whole_checkpoint(make_trainer(two)) == str(two / "checkpoint-2")
     said = "missing" if how == "missing" else "cut off"
     assert capsys.readouterr().out == f"checkpoint-4 skipped: {name} is {said}\n"
 
@@ -241,16 +262,175 @@ def test_without_help_the_trainer_goes_on_elsewhere_where_the_optimiser_is_missi
     assert largest_difference(weights(trainer), whole.weights) > 1e-4
 
 
+# --- whose checkpoints they are ---
+
+
+def train_in_folder(folder, checkpoint=None, **changes) -> Trainer:
+    trainer = make_trainer(folder, **changes)
+    with run_folder(trainer):
+        trainer.train(resume_from_checkpoint=checkpoint)
+    return trainer
+
+
+def named_labels():
+    model = new_model()
+    model.config.id2label = {0: "bad", 1: "good"}
+    return model
+
+
+def relabelled():
+    data = rows(48).to_dict()
+    data["label"][30] = 1 - data["label"][30]
+    return Dataset.from_dict(data)
+
+
+OTHERS = {
+    "other rows": (lambda: {"data": rows(56)}, "training data: 48 rows, SHA-256 "),
+    "another label on one row": (lambda: {"data": relabelled()}, "training data: 48 rows, SHA-256 "),
+    "another order": (lambda: {"data": rows(48).shuffle(seed=1)}, "training data: 48 rows, SHA-256 "),
+    "label names": (lambda: {"model": named_labels()}, "labels: LABEL_0, LABEL_1 there, bad, good here"),
+    "learning rate": (lambda: {"learning_rate": 5e-4}, "learning_rate: 0.001 there, 0.0005 here"),
+    "batch size": (lambda: {"per_device_train_batch_size": 4},
+                   "per_device_train_batch_size: 8 there, 4 here"),
+    "length": (lambda: {"max_steps": 12}, "max_steps: 8 there, 12 here"),
+    "seed": (lambda: {"seed": 1}, "seed: 42 there, 1 here"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_checkpoints_of_another_run_are_skipped_and_refused_with_the_difference(name, two, capsys):
+    changes, reason = OTHERS[name]
+    assert last_whole_checkpoint(make_trainer(two, **changes())) is None
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"checkpoint-4 skipped: it belongs to another run ({reason}")
+    assert second.startswith("checkpoint-2 skipped: ")
+    with pytest.raises(TrainingError) as error:
+        train_in_folder(two, True, **changes())
+    assert str(error.value).startswith("The checkpoint of step 4 can't be resumed: it belongs to another run ("
+                                       f"{reason}") and "start anew" in str(error.value)
+
+
+def test_without_help_the_trainer_goes_on_from_another_runs_checkpoint_and_says_nothing(two):
+    trainer = make_trainer(two, data=rows(56))
+    trainer.train(resume_from_checkpoint=True)
+    assert trainer.state.global_step == STEPS
+
+
+@pytest.mark.parametrize("changes", [
+    {"logging_steps": 3}, {"save_steps": 3}, {"per_device_eval_batch_size": 2}, {"save_total_limit": 1}, {"bf16": True}])
+def test_settings_that_change_no_weight_make_no_other_run(changes, two, capsys):
+    assert last_whole_checkpoint(make_trainer(two, **changes)) == str(two / "checkpoint-4")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_checkpoint_that_does_not_say_whose_it_is_is_skipped(two, capsys):
+    plain = make_trainer(two, save_steps=6)
+    plain.train()
+    assert last_whole_checkpoint(make_trainer(two)) == str(two / "checkpoint-4")
+    reason = "skipped: it does not say which run it belongs to"
+    assert capsys.readouterr().out.splitlines() == [f"checkpoint-{step} {reason}" for step in (8, 6)]
+
+
+def test_a_new_run_over_another_runs_checkpoints_is_resumed_from_its_own(whole, two, capsys):
+    (two / "checkpoint-2").rename(two / "checkpoint-20")  # of a longer run, say
+    trainer = make_trainer(two, learning_rate=5e-4, callbacks=[At(5, lambda **_: 1 / 0)])
+    with pytest.raises(ZeroDivisionError), run_folder(trainer):
+        trainer.train()
+    again = make_trainer(two, new_model(seed=999), learning_rate=5e-4)
+    checkpoint = last_whole_checkpoint(again)
+    assert checkpoint == str(two / "checkpoint-4") and "checkpoint-20 skipped" in capsys.readouterr().out
+    with run_folder(again):
+        again.train(resume_from_checkpoint=checkpoint)
+    alone = train_in_folder(two.parent / "alone", learning_rate=5e-4)
+    assert largest_difference(weights(again), weights(alone)) == 0
+
+
+def test_a_new_run_over_old_checkpoints_gives_the_weights_of_a_first_one(two, whole):
+    assert largest_difference(weights(train_in_folder(two)), whole.weights) == 0
+
+
+def test_the_folder_says_which_run_of_which_process_it_holds(tmp_path):
+    seen = []
+    trainer = make_trainer(tmp_path, callbacks=[At(1, lambda **_: seen.append(json.loads(
+        (tmp_path / "run.json").read_text("utf-8"))))])
+    with run_folder(trainer):
+        trainer.train()
+    assert seen[0]["process"] == os.getpid() and seen[0]["host"] == platform.node() and seen[0]["started"]
+    assert seen[0]["labels"] == "LABEL_0, LABEL_1" and seen[0]["learning_rate"] == 1e-3
+    assert seen[0]["training data"] == data_fingerprint(rows(48))
+
+
+HOLDER = """
+import os, signal, sys, time
+from course_utils.training import folder_lock
+from pathlib import Path
+with folder_lock(Path(sys.argv[1])):
+    (Path(sys.argv[1]) / "run.json").write_text('{"process": 4711, "host": "here", "started": "noon"}')
+    print("holds it", flush=True)
+    time.sleep(120)
+"""
+
+
+def test_a_folder_in_which_a_run_is_training_is_refused_and_given_free_by_its_death(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path], stdout=subprocess.PIPE, text=True,
+                              env=environment)
+    try:
+        assert holder.stdout.readline() == "holds it\n"
+        trainer = make_trainer(tmp_path)
+        with pytest.raises(TrainingError) as error, run_folder(trainer):
+            pytest.fail("two runs in one folder")
+        assert "another run is training in this folder (process 4711 on here, since noon)" in str(error.value)
+        assert "TrainingArguments(output_dir=...)" in str(error.value)
+        assert list(tmp_path.glob("checkpoint-*")) == []
+    finally:
+        holder.kill()
+        holder.wait()
+    assert (tmp_path / "run.lock").exists()  # what is left of it holds nobody up
+    assert train_in_folder(tmp_path).state.global_step == STEPS
+
+
+def test_after_an_error_the_same_process_trains_in_the_folder_again(tmp_path):
+    trainer = make_trainer(tmp_path, callbacks=[At(3, lambda **_: 1 / 0)])
+    with pytest.raises(ZeroDivisionError), run_folder(trainer):
+        trainer.train()
+    with run_folder(trainer), pytest.raises(TrainingError, match="another run is training in this folder"):
+        train_in_folder(tmp_path)
+    assert train_in_folder(tmp_path).state.global_step == STEPS
+
+
+@pytest.mark.parametrize("same", [
+    lambda data: data.map(lambda row: row), lambda data: data.select(range(48)),
+    lambda data: data.with_format("torch"), lambda data: Dataset.from_list(data.to_list()),
+    lambda data: concatenate_datasets([data.select(range(7)), data.select(range(7, 48))]), list,
+])
+def test_the_same_rows_have_one_fingerprint_however_they_are_kept(same, tmp_path):
+    data = rows(48)
+    if same is not list:
+        assert data_fingerprint(same(data)) == data_fingerprint(data)
+    else:  # rows of their own, not blocks of them: another text, but always the same
+        assert data_fingerprint(list(data)) == data_fingerprint(list(data))
+    data.save_to_disk(tmp_path)
+    assert data_fingerprint(load_from_disk(tmp_path)) == data_fingerprint(data)
+
+
+def test_a_stream_has_no_fingerprint_and_is_trained_all_the_same(tmp_path):
+    stream = rows(48).to_iterable_dataset()
+    assert data_fingerprint(stream) == "a stream"
+    trainer = train_in_folder(tmp_path, data=stream, train_sampling_strategy="sequential")
+    assert trainer.state.global_step == STEPS
+
+
 # --- a full disk ---
 
 
 def assert_stopped_by_a_full_disk(folder, trainer) -> None:
     """One clear message, and the checkpoint of step 2 as it was."""
-    with pytest.raises(TrainingError) as error, full_disk_named(folder):
+    with pytest.raises(TrainingError) as error, run_folder(trainer):
         trainer.train()
     text = str(error.value)
     assert text.startswith(f"{folder}: the disk is full") and "Whole: checkpoint-2. Free some space" in text
-    assert "resume_from_checkpoint=last_whole_checkpoint(folder)" in text and text.count("\n") == 0
+    assert "resume_from_checkpoint=last_whole_checkpoint(trainer)" in text and text.count("\n") == 0
     assert error.value.__cause__ is not None
 
 
@@ -326,120 +506,6 @@ def test_without_help_a_full_disk_stops_with_words_that_name_no_disk(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not re.search(r"disk|space|full|large", str(error.value))
-
-
-# --- out of memory ---
-
-
-def real_allocator_error():
-    torch.empty(2**50, dtype=torch.uint8)
-
-
-def torch_error():
-    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
-
-
-def python_error():
-    raise MemoryError
-
-
-class Small(Trainer):
-    """A machine with memory for batches of ``fits`` rows, and for evaluation batches of ``eval_fits``."""
-
-    fits, eval_fits, run_out = 8, 64, staticmethod(real_allocator_error)
-
-    def training_step(self, model, inputs, num_items_in_batch=None):
-        if len(inputs["labels"]) > self.fits and self.state.global_step:  # the first step still fits
-            self.run_out()
-        return super().training_step(model, inputs, num_items_in_batch)
-
-    def prediction_step(self, model, inputs, *args, **kwargs):
-        if len(inputs["labels"]) > self.eval_fits:
-            self.run_out()
-        return super().prediction_step(model, inputs, *args, **kwargs)
-
-
-def machine(fits, run_out=real_allocator_error, eval_fits=64):
-    return type("Machine", (Small,), {"fits": fits, "eval_fits": eval_fits, "run_out": staticmethod(run_out)})
-
-
-def maker(folder, kind, model=lambda: new_model(dropout=0.0), **changes):
-    settings = {"optim": "sgd", "learning_rate": 0.1, "save_strategy": "no", "max_steps": -1, "num_train_epochs": 2,
-                "data": rows(24)}
-    return lambda **sizes: make_trainer(folder, model(), kind, **settings | changes | sizes)
-
-
-@pytest.mark.parametrize(("fits", "run_out", "lines"), [
-    (8, real_allocator_error, []), (4, python_error, [(4, 2)]), (2, torch_error, [(4, 2), (2, 4)]),
-    (1, real_allocator_error, [(4, 2), (2, 4), (1, 8)]),
-])
-def test_too_little_memory_halves_the_batch_doubles_accumulation_and_keeps_the_result(fits, run_out, lines, tmp_path, capsys):
-    strategy = "group_by_length" if fits == 2 else "random"
-    make = maker(tmp_path, machine(fits, run_out), train_sampling_strategy=strategy)
-    trainer = train_within_memory(make, 8)
-    assert capsys.readouterr().out == "".join(
-        f"Out of memory: starting again with batches of {size}, {times} of them a step; the same steps\n"
-        for size, times in lines)
-    batch, accumulation = lines[-1] if lines else (8, 1)
-    assert trainer.args.per_device_train_batch_size == batch and trainer.args.gradient_accumulation_steps == accumulation
-    roomy = maker(tmp_path, Trainer, train_sampling_strategy=strategy)(per_device_train_batch_size=8)
-    start = weights(roomy)
-    roomy.train()
-    assert trainer.state.global_step == roomy.state.global_step == 6
-    assert largest_difference(weights(trainer), weights(roomy)) < 1e-5 < 1e-3 < largest_difference(start, weights(roomy))
-
-
-def test_a_batch_that_has_no_half_goes_to_its_next_divisor(tmp_path, capsys):
-    trainer = train_within_memory(maker(tmp_path, machine(2)), 6, accumulation=2)
-    assert (trainer.args.per_device_train_batch_size, trainer.args.gradient_accumulation_steps) == (1, 12)
-    assert "batches of 3, 4 of them a step" in capsys.readouterr().out
-
-
-def test_a_model_that_hides_how_it_takes_its_mean_would_change_the_result(tmp_path):
-    """Why the docstring asks for accepts_loss_kwargs = False: otherwise accumulation multiplies the loss."""
-
-    def model():
-        made = new_model(dropout=0.0)
-        del made.accepts_loss_kwargs
-        return made
-
-    one, four = (weights(train_within_memory(maker(tmp_path, machine(fits), model), 8)) for fits in (8, 2))
-    assert largest_difference(one, four) > 1e-3
-
-
-def test_memory_that_holds_no_single_row_ends_in_one_clear_message(tmp_path):
-    with pytest.raises(TrainingError, match="Out of memory even at a batch of 1: cut the texts"):
-        train_within_memory(maker(tmp_path, machine(0)), 4)
-
-
-def test_an_evaluation_that_does_not_fit_says_which_argument_to_halve(tmp_path, capsys):
-    kind = machine(8, eval_fits=4)
-
-    def make(**sizes):
-        trainer = maker(tmp_path, kind, eval_strategy="no")(**sizes)
-        trainer.eval_dataset, trainer.args.eval_strategy = rows(16), "epoch"
-        return trainer
-
-    with pytest.raises(TrainingError, match="in an evaluation: halve per_device_eval_batch_size"):
-        train_within_memory(make, 8)
-    assert capsys.readouterr().out.count("starting again") == 0
-
-
-def test_another_error_is_no_lack_of_memory(tmp_path):
-    def other():
-        raise RuntimeError("shapes differ")
-
-    with pytest.raises(RuntimeError, match="shapes differ"):
-        train_within_memory(maker(tmp_path, machine(4, other)), 8)
-
-
-def test_the_trainers_own_search_for_a_batch_size_changes_steps_and_weights(tmp_path):
-    found = maker(tmp_path, machine(4), auto_find_batch_size=True)(per_device_train_batch_size=8)
-    found.train()
-    roomy = maker(tmp_path, Trainer)(per_device_train_batch_size=8)
-    roomy.train()
-    assert found.args.gradient_accumulation_steps == 1 and found.state.global_step == 12 and roomy.state.global_step == 6
-    assert largest_difference(weights(found), weights(roomy)) > 1e-3
 
 
 # --- a loss that is no number ---
