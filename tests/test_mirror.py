@@ -1,4 +1,4 @@
-"""``make mirror`` fills a folder that COURSE_MIRROR can name, says what is wrong with it, and never leaves half a file."""
+"""``make mirror`` fills a folder for COURSE_MIRROR, says what is wrong, and leaves no half file."""
 
 import errno
 import hashlib
@@ -16,7 +16,7 @@ from conftest import ROOT, write_parquet
 from hub_server import HubServer
 
 from course_utils import hub
-from course_utils.data import load_task
+from course_utils.data import TASKS, load_task
 from course_utils.lab import PROFILES
 from tools import mirror
 
@@ -33,12 +33,14 @@ def other(tmp_path) -> Path:
     for place in PLACES:
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         (folder / place).write_bytes(f"{place}\n".encode() * 50)
-    for task, column in (("reviews", "text"), ("messages", "sms")):
-        for split in hub.DATASETS[task].files:
+    for task, source in hub.DATASETS.items():
+        for split in source.files:
             write_parquet(
-                folder / hub.DATASETS[task].folder / f"{split}.parquet",
-                label=[i % 2 for i in range(60)],
-                **{column: [f"{split} number {i}" for i in range(60)]},
+                folder / source.folder / f"{split}.parquet",
+                **{
+                    TASKS[task].text: [f"{split} number {i}" for i in range(60)],
+                    TASKS[task].hub_label: [TASKS[task].labels[i % 2] for i in range(60)],
+                },
             )
     return folder
 
@@ -77,7 +79,7 @@ def assert_same(stick: Path, other: Path) -> None:
 
 
 def test_a_mirror_holds_every_file_of_the_course_in_its_layout():
-    assert len(PLACES) == 13 and sorted(PLACES) == PLACES
+    assert len(PLACES) == 16 and sorted(PLACES) == PLACES
     assert {
         TRAIN,
         TEST,
@@ -124,6 +126,11 @@ def test_lessons_load_their_data_from_a_mirror_that_was_filled(other, stick, mon
         "train": 45,
         "validation": 6,
         "test": 9,
+    }
+    assert {s: len(split) for s, split in load_task("requests", PROFILES["gpu"]).items()} == {
+        "train": 60,
+        "validation": 60,
+        "test": 60,
     }
     assert "(mirror, stanfordnlp/imdb)" in capsys.readouterr().out
     assert hub.mirrored_model("distilbert") == stick / "models/distilbert/distilbert-base-uncased"
@@ -226,7 +233,8 @@ def test_a_copy_that_fails_half_way_leaves_the_old_file_and_no_part_of_the_new_o
         broken.setattr(mirror.os, "fsync", fail)
         message = run(stick, "--from", other).message
     assert message == (
-        f"{stick}: Input/output error. Look at the disk, then run the command again; what has arrived is kept."
+        f"{stick}: Input/output error. Look at the disk, then run the command again; what has "
+        "arrived is kept."
     )
     assert content(stick) == before
     (stick / f"{WEIGHTS}.part").write_bytes(b"what a power cut left")
@@ -246,17 +254,17 @@ def test_a_disk_that_is_too_small_is_named_before_anything_is_written(other, sti
     )
     message = run(stick, "--from", other).message
     assert message == (
-        f"{stick}: not enough space on its disk, 3.25 GiB needed, 0.50 GiB free. Nothing was written; free some "
-        "space, or use a larger disk."
+        f"{stick}: not enough space on its disk, 4.00 GiB needed, 0.50 GiB free. Nothing was "
+        "written; free some space, or use a larger disk."
     )
     assert not stick.exists()
 
 
 def test_room_is_needed_twice_where_the_hubs_cache_is_on_the_same_disk(stick, monkeypatch):
     monkeypatch.setattr(mirror.constants, "HF_HUB_CACHE", str(stick.with_name("cache")))
-    monkeypatch.setattr(mirror.shutil, "disk_usage", lambda path: Usage(0, 0, 25 * 2**28))
+    monkeypatch.setattr(mirror.shutil, "disk_usage", lambda path: Usage(0, 0, 31 * 2**28))
     facts = {place: mirror.Facts(2**28, "0" * 64) for place in PLACES}
-    with pytest.raises(mirror.MirrorError, match=r"6\.50 GiB needed, 6\.25 GiB free"):
+    with pytest.raises(mirror.MirrorError, match=r"8\.00 GiB needed, 7\.75 GiB free"):
         mirror.check_space(stick, mirror.wanted(), facts)
     mirror.check_space(stick, mirror.wanted()[1:], facts)
 
@@ -272,11 +280,11 @@ def test_a_disk_that_fills_up_on_the_way_says_how_much_is_missing(other, stick, 
     monkeypatch.setattr(mirror.shutil, "copyfileobj", fill_up)
     message = run(stick, "--from", other).message
     assert re.fullmatch(
-        rf"{stick}: its disk is full, \d\.\d\d GiB more needed, \d+\.\d\d GiB free\. Free some space and run "
-        r"the command again; what has arrived is kept\.",
+        rf"{stick}: its disk is full, \d\.\d\d GiB more needed, \d+\.\d\d GiB free\. Free some "
+        r"space and run the command again; what has arrived is kept\.",
         message,
     )
-    assert content(stick).keys() == {TEST}
+    assert content(stick).keys() == set(PLACES[: PLACES.index(TRAIN)])
 
 
 def test_a_folder_that_can_not_be_one_is_named_with_what_is_wrong(other, stick, tmp_path):
@@ -288,7 +296,8 @@ def test_a_folder_that_can_not_be_one_is_named_with_what_is_wrong(other, stick, 
         )
     for path in (tmp_path / "link", tmp_path / "link/below"):
         assert run(path, "--from", other).message == (
-            f"{tmp_path / 'link'} is a link to unplugged, which isn't there. Plug that in, or remove the link."
+            f"{tmp_path / 'link'} is a link to unplugged, which isn't there. Plug that in, or "
+            "remove the link."
         )
     stick.mkdir()
     (stick / "models").symlink_to("unplugged")
@@ -328,7 +337,7 @@ def test_links_on_the_stick_are_replaced_and_nothing_is_written_where_they_lead(
 
 @pytest.fixture
 def from_hub(other, stick, tmp_path):
-    """``from_hub()`` fills the stick from a Hub on this machine, which has the files of ``other``; waits are short."""
+    """``fill()`` fills the stick from a Hub on this machine that has the files of ``other``."""
     quick = (
         "import sys, time; sleep = time.sleep; time.sleep = lambda seconds: sleep(seconds / 50); "
         "import tools.mirror; tools.mirror.main()"
@@ -372,7 +381,7 @@ def test_a_mirror_is_filled_from_the_hub_once_and_mended_from_its_cache(from_hub
     first = from_hub.fill()
     assert first.returncode == 0, first.stderr
     assert_same(stick, other)
-    assert len(fetched(from_hub.server)) == 13
+    assert len(fetched(from_hub.server)) == len(PLACES)
     resolved = [request for request in from_hub.server.requests if "/resolve/" in request]
     pins = {source.revision for source in (*hub.MODELS.values(), *hub.DATASETS.values())}
     assert {re.search("/resolve/([0-9a-f]{40})/", request)[1] for request in resolved} == pins
@@ -383,7 +392,7 @@ def test_a_mirror_is_filled_from_the_hub_once_and_mended_from_its_cache(from_hub
         f"{TRAIN} (0.0 MiB)\n{stick} is complete."
     )
     assert not [request for request in from_hub.server.requests if "/api/" not in request]
-    assert len([request for request in from_hub.server.requests if "/revision/" in request]) == 4
+    assert len([request for request in from_hub.server.requests if "/revision/" in request]) == 5
     assert_same(stick, other)
 
 
@@ -438,7 +447,7 @@ def test_a_vanished_revision_is_named_and_the_rest_fetched(from_hub, stick):
         done.stderr.splitlines()[0]
         == f"datasets/ucirvine/sms_spam/train.parquet: the Hub lacks it at revision {revision}"
     )
-    assert len(fetched(from_hub.server)) == 12 and (stick / WEIGHTS).is_file()
+    assert len(fetched(from_hub.server)) == len(PLACES) - 1 and (stick / WEIGHTS).is_file()
 
 
 @pytest.mark.parametrize(

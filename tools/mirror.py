@@ -1,7 +1,8 @@
-"""Fill a folder, such as a USB stick, with the data sets and models of the course: ``make mirror TO=folder``.
+"""Fill a folder, such as a USB stick, with the course's data sets and models.
 
-``python -m tools.mirror FOLDER [--from OTHER_MIRROR] [--verify]``. The files come from the Hub at the pinned revisions or
-from another mirror. With ``COURSE_MIRROR=FOLDER`` a lesson takes them from there and needs no network.
+``make mirror TO=folder``, or ``python -m tools.mirror FOLDER [--from OTHER_MIRROR] [--verify]``.
+The files come from the Hub at the pinned revisions or from another mirror. With
+``COURSE_MIRROR=FOLDER`` a lesson takes them from there and needs no network.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the origin says of a file: bytes, SHA-256 or git's SHA-1, and its path where it's on this machine already."""
+    """What the origin says of a file: its bytes, its SHA-256 or git's SHA-1 of it.
+
+    ``path`` is there where the file is on this machine already.
+    """
 
     size: int
     digest: str
@@ -76,7 +80,10 @@ def is_right(file: Path, digest: str | None) -> bool:
 
 
 def read_sums(folder: Path) -> dict[str, str]:
-    """What ``SHA256SUMS`` lists: place and SHA-256. Empty where there is no such file; raises MirrorError for another form."""
+    """What ``SHA256SUMS`` lists: place and SHA-256. Empty where there is no such file.
+
+    Raises MirrorError for a file of another form.
+    """
     file = folder / SUMS
     if not file.is_file():
         return {}
@@ -84,21 +91,24 @@ def read_sums(folder: Path) -> dict[str, str]:
     for number, line in enumerate(lines, start=1):
         if not re.fullmatch(r"[0-9a-f]{64} [ *].+", line):
             raise MirrorError(
-                f"{file}, line {number}: not a line of sha256sum. Delete {SUMS} and fill the mirror again."
+                f"{file}, line {number}: not a line of sha256sum. Delete {SUMS} and fill the "
+                "mirror again."
             )
     return {line[66:]: line[:64] for line in lines}
 
 
 def check_folder(folder: Path) -> None:
-    """Raise MirrorError where ``folder`` can't be a folder: it or one above it is a file, or a link to nowhere."""
+    """Raise MirrorError where ``folder`` or one above it is a file, or a link to nowhere."""
     for path in (folder, *folder.parents):
         if path.is_symlink() and not path.exists():
             raise MirrorError(
-                f"{path} is a link to {path.readlink()}, which isn't there. Plug that in, or remove the link."
+                f"{path} is a link to {path.readlink()}, which isn't there. Plug that in, or "
+                "remove the link."
             )
         if path.exists() and not path.is_dir():
             raise MirrorError(
-                f"{path} is a file, where a folder is expected. Name another folder, or move the file away."
+                f"{path} is a file, where a folder is expected. Name another folder, or move the "
+                "file away."
             )
 
 
@@ -114,7 +124,8 @@ def facts_of_hub(items: list[Item]) -> dict[str, Facts]:
             continue
         except HUB_ERRORS as error:
             raise MirrorError(
-                f"The Hub does not answer ({reason(error)}). Connect to the network and run the command again, "
+                f"The Hub does not answer ({reason(error)}). Connect to the network and run the "
+                "command again, "
                 "or copy another mirror: --from FOLDER (make mirror TO=… FROM=…)."
             ) from error
         files = {s.rfilename: s for s in info.siblings}
@@ -125,7 +136,7 @@ def facts_of_hub(items: list[Item]) -> dict[str, Facts]:
 
 
 def facts_of_mirror(items: list[Item], mirror: Path) -> dict[str, Facts]:
-    """Size and hash of each file that another mirror has; the hash is the listed one where it has a list."""
+    """Size and hash of each file that another mirror has; the hash that its list gives counts."""
     check_folder(mirror)
     if not (mirror / "datasets").is_dir() and not (mirror / "models").is_dir():
         raise MirrorError(
@@ -145,7 +156,7 @@ def on_disk(path: Path) -> Path:
 
 
 def check_space(folder: Path, todo: list[Item], facts: dict[str, Facts]) -> None:
-    """Raise MirrorError unless the disks have room for the copies and, of what comes from the Hub, for its cache."""
+    """Raise MirrorError unless the disks have room for the copies and for the Hub's cache."""
     cache = Path(constants.HF_HUB_CACHE)
     fetched = [
         i
@@ -163,13 +174,17 @@ def check_space(folder: Path, todo: list[Item], facts: dict[str, Facts]) -> None
     for path, size in needs.values():
         if size > (free := shutil.disk_usage(on_disk(path)).free):
             raise MirrorError(
-                f"{path}: not enough space on its disk, {gib(size)} needed, {gib(free)} free. Nothing was "
+                f"{path}: not enough space on its disk, {gib(size)} needed, {gib(free)} free. "
+                "Nothing was "
                 "written; free some space, or use a larger disk."
             )
 
 
 def copy(source: Path, target: Path, digest: str) -> bool:
-    """Copy a file; False where the copy's hash isn't ``digest``. ``target`` is replaced at once, or not at all."""
+    """Copy a file; False where the copy's hash isn't ``digest``.
+
+    ``target`` is replaced at once, or not at all.
+    """
     check_folder(target.parent)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
@@ -190,7 +205,8 @@ def copy(source: Path, target: Path, digest: str) -> bool:
 def fill(folder: Path, other: Path | None = None) -> list[str]:
     """Fill ``folder`` from the Hub or another mirror; files that are right stay as they are.
 
-    Returns a line for each file that is wrong in the end. Raises MirrorError where nothing could be done, or OSError.
+    Returns a line for each file that is wrong in the end. Raises MirrorError where nothing could
+    be done, or OSError.
     """
     check_folder(folder)
     if other and folder.exists() and other.exists() and folder.samefile(other):
@@ -233,7 +249,8 @@ def fill(folder: Path, other: Path | None = None) -> list[str]:
                 shutil.disk_usage(folder).free,
             )
             raise MirrorError(
-                f"{folder}: its disk is full, {gib(rest)} more needed, {gib(free)} free. Free some space and run "
+                f"{folder}: its disk is full, {gib(rest)} more needed, {gib(free)} free. Free some "
+                "space and run "
                 "the command again; what has arrived is kept."
             ) from error
         if not copied:
@@ -253,12 +270,16 @@ def readme() -> str:
     repos = dict.fromkeys(f"  {i.repo} at revision {i.revision}" for i in wanted())
     return "\n".join(
         [
-            "A mirror for the DistilBERT course: its data sets and models, for a classroom without a network.",
+            "A mirror for the DistilBERT course: its data sets and models, for a classroom without "
+            "a network.",
             "",
-            "Use it: set COURSE_MIRROR to this folder before you start JupyterLab (export COURSE_MIRROR=…).",
-            f"Check it: make mirror TO=… VERIFY=1 in the course's repository, or sha256sum -c {SUMS} here.",
+            "Use it: set COURSE_MIRROR to this folder before you start JupyterLab (export "
+            "COURSE_MIRROR=…).",
+            "Check it: make mirror TO=… VERIFY=1 in the course's repository, or sha256sum -c "
+            f"{SUMS} here.",
             "",
-            "From the Hugging Face Hub; the authors' licences stand on the pages of the same names:",
+            "From the Hugging Face Hub; the authors' licences stand on the pages of the same "
+            "names:",
             *repos,
             "",
         ]
@@ -276,11 +297,12 @@ def write(file: Path, text: str) -> None:
 
 
 def verify(folder: Path) -> list[str]:
-    """Compare a mirror with its list and with what the course wants; a line for each file that is wrong."""
+    """Compare a mirror with its list and the course's files; a line for each that is wrong."""
     check_folder(folder)
     if not (sums := read_sums(folder)):
         raise MirrorError(
-            f"{folder / SUMS} isn't there or is empty. Fill the mirror first: make mirror TO={folder}"
+            f"{folder / SUMS} isn't there or is empty. Fill the mirror first: make mirror "
+            f"TO={folder}"
         )
     wrong = []
     for place, digest in sums.items():
@@ -316,14 +338,16 @@ def main() -> None:
         sys.exit(str(error))
     except OSError as error:
         sys.exit(
-            f"{error.filename or folder}: {error.strerror or error}. Look at the disk, then run the command again; what "
+            f"{error.filename or folder}: {error.strerror or error}. Look at the disk, then run "
+            "the command again; what "
             "has arrived is kept."
         )
     for line in wrong:
         print(line, file=sys.stderr)
     if wrong:
         sys.exit(
-            f"{folder} is not complete. make mirror TO={folder} fetches from the Hub what is wrong or missing."
+            f"{folder} is not complete. make mirror TO={folder} fetches from the Hub what is wrong "
+            "or missing."
         )
     print(f"{folder} is complete. Use it with COURSE_MIRROR={folder}")
 
