@@ -485,7 +485,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, metavar="NAME", help="; ".join(MEASUREMENTS))
     parser.add_argument("--model", choices=("mini", "full"), default="mini", help="full: DistilBERT's size, random weights")
     parser.add_argument("--out", type=Path, default=ROOT / "build/bench")
-    parser.add_argument("--publish", action="store_true", help="put the results of a full run into assets/ and the README")
+    parser.add_argument("--publish", action="store_true", help="put the results of a full run into assets/")
     options = parser.parse_args(arguments)
     if options.publish and (options.quick or options.only or options.model == "full"):
         parser.error("--publish takes a full run: leave out --quick, --only and --model")

@@ -57,15 +57,6 @@ class Repository:
         return f"https://colab.research.google.com/github/{self.name}/blob/{self.branch}/{path}"
 
 
-def put_between(file: Path, marks: tuple[str, str], text: str) -> None:
-    """Replace what stands between two marks of a file; raises ValueError where it hasn't both of them once, in order."""
-    before, first, rest = file.read_text(encoding="utf-8").partition(marks[0])
-    _, last, after = rest.partition(marks[1])
-    if not last or marks[0] in rest:
-        raise ValueError(f"{file.name} must have {marks[0]} and behind it {marks[1]}, once.")
-    file.write_text(f"{before}{first}\n{text}\n{last}{after}", encoding="utf-8")
-
-
 def repository() -> Repository:
     with open(ROOT / "pyproject.toml", "rb") as file:
         course = tomllib.load(file)["tool"]["course"]

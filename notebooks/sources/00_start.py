@@ -349,7 +349,7 @@ if lab.device == "cuda":
 # ### Which number format is fast here?
 #
 # A model spends most of its time multiplying matrices. Numbers of 16 bits ([bf16](glossary.md#bf16), [fp16](glossary.md#fp16)) can be much faster than the usual
-# 32 bits (fp32), or slower: it depends on the chip, and what the chip *accepts* says nothing about what it does *fast*. So time it. A
+# 32 bits (fp32), or slower: it depends on the chip, and what the chip *accepts* says nothing about what it does *fast*. The course asks the processor whether it computes in bf16 itself; time shows what that is worth. A
 # [GFLOP/s](glossary.md#gflops) is $10^9$ multiplications or additions per second.
 
 # %%
@@ -360,7 +360,7 @@ speeds = {name: product_gflops(name, lab.device) for name in formats}
 gain = speeds["bf16"] / speeds["fp32"]
 print({name: f"{speed:,.1f} GFLOP/s" for name, speed in speeds.items()},
       "→ lessons use", lab.precision)
-assert lab.device == "cuda" or (lab.precision == "bf16") == (gain > 1.5)
+assert lab.device == "cuda" or lab.precision == "bf16" or gain < 1.5  # nothing fast is left unused
 machine["number format"] = f"{lab.precision}, {speeds[lab.precision]:,.0f} GFLOP/s"
 
 # %%

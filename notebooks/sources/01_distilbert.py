@@ -103,8 +103,8 @@ for place, (token, number) in enumerate(zip(tokens, ids.tolist())):
                   "linestyle": "--" if part else "-", "edgecolor": "black"})
     ax.text(place, 0.12, f"{number}", ha="center", va="center", fontsize=9)
 ax.set(xlim=(-0.6, len(tokens) - 0.4), ylim=(0, 1),
-       title=f"{len(words)} words and marks become {len(tokens)} tokens, "
-             f"because one word is cut in {len(cut('unputdownable'))}")
+       title=f"{len(words)} words and marks become {len(tokens)} tokens: one word "
+             f"is cut in {len(cut('unputdownable'))}, and [CLS] and [SEP] are added")
 ax.axis("off")
 plots.show(figure,
            f"The {len(tokens)} tokens of the sentence as boxes in a row, each with its id below. "

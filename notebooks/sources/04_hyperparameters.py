@@ -443,7 +443,7 @@ plots.show(figure, "Heat map of validation accuracy in per cent, batch size by l
 #
 # Rate and batch size belong together: at the two smallest rates, taken together, batches of 32 stand below batches of 4 in this map. That they make the fewest steps would be a reason; section 4 tells how little one seed per cell proves.
 #
-# > Quoted: BERT's grid is batch 16 or 32, rates 5e-5, 3e-5, 2e-5, epochs 2 to 4 (Devlin et al. 2019, appendix A.3). It was made for the published BERT. A small model wants a larger rate; find yours with section 2.
+# > Quoted: BERT's grid is batch 16 or 32, rates 5e-5, 3e-5, 2e-5, epochs 2 to 4 (Devlin et al. 2019, appendix A.3). It was made for the published BERT; find yours with section 2.
 #
 # ### Exercise 4.2 Choose from a noisy map ●●● 12 minutes
 #
@@ -786,7 +786,7 @@ print(f"0.01 shrinks a weight by at most {pulled:.4%} in this run")
 assert between <= within, "the difference between decays must not exceed that between seeds"
 
 # %% [markdown]
-# The difference between the settings is no larger than that between equal runs: nothing is shown here either way. The second line says why. Each step takes off rate × decay, and in a run of a few steps that is next to nothing. Leave it at 0.01 and spend your time elsewhere.
+# The difference between the settings is no larger than that between equal runs: nothing is shown here either way. The second line says why. Each step takes off rate × decay, and in a run of a few steps that is next to nothing. Leave it (the `Trainer`'s default is 0.0, the BERT paper's value 0.01) and spend your time elsewhere.
 #
 # **`max_length`** buys more of the text with time. Does accuracy follow? Four limits, three seeds each.
 

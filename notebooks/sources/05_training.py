@@ -292,17 +292,17 @@ for name in ("num_train_epochs", "learning_rate", "per_device_train_batch_size",
 # %% [markdown]
 # | argument | why this value |
 # |---|---|
-# | `num_train_epochs`, `learning_rate`, `per_device_train_batch_size` | the usual grid is 2–4 epochs, 2e-5 to 5e-5, 16 or 32 (BERT paper, appendix A.3); a small model like `mini` wants a larger rate. Lesson 04 measures the grid |
+# | `num_train_epochs`, `learning_rate`, `per_device_train_batch_size` | the usual grid is 2–4 epochs, 2e-5 to 5e-5, 16 or 32 (BERT paper, appendix A.3). Lesson 04 measures the grid |
 # | `warmup_steps=0.1` | the rate rises during the first tenth of the steps. A fixed 500, as articles advise, is longer than many whole runs |
 # | `weight_decay` | pulls weights towards 0 a little; matters least here |
 # | `train_sampling_strategy` | batches of similar length |
 # | `lr_scheduler_type` (not set) | after the warm-up the rate falls in a straight line to 0: a checkpoint from the middle is not a finished shorter run |
 # | `per_device_eval_batch_size` | evaluation keeps no gradients, so four times as many texts fit |
-# | `eval_*`, `save_*`, `load_best_model_at_end` | evaluate and save twice per epoch; at the end return the checkpoint with the lowest validation loss |
+# | `eval_*`, `save_*`, `load_best_model_at_end` | evaluate and save twice per epoch; at the end return the checkpoint with the lowest validation loss. Loss moves smoothly with few validation rows; where accuracy is what you report and rows are many, choose by it: `metric_for_best_model="eval_accuracy"`, `greater_is_better=True` |
 # | `save_total_limit=2` | keep the best and the last checkpoint, delete the others: each is three times the size of the model |
 # | `logging_steps` | the default 500 would show nothing in a short run |
 # | `seed` | order of the batches and dropout; the head's start was fixed by `set_seed` in `new_model` |
-# | `use_cpu`, `bf16`, `fp16` | 16-bit or 32-bit numbers, chosen by `start_lab`: on a CPU by what multiplies matrices faster, on a GPU by what its hardware can do |
+# | `use_cpu`, `bf16`, `fp16` | 16-bit or 32-bit numbers, chosen by `start_lab`: by what the processor or the GPU computes itself |
 #
 # **On Colab** the disk vanishes with the machine, and a free machine may be taken back at any time; limits change and are not guaranteed. Mount Drive and save there *before* you train,
 # and after a disconnection run the cells up to the training again and resume:
@@ -634,7 +634,7 @@ print(sorted(p.name for p in folder.glob("*") if p.suffix in {".json", ".safeten
 from transformers import pipeline
 
 classify = pipeline("text-classification", model=str(folder), device=lab.device)
-labels = [answer["label"] for answer in classify(sentences)]
+labels = [answer["label"] for answer in classify(sentences, truncation=True)]
 print(labels)
 assert labels == [names[i] for i in answers.argmax(-1)]
 
@@ -839,8 +839,8 @@ from course_utils.metrics import bootstrap_interval
 seconds = {name: seconds_per_epoch(*recipe) for name, recipe in RECIPES.items()}
 right = {name: right_answers(*recipe) for name, recipe in RECIPES.items()}
 changed = {name: int((hits != right["ours"]).sum()) for name, hits in right.items()}
-print("right in one way of cutting and wrong in ours, or the other way round, "
-      f"of {len(validation)} texts: {changed}")
+print("texts judged right by one of the two alone, this cut or ours, "
+      f"of {len(validation)}: {changed}")
 
 # %% [markdown]
 # Time on the left, accuracy on the right; the whiskers are 95 % intervals (section 15).
@@ -967,7 +967,7 @@ plots.show(figure, "Test accuracy with 95 % intervals: "
 # 1. Baselines first: majority, then TF-IDF with logistic regression.
 # 2. A new head knows nothing; "newly initialized" is information, not an error.
 # 3. Pad per batch, group by length, use the machine's fast precision: that takes less time than padding all texts to 512. Padding changes no answer. Grouping and 16-bit numbers change the training a little: compare scores over seeds when you switch them on.
-# 4. Choose by validation loss, keep the best checkpoint, open the test split once.
+# 4. Choose on validation rows, by the score that you report or by the loss; keep the best checkpoint; open the test split once.
 # 5. Save often; a resumed run takes the same steps as an uninterrupted one.
 #
 # ## Common mistakes

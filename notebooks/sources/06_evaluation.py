@@ -686,8 +686,8 @@ for name, logits, ece in (
     perfect = [np.mean([abs(c.mean() - (rng.random(len(c)) < c).mean()) for c in bins])
                for _ in range(500)]
     floor = np.quantile(perfect, 0.95)
-    print(f"{name}: ECE {ece:.3f}; if it kept its word, {np.mean(perfect):.3f} on average, "
-          f"up to {floor:.3f} in 95 % of cases:",
+    print(f"{name}: ECE {ece:.3f}; a perfectly calibrated model has {np.mean(perfect):.3f} "
+          f"on average, up to {floor:.3f} in 95 % of cases:",
           "miscalibrated beyond chance" if ece > floor else "nothing beyond chance is visible")
 
 # %% [markdown]
