@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
+import datasets
 import pytest
 from conftest import ROOT, write_parquet
 from hub_server import HubServer
@@ -316,6 +317,34 @@ with mock.patch("torch.cuda.is_available", lambda: True), mock.patch("torch.cuda
     lab = start_lab("05")
 print(lab.profile.name, lab.checkpoint)
 """
+
+
+def test_requests_are_mapped_by_the_names_in_their_files_though_a_download_breaks_off(
+    hub, run, cached
+):
+    names = ["weather", "alarm", "oos"]  # not in alphabetical order, as on the Hub
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "intent": datasets.ClassLabel(names=names)}
+    )
+    source = course_hub.DATASETS["requests"]
+    (hub.folder / source.folder).mkdir(parents=True)
+    for split in source.files:
+        rows = [{"text": f"{split} {n} {i}", "intent": n} for n in names for i in range(9)]
+        split_rows = datasets.Dataset.from_list(rows, features=features)
+        split_rows.to_parquet(hub.folder / source.folder / f"{split}.parquet")
+    hub.fail("cut", "plus/validation-00000")
+    answer = run(
+        'test = load_task("requests", PROFILES["cpu"])["test"]\n'
+        "numbers = {row['text'].split()[1]: row['label'] for row in test}\n"
+        "print(test.features['label'].names, numbers)"
+    )
+    assert answer.message == "" and answer.printed == (
+        "requests: train 27, validation 27, test 27 (Hub, clinc/clinc_oos at 155b9c7)\n"
+        "['alarm', 'oos', 'weather'] {'weather': 2, 'alarm': 0, 'oos': 1}\n"
+    )
+    assert hub.faults[0].times == 0 and "validation-00000-of-00001.parquet" in cached()
+    asked = [request for request in hub.requests if "/resolve/" in request]
+    assert asked and all(f"/clinc_oos/resolve/{source.revision}/plus/" in r for r in asked)
 
 
 @pytest.mark.usefixtures("mini_model")
