@@ -151,3 +151,18 @@ def test_links_inside_the_course_lead_somewhere(lesson):
             assert (ROOT / "notebooks" / path).exists(), f"{lesson.source.name}:{number}: no file {path}"
             if path == "glossary.md":
                 assert anchor in anchors, f"{lesson.source.name}:{number}: the glossary has no {anchor}"
+
+
+def test_cells_that_draw_are_folded_and_asserts_are_left_to_test_runs(tmp_path):
+    source = tmp_path / "99_folds.py"
+    source.write_text(
+        "# %% [markdown]\n# # A title\n\n# %% tags=[\"setup\"]\nimport os\n\n# %%\nx = 1\n\n# %%\nplots.show(figure, 'alt')\n\n"
+        "# %% tags=[\"assert\"]\nassert x == 1\n", encoding="utf-8")
+    learner, solution = build.learner_notebook(Lesson(source)), build.solution_notebook(Lesson(source))
+    code = [c for c in learner.cells if c.cell_type == "code"]
+    assert [c.source.split("(")[0] for c in code] == ["import os", "x = 1", "plots.show"]
+    assert [c.metadata.get("cellView") for c in code] == ["form", None, "form"]
+    assert [c.metadata.get("jupyter", {}).get("source_hidden", False) for c in code] == [True, False, True]
+    assert ["hide-input" in c.metadata.get("tags", []) for c in code] == [True, False, True]
+    assert "assert x == 1" in [c.source for c in solution.cells]
+    assert "assert x == 1" not in [c.source for c in build.assignment_notebook(Lesson(source)).cells]

@@ -25,6 +25,7 @@ from tools import build
 from tools.lessons import ROOT, lessons, measured
 
 each_lesson = pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.number)
+FAST = 10_800  # tokens per second of ``training_speed`` on the machine for which the budget of 3 minutes was set
 MACHINE_PATH = re.compile(r"(?<![\w/.])/(?:home|root|work|tmp|Users|content|opt|usr|var)/[\w.-]+|[A-Z]:\\+Users")
 
 
@@ -36,7 +37,7 @@ def code_cells(notebook):
     return [c for c in notebook.cells if c.cell_type == "code"]
 
 
-def last_words(lesson):
+def printed_by_the_last_cell(lesson):
     return "".join(o.get("text", "") for o in code_cells(committed(lesson))[-1].outputs)
 
 
@@ -89,16 +90,16 @@ def test_every_figure_shows_something_and_has_alt_text(lesson):
 
 @each_lesson
 def test_the_last_cell_states_the_result(lesson):
-    text = last_words(lesson)
+    text = printed_by_the_last_cell(lesson)
     assert re.search(r"^Headline: .*\d", text, re.M) and re.search(r"^Minutes: \d", text, re.M)
 
 
 @each_lesson
 def test_minutes_and_memory_stay_inside_the_budget(lesson):
     m = measured()[lesson.number]["mini"]
-    limit = 3 if m["machine"].endswith("bf16") else 8  # minutes on two cores, with and without fast bf16
-    minutes = max([m["minutes"], *map(float, re.findall(r"^Minutes: ([\d.]+)", last_words(lesson), re.M))])
-    assert minutes < limit and m["memory_gib"] < 3, f"{lesson.notebook.name}: {minutes} min, {m['memory_gib']} GiB"
+    minutes = max([m["minutes"], *map(float, re.findall(r"^Minutes: ([\d.]+)", printed_by_the_last_cell(lesson), re.M))])
+    minutes *= m["speed"] / FAST  # as on two cores with native bf16
+    assert minutes < 3 and m["memory_gib"] < 3, f"{lesson.notebook.name}: {minutes} min, {m['memory_gib']} GiB"
 
 
 # One execution proves a lesson: the learner notebook with, at each exercise, the unsolved stub, every listed wrong answer and

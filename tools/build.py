@@ -41,7 +41,10 @@ def cost_table(lesson: Lesson) -> str:
     for profile in ("mini", "cpu", "gpu"):
         if profile in known:
             m = known[profile]
-            rows.append(f"| `{profile}` | {m['minutes']:.1f} | {m['memory_gib']:.1f} GiB | {m['machine']}, {m['date']} |")
+            where = f"{m['machine']}, {m['date']}"
+            if m.get("untrained"):
+                where += "; timed with untrained weights of the same size"
+            rows.append(f"| `{profile}` | {m['minutes']:.1f} | {m['memory_gib']:.1f} GiB | {where} |")
         else:
             rows.append(f"| `{profile}` | not measured yet | – | each training prints its own estimate first |")
     return "\n".join(rows)
@@ -97,6 +100,15 @@ def details(summary: str, body: str) -> nbformat.NotebookNode:
     return nbformat.v4.new_markdown_cell(folded(summary, body))
 
 
+def fold(cell: nbformat.NotebookNode) -> None:
+    """Hide the code of the setup cell and of cells that draw: in JupyterLab, in Colab, and on the site by a tag."""
+    tags = cell.metadata.get("tags", [])
+    if cell.cell_type == "code" and ("setup" in tags or "plots.show(" in cell.source) and "exercise" not in tags:
+        cell.metadata["tags"] = [*tags, "hide-input"]
+        cell.metadata["jupyter"] = {"source_hidden": True}
+        cell.metadata["cellView"] = "form"
+
+
 def stub(source: str) -> str:
     """The code with each solution replaced by a line that says where to write."""
     return SOLUTION.sub(r"\g<indent># YOUR CODE HERE\n\g<indent>raise NotImplementedError()\n", source).rstrip("\n")
@@ -106,7 +118,7 @@ def learner_notebook(lesson: Lesson) -> nbformat.NotebookNode:
     """Solutions become stubs; behind each exercise's check stands the solution, folded away."""
     notebook, cells, waiting = read_source(lesson), [], []
     for cell in notebook.cells:
-        if "instructor-only" in cell.metadata.get("tags", []):
+        if {"instructor-only", "assert"} & set(cell.metadata.get("tags", [])):
             continue
         if "solution" in cell.metadata.get("tags", []) and cell.cell_type == "markdown":
             cells.append(details("Solution", cell.source))
@@ -120,8 +132,9 @@ def learner_notebook(lesson: Lesson) -> nbformat.NotebookNode:
         if "check" in cell.metadata.get("tags", []):
             cells, waiting = cells + waiting, []
     notebook.cells = cells + waiting
-    for cell in notebook.cells:  # nbgrader's metadata means nothing to a learner
-        cell.metadata.pop("nbgrader", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("nbgrader", None)  # it means nothing to a learner
+        fold(cell)
     return finished(notebook, lesson, "learner")
 
 
@@ -134,19 +147,23 @@ def assignment_notebook(lesson: Lesson) -> nbformat.NotebookNode:
     """What nbgrader makes the handed-out notebook from: solutions between its markers, model answers left out."""
     notebook = read_source(lesson)
     notebook.cells = [c for c in notebook.cells
-                      if not {"solution", "instructor-only"} & set(c.metadata.get("tags", []))]
+                      if not {"solution", "instructor-only", "assert"} & set(c.metadata.get("tags", []))]
     badge = BADGE.format(url=repository().colab(lesson.notebook))  # it opens the public notebook, with solutions
     notebook.cells[0].source = notebook.cells[0].source.replace(badge, "").lstrip()
     return finished(notebook, lesson, "assignment")
 
 
-def execute(notebook: nbformat.NotebookNode, workdir: Path, environment: dict[str, str], timeout: int = 1800) -> None:
-    """Run all cells in place, in a kernel of its own started in ``workdir``. Raises CellExecutionError."""
+def execute(notebook: nbformat.NotebookNode, workdir: Path, environment: dict[str, str], timeout: int = 1800,
+            go_on: bool = False) -> None:
+    """Run all cells in place, in a kernel of its own started in ``workdir``.
+
+    Raises CellExecutionError at the first error, unless ``go_on`` keeps errors as outputs.
+    """
     nobody = Path(MINI["COURSE_PROGRESS"])  # a committed notebook shows no maintainer's progress
     nobody.parent.mkdir(exist_ok=True)
     nobody.unlink(missing_ok=True)
     client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", store_widget_state=False,
-                            record_timing=False, resources={"metadata": {"path": str(workdir)}})
+                            record_timing=False, allow_errors=go_on, resources={"metadata": {"path": str(workdir)}})
     client.execute(env=os.environ | environment)
 
 

@@ -34,7 +34,7 @@ from course_utils.setup import requirement_name
 from tools.build import strip, write
 from tools.launch import python_of
 from tools.lessons import ROOT, Lesson, lessons, repository
-from tools.run_lessons import last_words, printed
+from tools.run_lessons import first_error, printed
 
 CONSTRAINTS = ROOT / ".github/colab-constraints.txt"
 ENVIRONMENT = ROOT / ".venv-colab"
@@ -224,7 +224,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, environment: dict[str
     try:
         client.execute(env=environment)
     except CellExecutionError:
-        return last_words(notebook)
+        return first_error(notebook)
     except (CellTimeoutError, DeadKernelError) as error:
         return f"cell {running[-1]}: {type(error).__name__}"
     return ""
