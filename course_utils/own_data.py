@@ -16,7 +16,8 @@ import datasets
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from course_utils.data import LEAST_ROWS, SPLITS, by_label, separate, to_dataset
+from course_utils.data import to_dataset
+from course_utils.splits import LEAST_ROWS, SPLITS, by_label, separate
 from course_utils.tables import FORMATS, DataError, Table, read_table
 
 CURE = "Add texts of this class, give its rows another label, or delete them."
@@ -42,7 +43,7 @@ def load_own(
         in one of these formats.
     text, label : the columns with the texts and the labels.
     group : a column, such as the writer: all rows of one group come into the same split.
-    validation, test : shares of the rows, between 0 and 0.4, where there is no such file.
+    validation, test : shares of the rows, above 0 and at most 0.25, where there is no such file.
     encoding : of text files; by default UTF-8, or UTF-16 with a byte order mark. Older exports
         from Windows are often "cp1252".
     seed : chooses the rows of validation and test.
@@ -60,8 +61,8 @@ def load_own(
         row and cure.
     """
     for name, share in (("validation", validation), ("test", test)):
-        if not 0 < share <= 0.4:
-            raise ValueError(f"{name}={share}: expected a share of the rows above 0, at most 0.4.")
+        if not 0 < share <= 0.25:  # more could leave train without a rare class
+            raise ValueError(f"{name}={share}: expected a share of the rows above 0, at most 0.25.")
     needed = dict.fromkeys([text, *([group] if group else []), label])  # the label is the last
     files = own_files(Path(path).expanduser())
     tables = {}

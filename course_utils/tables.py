@@ -224,7 +224,7 @@ def read_json(file: Path, content: str, needed: Sequence[str]) -> Table:
         if not piece.strip():
             continue
         try:
-            value = json.loads(piece, parse_int=str, parse_float=str)
+            value = json.loads(piece, parse_int=str, parse_float=str, object_pairs_hook=once_each)
             json.dumps(value, ensure_ascii=False).encode()  # refuses half a character ("\\ud83d")
         except (ValueError, RecursionError) as error:
             raise DataError(
@@ -241,6 +241,13 @@ def read_json(file: Path, content: str, needed: Sequence[str]) -> Table:
             raise DataError(f"{table.place(number)}: not an object with {', '.join(needed)}.")
         check_columns(table.place(number), list(row), needed)
     return Table(file, {n: [r.get(n) for r in rows] for n in rows[0]}, lines, "JSON lines")
+
+
+def once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError(f"a name stands twice: {', '.join(names)}")
+    return dict(pairs)
 
 
 def read_parquet(file: Path, raw: bytes, needed: Sequence[str]) -> Table:

@@ -28,6 +28,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from course_utils import data, hub
+from course_utils import splits as splitting
 from course_utils.data import TASKS, DataError
 from course_utils.exercises import check, progress, recorded
 from course_utils.metrics import ClassificationMetrics, bootstrap_interval
@@ -493,11 +494,13 @@ def test_a_bootstrap_interval_is_finite_and_in_order_or_refused(samples):
 
 @given(ANY_TEXT, ANY_TEXT)
 def test_a_fingerprint_overlooks_case_and_white_space_and_nothing_else(text, other):
-    mark = data.fingerprint(text)
-    assert mark == data.fingerprint(f" {text}\n") == data.fingerprint(mark) and mark.split(" ") == (
-        mark.split() or [""]
+    mark = splitting.fingerprint(text)
+    assert mark == splitting.fingerprint(f" {text}\n") == splitting.fingerprint(
+        mark
+    ) and mark.split(" ") == (mark.split() or [""])
+    assert (splitting.fingerprint(text + " " + other) == mark) is (
+        splitting.fingerprint(other) == ""
     )
-    assert (data.fingerprint(text + " " + other) == mark) is (data.fingerprint(other) == "")
 
 
 @given(st.none() | WHOLE_TEXT | JSON, st.none() | ANY_TEXT | JSON)
@@ -525,17 +528,17 @@ def test_no_text_is_left_in_two_splits_and_each_has_every_class_or_all_are_refus
         if part or split == "train"
     }
     splits = {s: data.to_dataset(table, "text", REVIEWS.labels) for s, table in tables.items()}
-    clean = outcome(lambda: data.separate(splits, tables, "text", 0), DataError)
+    clean = outcome(lambda: splitting.separate(splits, tables, "text", 0), DataError)
     if clean is not None:
-        marks = [data.fingerprint(t) for name in data.SPLITS for t in clean[name]["text"]]
-        assert sorted(marks) == sorted({data.fingerprint(t) for t in texts})
+        marks = [splitting.fingerprint(t) for name in splitting.SPLITS for t in clean[name]["text"]]
+        assert sorted(marks) == sorted({splitting.fingerprint(t) for t in texts})
         for split in clean.values():
             assert min(split["label"][:].count(0), split["label"][:].count(1)) >= 2
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=80), st.integers(0, 90), st.integers(0, 9))
 def test_a_stratified_choice_takes_each_class_by_its_share(labels, size, seed):
-    parts = outcome(lambda: data.stratified(labels, size, seed), DataError)
+    parts = outcome(lambda: splitting.stratified(labels, size, seed), DataError)
     assert (parts is None) is (size < 2 * len(set(labels)))
     if parts is not None:
         chosen, rest = parts
@@ -547,12 +550,29 @@ def test_a_stratified_choice_takes_each_class_by_its_share(labels, size, seed):
             assert abs(part - whole * len(chosen) / len(labels)) <= 2 * len(set(labels))
 
 
+@given(
+    st.lists(st.integers(6, 40), min_size=2, max_size=5),
+    st.floats(0.01, 0.25),
+    st.floats(0.01, 0.25),
+)
+def test_six_rows_of_a_class_come_into_three_splits_whatever_the_shares(sizes, test, validation):
+    labels = [n for n, size in enumerate(sizes) for _ in range(size)]
+    columns = {"text": [f"text {i}" for i in range(len(labels))], "label": labels}
+    table = Table(Path("train"), columns)
+    splits = {"train": data.to_dataset(table, "text", [f"class {n}" for n in range(len(sizes))])}
+    shares = {"test": test, "validation": validation / (1 - test)}
+    for split in splitting.separate(splits, {"train": table}, "text", 0, shares).values():
+        assert min(np.bincount(split["label"], minlength=len(sizes))) >= 2
+
+
 # --- files of one's own ---
 
 
 @settings(max_examples=60)
 @given(
-    st.lists(WHOLE_TEXT.filter(str.strip), min_size=20, max_size=30, unique_by=data.fingerprint),
+    st.lists(
+        WHOLE_TEXT.filter(str.strip), min_size=20, max_size=30, unique_by=splitting.fingerprint
+    ),
     st.sampled_from([("neg", "pos"), ("0", "1"), ("True", "False"), (" a", "b c"), ("NA", "x")]),
     st.sampled_from([",", ";", "\t", "json", "parquet"]),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
