@@ -32,7 +32,7 @@ def stratified(labels: Sequence[int], size: int, seed: int) -> tuple[list[int], 
     DataError : where ``size`` is smaller than twice the number of classes.
     """
     order = np.random.default_rng(seed).permutation(len(labels))
-    shuffled = np.asarray(labels)[order]
+    shuffled = np.asarray(labels[:])[order]
     classes = np.unique(shuffled)
     if size < LEAST_ROWS * len(classes):
         raise DataError(
@@ -80,7 +80,7 @@ def separate(
     missing = [split for split in shares if split not in splits]
     for split in reversed([s for s in SPLITS if s in splits]):
         rows, keep, dropped, contradicted = splits[split], [], [], []
-        for row, (value, label) in enumerate(zip(rows[text], rows["label"], strict=True)):
+        for row, (value, label) in enumerate(zip(rows[text][:], rows["label"][:], strict=True)):
             mark = fingerprint(value)
             (dropped if mark in seen else keep).append(row)
             if seen.setdefault(mark, label) != label:
