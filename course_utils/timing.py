@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import statistics
+import math
 import sys
 import time
 from dataclasses import dataclass, field
@@ -54,38 +53,43 @@ class Stopwatch:
         return peak_memory_gib()
 
 
-def estimate_training(trainer, steps: int = 6) -> float:
-    """Seconds that ``trainer.train()`` will take, from ``steps`` timed training steps or, within 3 s, more; prints them.
+def occasions(strategy: str, every: float | None, total: int, epoch: int) -> int:
+    """How often a training of ``total`` steps, ``epoch`` of them an epoch, evaluates or saves.
 
-    The steps run on a copy of the model with an optimiser of the trainer's kind, on random batches of the trainer's own data,
-    and the random state is put back afterwards: training gives the same numbers with and without an estimate. Evaluations
-    count a third of a training step's time per row, because they have no backward pass."""
+    Both also happen at the end (transformers' ``DefaultFlowCallback``).
+    """
+    if strategy == "no":
+        return 0
+    if strategy == "epoch" or not every:
+        return math.ceil(total / epoch)
+    return math.ceil(total / (every if every >= 1 else math.ceil(total * every)))
+
+
+def estimate_training(trainer, steps: int = 6) -> float:
+    """Seconds that ``trainer.train()`` will take; prints them.
+
+    A copy of the trainer makes ``steps`` real steps or, within 3 s, more, on random batches of its
+    own data, with clipping, optimizer and callbacks; it evaluates a few batches of the size that
+    evaluations have, and writes one checkpoint. Random states are put back: training gives the
+    same numbers with and without an estimate. Early stopping is not foreseen.
+    """
+    from course_utils.trial import trial_run  # here: importing transformers takes seconds
+
     args = trainer.args
-    model = copy.deepcopy(trainer.model).to(args.device).train()
-    kind, settings = trainer.get_optimizer_cls_and_kwargs(args)
-    optimizer, times = kind(model.parameters(), **settings | {"lr": 0.0}), []
-    with torch.random.fork_rng():
-        loader = trainer.get_train_dataloader()
-        batches = list(loader.batch_sampler)
-        for number in torch.randperm(len(batches)).tolist()[: 3 * steps + 1]:  # in order the first may be the longest
-            if len(times) > steps and sum(times) > 3:
-                break
-            batch = loader.collate_fn([loader.dataset[row] for row in batches[number]])
-            start = time.perf_counter()
-            with trainer.accelerator.autocast():
-                loss = model(**{k: v.to(args.device) for k, v in batch.items()}).loss
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            loss.item()
-            times.append(time.perf_counter() - start)
-    step = statistics.mean(times[1:] or times)  # the first one also pays for warming up
-    per_epoch = -(-len(trainer.train_dataset) // (args.train_batch_size * args.gradient_accumulation_steps))
-    total = args.max_steps if args.max_steps > 0 else per_epoch * args.num_train_epochs
-    whole = args.gradient_accumulation_steps * step
-    seconds = total * whole
-    if trainer.eval_dataset is not None and args.eval_strategy != "no":
-        every = args.eval_steps if args.eval_strategy == "steps" else per_epoch
-        seconds += (total // every) * len(trainer.eval_dataset) / args.train_batch_size * step / 3
-    print(f"Estimate: about {duration(seconds)} ({total:.0f} steps of {whole:.2f} s, and the evaluations)")
+    evaluates = trainer.eval_dataset is not None and args.eval_strategy != "no"
+    trial = trial_run(trainer, steps, evaluates, args.save_strategy != "no")
+    epoch = math.ceil(trial.batches / args.gradient_accumulation_steps)
+    total = args.max_steps if args.max_steps > 0 else math.ceil(epoch * args.num_train_epochs)
+    # An epoch's last step may have fewer batches to accumulate.
+    step = trial.step * trial.batches / (epoch * args.gradient_accumulation_steps)
+    evaluations = occasions(args.eval_strategy, args.eval_steps, total, epoch) if evaluates else 0
+    evaluations += evaluates and args.eval_on_start
+    best = args.save_strategy == "best"  # at most at each evaluation
+    saves = evaluations if best else occasions(args.save_strategy, args.save_steps, total, epoch)
+    parts = [f"{total} steps of {step:.2f} s"]
+    parts += [f"{evaluations} evaluations of {trial.evaluation:.1f} s"] if evaluations else []
+    parts += [f"{saves} checkpoints of {trial.checkpoint:.1f} s"] if saves else []
+    seconds = trial.start + total * step + evaluations * trial.evaluation
+    seconds += saves * trial.checkpoint
+    print(f"Estimate: about {duration(seconds)} ({', '.join(parts)})")
     return seconds

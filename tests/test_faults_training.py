@@ -50,8 +50,18 @@ from course_utils.training import (
 )
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-STEPS, EVERY = 8, 2  # steps of a run, which has 6 an epoch, and how many lie between two checkpoints
-CONFIG = {"vocab_size": 8192, "dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2, "max_position_embeddings": 16}
+STEPS, EVERY = (
+    8,
+    2,
+)  # steps of a run, which has 6 an epoch, and how many lie between two checkpoints
+CONFIG = {
+    "vocab_size": 8192,
+    "dim": 32,
+    "hidden_dim": 64,
+    "n_layers": 2,
+    "n_heads": 2,
+    "max_position_embeddings": 16,
+}
 # model.safetensors has 1.13 MB and optimizer.pt 2.28 MB: writing stops in the first or in the second.
 LIMITS = {"model.safetensors": 500_000, "optimizer.pt": 1_400_000}
 
@@ -59,8 +69,14 @@ LIMITS = {"model.safetensors": 500_000, "optimizer.pt": 1_400_000}
 def rows(count=64):
     rng = np.random.default_rng(0)
     ids = [rng.integers(5, 8192, n).tolist() + [0] * (8 - n) for n in rng.integers(3, 9, count)]
-    return Dataset.from_dict({"input_ids": ids, "attention_mask": [[int(i > 0) for i in row] for row in ids],
-                              "length": [sum(i > 0 for i in row) for row in ids], "label": [i % 2 for i in range(count)]})
+    return Dataset.from_dict(
+        {
+            "input_ids": ids,
+            "attention_mask": [[int(i > 0) for i in row] for row in ids],
+            "length": [sum(i > 0 for i in row) for row in ids],
+            "label": [i % 2 for i in range(count)],
+        }
+    )
 
 
 def new_model(seed=0, dropout=0.1):
@@ -72,11 +88,24 @@ def new_model(seed=0, dropout=0.1):
 
 
 def make_trainer(folder, model=None, kind=Trainer, callbacks=(), data=None, **changes):
-    settings = {"max_steps": STEPS, "save_steps": EVERY, "per_device_train_batch_size": 8, "learning_rate": 1e-3,
-                "train_sampling_strategy": "group_by_length", "logging_steps": 1, "report_to": "none", "disable_tqdm": True,
-                "use_cpu": True}
+    settings = {
+        "max_steps": STEPS,
+        "save_steps": EVERY,
+        "per_device_train_batch_size": 8,
+        "learning_rate": 1e-3,
+        "train_sampling_strategy": "group_by_length",
+        "logging_steps": 1,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "use_cpu": True,
+    }
     args = TrainingArguments(output_dir=str(folder), **settings | changes)
-    trainer = kind(model=model or new_model(), args=args, train_dataset=data or rows(48), callbacks=list(callbacks))
+    trainer = kind(
+        model=model or new_model(),
+        args=args,
+        train_dataset=data or rows(48),
+        callbacks=list(callbacks),
+    )
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -120,7 +149,9 @@ def whole(tmp_path_factory):
 def resumed(folder) -> dict[str, torch.Tensor]:
     """The weights after going on; the new model starts elsewhere, so that equal weights can only come from the disk."""
     checkpoint = last_whole_checkpoint(make_trainer(folder))
-    if checkpoint and checkpoint.endswith(f"checkpoint-{STEPS}"):  # it was done; see the test of one step more
+    if checkpoint and checkpoint.endswith(
+        f"checkpoint-{STEPS}"
+    ):  # it was done; see the test of one step more
         return load_file(Path(checkpoint) / "model.safetensors")
     trainer = make_trainer(folder, new_model(seed=999 if checkpoint else 0))
     with run_folder(trainer):
@@ -132,8 +163,13 @@ def resumed(folder) -> dict[str, torch.Tensor]:
 # --- killed ---
 
 CHANCE = random.Random(0)
-KILLS = [*(f"step {step}" for step in range(1, STEPS)), *(f"write {name}" for name in LIMITS), "open trainer_state.json",
-         *(f"clock {CHANCE.random():.3f}" for _ in range(4)), "clock 3.000"]  # in that share of a whole run's time
+KILLS = [
+    *(f"step {step}" for step in range(1, STEPS)),
+    *(f"write {name}" for name in LIMITS),
+    "open trainer_state.json",
+    *(f"clock {CHANCE.random():.3f}" for _ in range(4)),
+    "clock 3.000",
+]  # in that share of a whole run's time
 
 
 class Dies(TrainerCallback):
@@ -148,12 +184,21 @@ class Dies(TrainerCallback):
     def on_step_end(self, args, state, control, **kwargs):
         if self.how == "step" and state.global_step == int(self.what):
             os.kill(os.getpid(), signal.SIGKILL)
-        if state.global_step == 5 and self.how == "write":  # the checkpoints of steps 2 and 4 are written
-            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # the kernel ends a process that writes more than this
+        if (
+            state.global_step == 5 and self.how == "write"
+        ):  # the checkpoints of steps 2 and 4 are written
+            signal.signal(
+                signal.SIGXFSZ, signal.SIG_DFL
+            )  # the kernel ends a process that writes more than this
             resource.setrlimit(resource.RLIMIT_FSIZE, (LIMITS[self.what],) * 2)
         if state.global_step == 5 and self.how == "open":
-            sys.addaudithook(lambda event, details: event == "open" and str(details[0]).endswith(self.what)
-                             and os.kill(os.getpid(), signal.SIGKILL))
+            sys.addaudithook(
+                lambda event, details: (
+                    event == "open"
+                    and str(details[0]).endswith(self.what)
+                    and os.kill(os.getpid(), signal.SIGKILL)
+                )
+            )
 
 
 def die(folder: Path, kill: str, run_time: float = 0.0) -> tuple[int, float]:
@@ -185,8 +230,17 @@ def die_of_everything(top: Path) -> list[int]:
 def killed_runs(tmp_path_factory):
     """All killed runs, from one fresh process: forking this one, with its threads, would be asking for trouble."""
     top = tmp_path_factory.mktemp("killed")
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
-    run = subprocess.run([sys.executable, __file__, top], capture_output=True, text=True, env=environment, timeout=300)
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+    }
+    run = subprocess.run(
+        [sys.executable, __file__, top],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
+    )
     assert run.returncode == 0, run.stderr
     return top, dict(zip(KILLS, map(int, run.stdout.split()), strict=True))
 
@@ -194,12 +248,18 @@ def killed_runs(tmp_path_factory):
 def test_clocks_go_off_within_runs(killed_runs):
     """Before the next test goes on with them."""
     top, _ = killed_runs
-    done = [(top / kill.replace(" ", "-") / f"checkpoint-{STEPS}").exists() for kill in KILLS if kill.startswith("clock")]
+    done = [
+        (top / kill.replace(" ", "-") / f"checkpoint-{STEPS}").exists()
+        for kill in KILLS
+        if kill.startswith("clock")
+    ]
     assert not all(done)
 
 
 @pytest.mark.parametrize("kill", KILLS)
-def test_a_run_that_was_killed_ends_with_the_weights_of_an_uninterrupted_one(kill, killed_runs, whole):
+def test_a_run_that_was_killed_ends_with_the_weights_of_an_uninterrupted_one(
+    kill, killed_runs, whole
+):
     top, signals = killed_runs
     assert signals[kill] == (signal.SIGXFSZ if kill.startswith("write") else signal.SIGKILL)
     assert largest_difference(resumed(top / kill.replace(" ", "-")), whole.weights) == 0
@@ -213,7 +273,9 @@ def test_the_killed_runs_had_something_to_go_on_from(killed_runs):
 
 
 @pytest.mark.parametrize(("rows_an_epoch", "steps"), [(48, STEPS + 1), (64, STEPS)])
-def test_the_trainer_resumed_at_its_last_step_makes_one_more_where_that_is_within_an_epoch(rows_an_epoch, steps, tmp_path):
+def test_the_trainer_resumed_at_its_last_step_makes_one_more_where_that_is_within_an_epoch(
+    rows_an_epoch, steps, tmp_path
+):
     make_trainer(tmp_path, data=rows(rows_an_epoch)).train()
     again = make_trainer(tmp_path, data=rows(rows_an_epoch))
     again.train(resume_from_checkpoint=last_whole_checkpoint(tmp_path))
@@ -229,7 +291,10 @@ def two(whole, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["missing", "cut off", "empty"])
-@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"],
+)
 def test_a_checkpoint_that_lacks_something_is_skipped_with_its_name(name, how, two, capsys):
     file = two / "checkpoint-4" / name
     if how == "missing":
@@ -286,12 +351,23 @@ def relabelled():
 
 OTHERS = {
     "other rows": (lambda: {"data": rows(56)}, "training data: 48 rows, SHA-256 "),
-    "another label on one row": (lambda: {"data": relabelled()}, "training data: 48 rows, SHA-256 "),
-    "another order": (lambda: {"data": rows(48).shuffle(seed=1)}, "training data: 48 rows, SHA-256 "),
-    "label names": (lambda: {"model": named_labels()}, "labels: LABEL_0, LABEL_1 there, bad, good here"),
+    "another label on one row": (
+        lambda: {"data": relabelled()},
+        "training data: 48 rows, SHA-256 ",
+    ),
+    "another order": (
+        lambda: {"data": rows(48).shuffle(seed=1)},
+        "training data: 48 rows, SHA-256 ",
+    ),
+    "label names": (
+        lambda: {"model": named_labels()},
+        "labels: LABEL_0, LABEL_1 there, bad, good here",
+    ),
     "learning rate": (lambda: {"learning_rate": 5e-4}, "learning_rate: 0.001 there, 0.0005 here"),
-    "batch size": (lambda: {"per_device_train_batch_size": 4},
-                   "per_device_train_batch_size: 8 there, 4 here"),
+    "batch size": (
+        lambda: {"per_device_train_batch_size": 4},
+        "per_device_train_batch_size: 8 there, 4 here",
+    ),
     "length": (lambda: {"max_steps": 12}, "max_steps: 8 there, 12 here"),
     "seed": (lambda: {"seed": 1}, "seed: 42 there, 1 here"),
 }
@@ -306,8 +382,9 @@ def test_checkpoints_of_another_run_are_skipped_and_refused_with_the_difference(
     assert second.startswith("checkpoint-2 skipped: ")
     with pytest.raises(TrainingError) as error:
         train_in_folder(two, True, **changes())
-    assert str(error.value).startswith("The checkpoint of step 4 can't be resumed: it belongs to another run ("
-                                       f"{reason}") and "start anew" in str(error.value)
+    assert str(error.value).startswith(
+        f"The checkpoint of step 4 can't be resumed: it belongs to another run ({reason}"
+    ) and "start anew" in str(error.value)
 
 
 def test_without_help_the_trainer_goes_on_from_another_runs_checkpoint_and_says_nothing(two):
@@ -316,8 +393,16 @@ def test_without_help_the_trainer_goes_on_from_another_runs_checkpoint_and_says_
     assert trainer.state.global_step == STEPS
 
 
-@pytest.mark.parametrize("changes", [
-    {"logging_steps": 3}, {"save_steps": 3}, {"per_device_eval_batch_size": 2}, {"save_total_limit": 1}, {"bf16": True}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"logging_steps": 3},
+        {"save_steps": 3},
+        {"per_device_eval_batch_size": 2},
+        {"save_total_limit": 1},
+        {"bf16": True},
+    ],
+)
 def test_settings_that_change_no_weight_make_no_other_run(changes, two, capsys):
     assert last_whole_checkpoint(make_trainer(two, **changes)) == str(two / "checkpoint-4")
     assert capsys.readouterr().out == ""
@@ -328,7 +413,9 @@ def test_a_checkpoint_that_does_not_say_whose_it_is_is_skipped(two, capsys):
     plain.train()
     assert last_whole_checkpoint(make_trainer(two)) == str(two / "checkpoint-4")
     reason = "skipped: it does not say which run it belongs to"
-    assert capsys.readouterr().out.splitlines() == [f"checkpoint-{step} {reason}" for step in (8, 6)]
+    assert capsys.readouterr().out.splitlines() == [
+        f"checkpoint-{step} {reason}" for step in (8, 6)
+    ]
 
 
 def test_a_new_run_over_another_runs_checkpoints_is_resumed_from_its_own(whole, two, capsys):
@@ -338,7 +425,10 @@ def test_a_new_run_over_another_runs_checkpoints_is_resumed_from_its_own(whole, 
         trainer.train()
     again = make_trainer(two, new_model(seed=999), learning_rate=5e-4)
     checkpoint = last_whole_checkpoint(again)
-    assert checkpoint == str(two / "checkpoint-4") and "checkpoint-20 skipped" in capsys.readouterr().out
+    assert (
+        checkpoint == str(two / "checkpoint-4")
+        and "checkpoint-20 skipped" in capsys.readouterr().out
+    )
     with run_folder(again):
         again.train(resume_from_checkpoint=checkpoint)
     alone = train_in_folder(two.parent / "alone", learning_rate=5e-4)
@@ -351,11 +441,19 @@ def test_a_new_run_over_old_checkpoints_gives_the_weights_of_a_first_one(two, wh
 
 def test_the_folder_says_which_run_of_which_process_it_holds(tmp_path):
     seen = []
-    trainer = make_trainer(tmp_path, callbacks=[At(1, lambda **_: seen.append(json.loads(
-        (tmp_path / "run.json").read_text("utf-8"))))])
+    trainer = make_trainer(
+        tmp_path,
+        callbacks=[
+            At(1, lambda **_: seen.append(json.loads((tmp_path / "run.json").read_text("utf-8"))))
+        ],
+    )
     with run_folder(trainer):
         trainer.train()
-    assert seen[0]["process"] == os.getpid() and seen[0]["host"] == platform.node() and seen[0]["started"]
+    assert (
+        seen[0]["process"] == os.getpid()
+        and seen[0]["host"] == platform.node()
+        and seen[0]["started"]
+    )
     assert seen[0]["labels"] == "LABEL_0, LABEL_1" and seen[0]["learning_rate"] == 1e-3
     assert seen[0]["training data"] == data_fingerprint(rows(48))
 
@@ -373,14 +471,17 @@ with folder_lock(Path(sys.argv[1])):
 
 def test_a_folder_in_which_a_run_is_training_is_refused_and_given_free_by_its_death(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path], stdout=subprocess.PIPE, text=True,
-                              env=environment)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, tmp_path], stdout=subprocess.PIPE, text=True, env=environment
+    )
     try:
         assert holder.stdout.readline() == "holds it\n"
         trainer = make_trainer(tmp_path)
         with pytest.raises(TrainingError) as error, run_folder(trainer):
             pytest.fail("two runs in one folder")
-        assert "another run is training in this folder (process 4711 on here, since noon)" in str(error.value)
+        assert "another run is training in this folder (process 4711 on here, since noon)" in str(
+            error.value
+        )
         assert "TrainingArguments(output_dir=...)" in str(error.value)
         assert list(tmp_path.glob("checkpoint-*")) == []
     finally:
@@ -394,16 +495,25 @@ def test_after_an_error_the_same_process_trains_in_the_folder_again(tmp_path):
     trainer = make_trainer(tmp_path, callbacks=[At(3, lambda **_: 1 / 0)])
     with pytest.raises(ZeroDivisionError), run_folder(trainer):
         trainer.train()
-    with run_folder(trainer), pytest.raises(TrainingError, match="another run is training in this folder"):
+    with (
+        run_folder(trainer),
+        pytest.raises(TrainingError, match="another run is training in this folder"),
+    ):
         train_in_folder(tmp_path)
     assert train_in_folder(tmp_path).state.global_step == STEPS
 
 
-@pytest.mark.parametrize("same", [
-    lambda data: data.map(lambda row: row), lambda data: data.select(range(48)),
-    lambda data: data.with_format("torch"), lambda data: Dataset.from_list(data.to_list()),
-    lambda data: concatenate_datasets([data.select(range(7)), data.select(range(7, 48))]), list,
-])
+@pytest.mark.parametrize(
+    "same",
+    [
+        lambda data: data.map(lambda row: row),
+        lambda data: data.select(range(48)),
+        lambda data: data.with_format("torch"),
+        lambda data: Dataset.from_list(data.to_list()),
+        lambda data: concatenate_datasets([data.select(range(7)), data.select(range(7, 48))]),
+        list,
+    ],
+)
 def test_the_same_rows_have_one_fingerprint_however_they_are_kept(same, tmp_path):
     data = rows(48)
     if same is not list:
@@ -429,13 +539,18 @@ def assert_stopped_by_a_full_disk(folder, trainer) -> None:
     with pytest.raises(TrainingError) as error, run_folder(trainer):
         trainer.train()
     text = str(error.value)
-    assert text.startswith(f"{folder}: the disk is full") and "Whole: checkpoint-2. Free some space" in text
+    assert (
+        text.startswith(f"{folder}: the disk is full")
+        and "Whole: checkpoint-2. Free some space" in text
+    )
     assert "resume_from_checkpoint=last_whole_checkpoint(trainer)" in text and text.count("\n") == 0
     assert error.value.__cause__ is not None
 
 
 @pytest.mark.parametrize("stopped_in", LIMITS)
-def test_a_file_that_may_not_grow_ends_in_one_message_and_the_run_can_go_on(stopped_in, tmp_path, whole):
+def test_a_file_that_may_not_grow_ends_in_one_message_and_the_run_can_go_on(
+    stopped_in, tmp_path, whole
+):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def full(**kwargs):
@@ -445,7 +560,10 @@ def test_a_file_that_may_not_grow_ends_in_one_message_and_the_run_can_go_on(stop
         assert_stopped_by_a_full_disk(tmp_path, make_trainer(tmp_path, callbacks=[At(2, full)]))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert content(tmp_path / "checkpoint-2")["optimizer.pt"] == content(whole.folder / "checkpoint-2")["optimizer.pt"]
+    assert (
+        content(tmp_path / "checkpoint-2")["optimizer.pt"]
+        == content(whole.folder / "checkpoint-2")["optimizer.pt"]
+    )
     assert largest_difference(resumed(tmp_path), whole.weights) == 0
 
 
@@ -457,7 +575,9 @@ def disk(tmp_path):
 
     def of(size):
         options = f"size={size}k" + (",remount" if os.path.ismount(folder) else "")
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True).returncode:
+        if subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True
+        ).returncode:
             pytest.skip("no disk can be mounted here: a disk that is really full was not tested")
         return folder
 
@@ -466,8 +586,12 @@ def disk(tmp_path):
         subprocess.run(["umount", folder], check=True)
 
 
-@pytest.mark.skipif(not shutil.which("mount"), reason="there is no mount: a disk that is really full was not tested")
-@pytest.mark.parametrize("size", [3_500, 4_000, 5_500])  # the second checkpoint ends in its weights or in its optimiser
+@pytest.mark.skipif(
+    not shutil.which("mount"), reason="there is no mount: a disk that is really full was not tested"
+)
+@pytest.mark.parametrize(
+    "size", [3_500, 4_000, 5_500]
+)  # the second checkpoint ends in its weights or in its optimiser
 def test_a_full_disk_ends_in_one_message_and_after_freeing_space_the_run_goes_on(size, disk, whole):
     folder = disk(size)
     assert_stopped_by_a_full_disk(folder, make_trainer(folder))
@@ -489,7 +613,9 @@ def test_a_disk_full_at_the_last_small_file_is_named_too(tmp_path, monkeypatch):
     assert_stopped_by_a_full_disk(tmp_path, make_trainer(tmp_path))
 
 
-@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), PermissionError(errno.EACCES, "no"), KeyError("label")])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("shapes differ"), PermissionError(errno.EACCES, "no"), KeyError("label")]
+)
 def test_another_error_is_not_called_a_full_disk(error, tmp_path):
     with pytest.raises(type(error)) as raised, full_disk_named(tmp_path):
         raise error
@@ -519,6 +645,7 @@ def spoil(model, **kwargs):
 def spoil_gradient(value):
     def do(model, **kwargs):
         model.classifier.bias.register_hook(lambda gradient: torch.full_like(gradient, value))
+
     return do
 
 
@@ -530,24 +657,47 @@ def test_without_help_the_trainer_hides_the_loss_and_ruins_every_weight(tmp_path
     assert weights(trainer)["distilbert.transformer.layer.0.attention.q_lin.weight"].isnan().all()
 
 
-@pytest.mark.parametrize("fault", [spoil, spoil_gradient(float("nan")), spoil_gradient(float("inf"))])
+@pytest.mark.parametrize(
+    "fault", [spoil, spoil_gradient(float("nan")), spoil_gradient(float("inf"))]
+)
 @pytest.mark.parametrize("changes", [{}, {"max_grad_norm": 0.0}, {"logging_steps": 500}])
-def test_the_first_step_without_a_number_is_stopped_and_named_before_it_is_made(fault, changes, tmp_path):
-    trainer = make_trainer(tmp_path, callbacks=[At(4, fault), StopAtNaN()], save_strategy="no", **changes)
-    with pytest.raises(TrainingError, match=r"Step 5, learning rate 5\.0e-04: the gradient is NaN or infinite\. Lower "
-                       r"the learning rate"):
+def test_the_first_step_without_a_number_is_stopped_and_named_before_it_is_made(
+    fault, changes, tmp_path
+):
+    trainer = make_trainer(
+        tmp_path, callbacks=[At(4, fault), StopAtNaN()], save_strategy="no", **changes
+    )
+    with pytest.raises(
+        TrainingError,
+        match=r"Step 5, learning rate 5\.0e-04: the gradient is NaN or infinite\. Lower "
+        r"the learning rate",
+    ):
         trainer.train()
     assert trainer.state.global_step == 4
-    assert all(value.isfinite().all() for name, value in weights(trainer).items() if name != "classifier.bias")
+    assert all(
+        value.isfinite().all()
+        for name, value in weights(trainer).items()
+        if name != "classifier.bias"
+    )
 
 
 def test_a_loss_without_a_number_is_named_even_where_its_gradient_is_zero(tmp_path):
     """A batch without a masked token: the mean over no token is NaN, the gradient 0."""
     ids = rows()["input_ids"][:]
-    data = Dataset.from_dict({"input_ids": ids, "labels": [row if i < 32 else [-100] * 8 for i, row in enumerate(ids)]})
-    trainer = make_trainer(tmp_path, DistilBertForMaskedLM(DistilBertConfig(**CONFIG)), callbacks=[StopAtNaN()], data=data,
-                           save_strategy="no", train_sampling_strategy="sequential")
-    with pytest.raises(TrainingError, match=r"Step 5, learning rate .*: the loss is NaN .*batches without a label"):
+    data = Dataset.from_dict(
+        {"input_ids": ids, "labels": [row if i < 32 else [-100] * 8 for i, row in enumerate(ids)]}
+    )
+    trainer = make_trainer(
+        tmp_path,
+        DistilBertForMaskedLM(DistilBertConfig(**CONFIG)),
+        callbacks=[StopAtNaN()],
+        data=data,
+        save_strategy="no",
+        train_sampling_strategy="sequential",
+    )
+    with pytest.raises(
+        TrainingError, match=r"Step 5, learning rate .*: the loss is NaN .*batches without a label"
+    ):
         trainer.train()
 
 
@@ -564,7 +714,9 @@ def test_the_infinite_gradients_of_fp16_are_left_to_its_scaler():
     state, optimizer = SimpleNamespace(global_step=0), torch.optim.SGD(layer.parameters(), lr=0.1)
     StopAtNaN().on_pre_optimizer_step(SimpleNamespace(fp16=True), state, None, layer, optimizer)
     with pytest.raises(TrainingError, match=r"Step 1, learning rate 1\.0e-01"):
-        StopAtNaN().on_pre_optimizer_step(SimpleNamespace(fp16=False), state, None, layer, optimizer)
+        StopAtNaN().on_pre_optimizer_step(
+            SimpleNamespace(fp16=False), state, None, layer, optimizer
+        )
 
 
 def test_looking_at_every_gradient_costs_no_noticeable_time(mini_model, tmp_path):
@@ -580,8 +732,15 @@ def test_looking_at_every_gradient_costs_no_noticeable_time(mini_model, tmp_path
             spent.append(time.perf_counter() - begun)
 
     model = AutoModelForSequenceClassification.from_pretrained(mini_model, use_safetensors=True)
-    data = Dataset.from_dict({"input_ids": np.random.default_rng(0).integers(5, 8000, (16, 128)).tolist(), "label": [0, 1] * 8})
-    make_trainer(tmp_path, model, callbacks=[Timed()], data=data, save_strategy="no", max_steps=4).train()
+    data = Dataset.from_dict(
+        {
+            "input_ids": np.random.default_rng(0).integers(5, 8000, (16, 128)).tolist(),
+            "label": [0, 1] * 8,
+        }
+    )
+    make_trainer(
+        tmp_path, model, callbacks=[Timed()], data=data, save_strategy="no", max_steps=4
+    ).train()
     assert statistics.median(spent) < 0.05 * statistics.median(np.diff(steps))
 
 
