@@ -92,6 +92,13 @@ def read_table(
 def decode(file: Path, raw: bytes, encoding: str | None = None) -> str:
     """The text of a file without its byte order mark. Raises DataError."""
     marked = [name for mark, name in BYTE_ORDER_MARKS.items() if raw.startswith(mark)]
+    if not encoding and not marked and (place := raw.find(b"\0")) >= 0:
+        row = row_at(raw[:place].count(b"\n"))
+        guess = "utf-16-le" if place % 2 else "utf-16-be"
+        raise DataError(
+            f"{file}, {row}: a byte 0 is no text. Save the file with the encoding UTF-8; if it is "
+            f'UTF-16 without a byte order mark, load_own(..., encoding="{guess}") reads it.'
+        )
     encoding = encoding or (marked[0] if marked else "utf-8")
     try:
         content = raw.decode(encoding)
@@ -109,15 +116,12 @@ def decode(file: Path, raw: bytes, encoding: str | None = None) -> str:
         ) from None
     if "\0" in content:
         row = row_at(content[: content.index("\0")].count("\n"))
-        raise DataError(
-            f"{file}, {row}: a byte 0 is no text. Save the file with the encoding UTF-8; if it is "
-            'UTF-16 without a byte order mark, load_own(..., encoding="utf-16-le") reads it.'
-        )
+        raise DataError(f"{file}, {row}: a character 0 is no text. Save the file as UTF-8.")
     return content
 
 
 def row_at(breaks: int) -> str:
-    return f"row {breaks} (line {breaks + 1})"
+    return f"row {breaks} (line {breaks + 1})" if breaks else "line 1"
 
 
 def check_columns(where: object, found: Sequence[str], needed: Sequence[str]) -> None:
@@ -172,6 +176,9 @@ def read_csv(file: Path, content: str, needed: Sequence[str], delimiter: str | N
             f"{file}: no rows. Expected a header with {','.join(needed)} and at least one row."
         )
     header, *rows = rows
+    while header and all(len(c) == len(header) and not c[-1] for c in (header, *rows)):
+        for cells in (header, *rows):  # Excel writes columns without a name and a value
+            cells.pop()
     check_columns(f"{file}, line {lines[0]}", header, needed)
     columns: dict[str, list] = {}
     form = f"{DELIMITERS.get(delimiter, repr(delimiter))}-separated"
@@ -192,26 +199,32 @@ def check_swallowed(
 ) -> None:
     """Raise DataError where a cell holds whole rows, as between two stray quotation marks.
 
-    A line inside a cell looks like a row where it has as many cells as the header and a label of
-    the file in the place of the label. Between the marks every line does but the first and last.
+    A cell of several lines holds rows where its first line completes the cells before it to a row
+    and its last line those behind it, and where at least half of the lines between are rows. A
+    row has as many cells as the header, and in the place of the label a label of the file.
     """
     labels = {cells[label] for cells in rows if cells[label].strip()}
 
-    def is_row(line: str) -> bool:
-        found = next(csv.reader([line], delimiter=delimiter), [])
-        return len(found) == len(rows[0]) and found[label] in labels
+    def is_row(cells: Sequence[str]) -> bool:
+        return len(cells) == len(rows[0]) and cells[label] in labels
 
     for number, cells in enumerate(rows, start=1):
-        for cell in cells:
-            inside = re.split(r"\r\n|\r|\n", cell)
-            if len(inside) == 1 or not (swallowed := [line for line in inside if is_row(line)]):
+        for column, cell in enumerate(cells):
+            if len(inside := re.split(r"\r\n|\r|\n", cell)) == 1:
                 continue
-            if len(swallowed) >= len(inside) - 2:
+            first, *between, last = [
+                next(csv.reader([line], delimiter=delimiter), []) for line in inside
+            ]
+            if (
+                is_row([*cells[:column], *first])
+                and is_row([*last, *cells[column + 1 :]])
+                and 2 * sum(map(is_row, between)) >= len(between)
+            ):
                 raise DataError(
-                    f"{table.place(number)}: a quotation mark opens in this row and is closed only "
-                    f"{len(inside) - 1} lines later, so that whole rows lie inside one cell, such "
-                    f"as {swallowed[0][:80]!r}. Close or delete it. If these lines do belong to "
-                    "one text, save the file as JSON lines."
+                    f"{table.place(number)}: a quotation mark opens in this row and is closed "
+                    f"{len(inside) - 1} lines below, so that whole rows lie inside one cell; the "
+                    f"last one begins {inside[-1][:60]!r}. Close or delete the quotation mark. If "
+                    "these lines do belong to one text, save the file as JSON lines."
                 )
 
 

@@ -150,7 +150,7 @@ def test_a_quotation_mark_that_is_never_closed_is_named(reviews_folder):
 def test_a_quotation_mark_that_swallows_rows_is_named_where_it_opens(reviews_folder):
     rows = "A calm film,pos\nA loud film,neg\n" * 5
     message = error_of(reviews_folder, GOOD + f'"It begins here,neg\n{rows}and ends",pos\n' + rows)
-    assert "row 3 (line 4): a quotation mark opens in this row and is closed only 11" in message
+    assert "row 3 (line 4): a quotation mark opens in this row and is closed 11 lines" in message
     message = error_of(reviews_folder, GOOD + f'"It begins here,neg\n{rows}"Quoted, too",pos\n')
     assert "row 3 (line 4): not readable as CSV (',' expected after '\"', in line 15)" in message
 

@@ -102,10 +102,19 @@ def test_windows_1252_is_named_with_row_line_and_a_cure_that_works(own):
     assert sorted(rows_of(load_own(own, encoding="cp1252"))) == sorted(rows)
 
 
-def test_utf_16_without_its_mark_is_named_with_a_cure_that_works(own):
-    write_csv(own, ROWS, encoding="utf-16-le")
-    assert 'load_own(..., encoding="utf-16-le")' in error_of(own)
-    assert len(load_own(own, encoding="utf-16-le")["test"]) == 12
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark_is_named_with_a_cure_that_works(own, encoding):
+    rows = [(f"Gäste für {i}: {text}", label) for i, (text, label) in enumerate(ROWS)]
+    write_csv(own, rows, encoding=encoding)
+    assert f'load_own(..., encoding="{encoding}") reads it' in error_of(own)
+    assert sorted(rows_of(load_own(own, encoding=encoding))) == sorted(rows)
+
+
+def test_bytes_that_are_no_text_and_an_encoding_that_is_none_are_refused(own):
+    own.write_bytes(b"\x1f\x8b\x08\x01 an archive")
+    assert f"{own}, line 1: byte 0x8b is not UTF-8" in error_of(own)
+    own.write_text("text,label\nA film\0,neg\n", encoding="utf-16")
+    assert f"{own}, row 1 (line 2): a character 0 is no text" in error_of(own)
     assert "there is no encoding 'utf-61'" in error_of(own, encoding="utf-61")
 
 
@@ -141,7 +150,29 @@ def test_swallowed_rows_are_found_whatever_the_order_of_the_columns(own, start):
     header = ["label", "text", "note"][: width + 1]
     own.write_text("\n".join([",".join(header), *rows]) + "\n", encoding="utf-8")
     message = error_of(own)
-    assert "row 11 (line 12): a quotation mark opens in this row and is closed only 10" in message
+    assert "row 11 (line 12): a quotation mark opens in this row and is closed 10 lines" in message
+
+
+@pytest.mark.parametrize("text", ["Price {}\ncosts 4,1\nso so", "Price {}\n\n3,0\n", "\n{},1"])
+def test_a_line_of_a_text_that_ends_like_a_row_is_no_row(own, text):
+    rows = [(text.format(i), str(i % 2)) for i in range(40)]
+    assert sorted(rows_of(load_own(write_csv(own, rows)))) == sorted(rows)
+    rows = [(label, text) for text, label in rows]
+    splits = load_own(write_csv(own, rows, ("label", "text")))
+    assert sorted((label, text) for text, label in rows_of(splits)) == sorted(rows)
+
+
+def test_quotation_marks_within_a_text_are_part_of_it(own):
+    lines = [f'The {i}" screen, he said "fine";{i % 2}' for i in range(40)]
+    own.write_text("\n".join(["text;label", *lines]), encoding="utf-8")
+    assert ('The 39" screen, he said "fine"', "1") in rows_of(load_own(own))
+
+
+def test_columns_that_excel_leaves_without_name_and_value_are_overlooked(own):
+    write_csv(own, [(*row, "", "") for row in ROWS], ("text", "label", "", ""), ";")
+    assert sorted(rows_of(load_own(own))) == sorted(ROWS)
+    write_csv(own, [(*row, "", "x") for row in ROWS], ("text", "label", "", ""), ";")
+    assert "two columns are named ''" in error_of(own)
 
 
 def test_a_text_of_several_lines_arrives_whole(own):
