@@ -145,8 +145,9 @@ def test_of_a_package_that_is_there_twice_the_one_in_use_is_held(tmp_path, monke
     (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = ["evaluate"]\n', encoding="utf-8")
     held = []
 
-    def run(command, check):
+    def run(command, **_):
         held.extend((tmp_path / command[command.index("-c") + 1]).read_text(encoding="utf-8").splitlines())
+        return subprocess.CompletedProcess(command, 0, stderr="")
 
     monkeypatch.setattr(sys, "path", [str(f) for f in folders])
     monkeypatch.setattr(setup.subprocess, "run", run)
@@ -212,9 +213,9 @@ def test_the_setup_cell_fetches_the_course_into_an_empty_folder(setup_cell, tmp_
 
 def test_a_course_that_cannot_be_fetched_ends_in_one_message_that_says_what_to_do(setup_cell, tmp_path):
     source = (tmp_path / "nowhere.git").as_uri()
-    done = python(setup_cell, tmp_path, COURSE_SOURCE=source)
+    done = python(setup_cell, tmp_path, COURSE_SOURCE=source, HOME=str(tmp_path / "home"))
     message = done.stderr[done.stderr.rindex("RuntimeError"):]
     assert done.returncode == 1 and not (tmp_path / "distilbert-course").exists()
-    assert re.match(rf"RuntimeError: The course could not be fetched from {re.escape(source)}\. Check the network, then run "
-                    r"this cell again\.\s+Git said: fatal: ", message), done.stderr
+    assert re.match(rf"RuntimeError: The course could not be fetched from {re.escape(source)}\. Check this address and its "
+                    r"branch main, then run the cell again\. Git said: fatal: ", message), done.stderr
     assert "CalledProcessError" not in done.stderr

@@ -1,5 +1,6 @@
 """``make learn`` says in plain words what is missing and does nothing twice. Nothing is installed here."""
 
+import ast
 import subprocess
 import sys
 from collections import namedtuple
@@ -47,14 +48,21 @@ def test_an_old_python_is_named_with_what_to_do_before_anything_is_written(repos
     monkeypatch.setattr(sys, "version_info", (3, 10, 12))
     monkeypatch.setattr(sys, "version", "3.10.12 (main)")
     message = message_of(launch.install)
-    assert "needs Python 3.11 or newer; this is 3.10.12" in message and "make learn PYTHON=" in message
+    assert (
+        "needs Python 3.11 or newer; this is 3.10.12" in message and "make learn PYTHON=" in message
+    )
     assert repository.commands == [] and not (repository.root / ".venv").exists()
 
 
-def test_a_full_disk_is_named_with_what_is_needed_before_anything_is_written(repository, monkeypatch):
+def test_a_full_disk_is_named_with_what_is_needed_before_anything_is_written(
+    repository, monkeypatch
+):
     monkeypatch.setattr(launch.shutil, "disk_usage", lambda path: Usage(0, 0, 1.5 * 2**30))
     message = message_of(launch.install)
-    assert "Not enough disk space: 1.5 GiB free, 4 GiB needed" in message and "nothing was written" in message
+    assert (
+        "Not enough disk space: 1.5 GiB free, 4 GiB needed" in message
+        and "nothing was written" in message
+    )
     assert repository.commands == [] and not (repository.root / ".venv").exists()
 
 
@@ -89,24 +97,127 @@ def test_another_python_installs_again(repository, monkeypatch):
     assert len(repository.commands) == 3
 
 
-@pytest.mark.parametrize(("error", "words"), [
-    ("WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by 'NameResolutionError(\"Failed to "
-     "resolve 'pypi.org' ([Errno -2] Name or service not known)\")': /simple/torch/\n"
-     "ERROR: No matching distribution found for torch==2.13.0", "Connect to the network once"),
-    ("ConnectionError: [Errno 101] Network is unreachable", "Connect to the network once"),
-    ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "The disk is full"),
-    ("ERROR: No matching distribution found for torch==2.13.0", "No package fits this Python"),
-    ("ERROR: something else", "Installing the packages failed."),
-])
-def test_pips_error_is_put_in_plain_words_and_no_stamp_is_left(repository, monkeypatch, error, words):
-    monkeypatch.setattr(launch.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(
-        command, 1, stderr="an earlier line\n" * 20 + error))
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            "WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by 'NameResolutionError(\"Failed to "
+            "resolve 'pypi.org' ([Errno -2] Name or service not known)\")': /simple/torch/\n"
+            "ERROR: No matching distribution found for torch==2.13.0",
+            "Connect to the network once",
+        ),
+        ("ConnectionError: [Errno 101] Network is unreachable", "Connect to the network once"),
+        (
+            "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
+            "is full (100.0 GiB free)",
+        ),
+        ("ERROR: No matching distribution found for torch==2.13.0", "No package fits this Python"),
+        ("ERROR: something else", "Installing the packages failed."),
+        (
+            "/course/.venv/bin/python: No module named pip",
+            "interrupted, delete it and run `make learn`",
+        ),
+        (
+            "ERROR: Could not install packages due to an OSError: [Errno 13] Permission denied: '/x'",
+            "can't be written to",
+        ),
+        (
+            "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed\n"
+            "ERROR: No matching distribution found for torch==2.13.0",
+            "certificate is not trusted",
+        ),
+    ],
+)
+def test_pips_error_is_put_in_plain_words_and_no_stamp_is_left(
+    repository, monkeypatch, error, words
+):
+    monkeypatch.setattr(
+        launch.subprocess,
+        "run",
+        lambda command, **_: subprocess.CompletedProcess(
+            command, 1, stderr="an earlier line\n" * 20 + error
+        ),
+    )
     message = message_of(launch.install)
-    assert words in message and error.splitlines()[-1] in message and message.count("an earlier line") < 6
+    assert (
+        words in message
+        and error.splitlines()[-1] in message
+        and message.count("an earlier line") < 6
+    )
     assert not (repository.root / ".venv/installed").exists()
 
 
-def test_an_environment_that_cannot_be_made_is_explained_and_not_left_half_made(repository, monkeypatch):
+def test_a_folder_that_cannot_be_written_to_is_named_before_anything_is_tried(
+    repository, monkeypatch
+):
+    monkeypatch.setattr(launch.os, "access", lambda path, mode: path != repository.root)
+    message = message_of(launch.install)
+    assert f"The course's folder {repository.root} can't be written to. Copy it" in message
+    assert repository.commands == [] and "network" not in message
+
+
+def test_a_read_only_course_that_is_installed_opens_all_the_same(repository, monkeypatch):
+    launch.install()
+    monkeypatch.setattr(launch.os, "access", lambda path, mode: path != repository.root)
+    launch.install()
+    assert len(repository.commands) == 2
+
+
+def test_a_full_temporary_folder_is_told_from_a_full_disk(repository, monkeypatch, tmp_path):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    usage = {temporary: Usage(0, 0, 2**20)}
+    monkeypatch.setattr(
+        launch.shutil, "disk_usage", lambda path: usage.get(path, Usage(0, 0, 100 * 2**30))
+    )
+    message = message_of(launch.install)
+    assert f"The temporary folder {temporary} is full" in message and "TMPDIR" in message
+    assert repository.commands == []
+    usage[temporary] = Usage(0, 0, 2 * 2**30)  # enough to begin with, then it runs full
+    monkeypatch.setattr(
+        launch.subprocess,
+        "run",
+        lambda command, **_: subprocess.CompletedProcess(
+            command, 1, stderr="OSError: [Errno 28] No space left on device"
+        ),
+    )
+    assert f"The disk of {temporary} is full (2.0 GiB free)" in message_of(launch.install)
+    usage[temporary], usage[repository.root / ".venv"] = Usage(0, 0, 2**33), Usage(0, 0, 2**20)
+    message = message_of(launch.install)
+    assert (
+        f"The disk of {repository.root / '.venv'} is full (0.0 GiB free)" in message
+        and "TMPDIR" not in message
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(28, "No space left on device"), "is full"),
+        (PermissionError(13, "Permission denied"), "can't be written to"),
+        (
+            subprocess.CalledProcessError(
+                1, ["python"], output=b"OSError: [Errno 28] No space left on device"
+            ),
+            "is full",
+        ),
+    ],
+)
+def test_an_environment_that_cannot_be_made_has_its_own_cause(
+    repository, monkeypatch, error, words
+):
+    def create(folder, **_):
+        raise error
+
+    monkeypatch.setattr(launch.venv, "create", create)
+    message = message_of(launch.install)
+    assert words in message and "python3-venv" not in message and "network" not in message
+
+
+def test_an_environment_that_cannot_be_made_is_explained_and_not_left_half_made(
+    repository, monkeypatch
+):
     def create(folder, **_):
         folder.mkdir()
         raise subprocess.CalledProcessError(1, ["python", "-m", "ensurepip"])
@@ -124,9 +235,39 @@ def test_learn_serves_this_machine_only_and_opens_the_first_lesson(repository, m
     monkeypatch.setenv("NO_BROWSER", "1")
     with pytest.raises(SystemExit) as stopped:
         launch.learn()
-    command, = repository.commands
+    (command,) = repository.commands
     assert stopped.value.code == 0
-    assert {"--ip=127.0.0.1", "--no-browser", "--LabApp.default_url=/lab/tree/notebooks/00_first.ipynb"} < set(command)
+    assert {
+        "--ip=127.0.0.1",
+        "--no-browser",
+        "--LabApp.default_url=/lab/tree/notebooks/00_first.ipynb",
+    } < set(command)
+
+
+def test_learn_leads_jupyter_away_from_a_home_that_cannot_be_written_to(repository, monkeypatch):
+    (repository.root / "notebooks").mkdir()
+    (repository.root / "notebooks/00_first.ipynb").touch()
+    given = {}
+    monkeypatch.setattr(launch, "places", lambda root: {"JUPYTER_RUNTIME_DIR": "elsewhere"})
+    monkeypatch.setattr(
+        launch.subprocess,
+        "run",
+        lambda command, cwd, env: given.update(env) or SimpleNamespace(returncode=0),
+    )
+    with pytest.raises(SystemExit):
+        launch.learn()
+    assert given["JUPYTER_RUNTIME_DIR"] == "elsewhere" and given["PATH"]
+
+
+def test_learn_says_so_where_nothing_can_be_written(repository, monkeypatch):
+    (repository.root / "notebooks").mkdir()
+    (repository.root / "notebooks/00_first.ipynb").touch()
+
+    def nowhere(root):
+        raise launch.SetupError("Neither a nor b can be written to.")
+
+    monkeypatch.setattr(launch, "places", nowhere)
+    assert "can be written to" in message_of(launch.learn)
 
 
 def test_no_browser_is_left_out_by_default(repository, monkeypatch):
@@ -142,7 +283,20 @@ def test_a_repository_without_lessons_is_named(repository):
     assert "no lesson in notebooks/" in message_of(launch.learn)
 
 
+@pytest.mark.parametrize(
+    "file",
+    ["tools/launch.py", "tools/setup_cell.py", "course_utils/setup.py", "course_utils/__init__.py"],
+)
+def test_older_pythons_can_read_what_tells_them_that_they_are_too_old(file):
+    code = (launch.ROOT / file).read_text(encoding="utf-8")
+    tree = ast.parse(code, feature_version=(3, 9))
+    above = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert "tomllib" not in " ".join(ast.unparse(node) for node in above)
+
+
 def test_it_needs_nothing_but_the_standard_library():
-    code = "import sys, tools.launch; print([m for m in ('torch', 'numpy', 'course_utils') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-S", "-c", code], cwd=launch.ROOT, capture_output=True, text=True)
+    code = "import sys, tools.launch; print([m for m in ('torch', 'numpy', 'tomllib') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], cwd=launch.ROOT, capture_output=True, text=True
+    )
     assert done.stdout.strip() == "[]", done.stderr

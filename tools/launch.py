@@ -1,7 +1,8 @@
-"""Prepare ``.venv`` and open JupyterLab on the first lesson. Runs with the system's Python and nothing installed.
+"""Prepare ``.venv`` and open JupyterLab on the first lesson, with the system's Python alone.
 
-``launch.py install`` only prepares; ``launch.py learn`` also opens; ``launch.py instructor`` prepares ``.venv-instructor``
-too. A stamp in each environment remembers what was installed, so a second call starts in seconds.
+``launch.py install`` only prepares; ``launch.py learn`` also opens; ``launch.py instructor``
+prepares ``.venv-instructor`` too. A stamp in each environment remembers what was installed, so a
+second call starts in seconds.
 """
 
 from __future__ import annotations
@@ -15,9 +16,20 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from course_utils.setup import (  # noqa: E402
+    SetupError,
+    explain_pip,
+    free_gib,
+    places,
+    temporary_folder,
+)
+
 VENV = ROOT / ".venv"
 INSTRUCTOR_VENV = ROOT / ".venv-instructor"
-NEEDED_GIB = 4.0
+NEEDED_GIB = 4.0  # on the course's disk
+NEEDED_TEMPORARY_GIB = 0.5  # where pip unpacks one package after another
 
 
 def python_of(folder: Path) -> Path:
@@ -31,12 +43,30 @@ def stop(message: str) -> None:
 def check_machine() -> None:
     """Say in plain words what is missing, before anything is written."""
     if sys.version_info < (3, 11):
-        stop(f"This course needs Python 3.11 or newer; this is {sys.version.split()[0]} ({sys.executable}).\n"
-             "Install a newer Python, then run: make learn PYTHON=/path/to/python3.11")
-    free = shutil.disk_usage(ROOT).free / 2**30
-    if free < NEEDED_GIB and not VENV.exists():
-        stop(f"Not enough disk space: {free:.1f} GiB free, {NEEDED_GIB:.0f} GiB needed for PyTorch and the other "
-             "packages. Free some space and run the command again; nothing was written.")
+        stop(
+            f"This course needs Python 3.11 or newer; this is {sys.version.split()[0]} "
+            f"({sys.executable}).\n"
+            "Install a newer Python, then run: make learn PYTHON=/path/to/python3.11"
+        )
+    if VENV.exists():
+        return
+    if not os.access(ROOT, os.W_OK):
+        stop(
+            f"The course's folder {ROOT} can't be written to. Copy it into a folder of your own "
+            "and run the command there; nothing was written."
+        )
+    if free_gib(ROOT) < NEEDED_GIB:
+        stop(
+            f"Not enough disk space: {free_gib(ROOT):.1f} GiB free, {NEEDED_GIB:.0f} GiB needed "
+            "for PyTorch and the other packages. Free some space and run the command again; "
+            "nothing was written."
+        )
+    temporary = temporary_folder()
+    if temporary.is_dir() and free_gib(temporary) < NEEDED_TEMPORARY_GIB:
+        stop(
+            f"The temporary folder {temporary} is full: {free_gib(temporary):.1f} GiB free. Free "
+            "1 GiB there, or set TMPDIR to a folder with more space; nothing was written."
+        )
 
 
 def wanted_stamp(requirements: str = "requirements.txt") -> str:
@@ -44,42 +74,44 @@ def wanted_stamp(requirements: str = "requirements.txt") -> str:
 
 
 def install(folder: Path | None = None, requirements: str = "requirements.txt") -> None:
-    """Make ``.venv`` (or ``folder``) and install the pinned requirements, unless that was done already."""
+    """Make ``.venv`` (or ``folder``) and install the pins, unless that was done already."""
     folder = folder or VENV
     check_machine()
     stamp = folder / "installed"
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted_stamp(requirements) and python_of(folder).exists():
+    if (
+        stamp.exists()
+        and stamp.read_text(encoding="utf-8") == wanted_stamp(requirements)
+        and python_of(folder).exists()
+    ):
         return
     if not python_of(folder).exists():
         print(f"Making {folder.name} …", flush=True)
         try:
             venv.create(folder, with_pip=True, clear=folder.exists())
         except (subprocess.CalledProcessError, OSError) as error:
-            shutil.rmtree(folder, ignore_errors=True)  # half of one would be taken for a whole one the next time
-            stop(f"Making {folder.name} failed ({error}).\nOn Debian and Ubuntu the part of Python that does it comes apart: "
-                 "sudo apt install python3-venv. Then run the command again.")
+            # Half an environment would be taken for a whole one the next time.
+            shutil.rmtree(folder, ignore_errors=True)
+            stop(explain_venv(error, folder))
     print(f"Installing the packages of {requirements} (a few minutes the first time) …", flush=True)
-    command = [python_of(folder), "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", ROOT / requirements]
+    command = [python_of(folder), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    command += ["-r", ROOT / requirements]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     if done.returncode:
-        stop(explain(done.stderr))
+        stop(explain_pip(done.stderr, folder))
     stamp.write_text(wanted_stamp(requirements), encoding="utf-8")
 
 
-def explain(error: str) -> str:
-    """pip's error in plain words, with its own last lines below."""
-    tail = "\n".join(error.strip().splitlines()[-6:])
-    lower = error.lower()
-    if "no space left" in lower or "errno 28" in lower:
-        cause = "The disk is full. Free a few GiB and run the command again: it goes on where it stopped."
-    elif any(sign in lower for sign in ("connection", "getaddrinfo", "name resolution", "network is unreachable", "timed out")):
-        cause = ("The package index can't be reached, and the packages aren't installed yet. Connect to the network once "
-                 "and run the command again; after that the course works offline.")
-    elif "no matching distribution" in lower or "could not find a version" in lower:
-        cause = "No package fits this Python and this machine. Try Python 3.11, 3.12 or 3.13 on 64-bit Linux, macOS or Windows."
-    else:
-        cause = "Installing the packages failed."
-    return f"{cause}\n\npip said:\n{tail}"
+def explain_venv(error: Exception, folder: Path) -> str:
+    """Why an environment could not be made, and what to do."""
+    output = getattr(error, "output", None) or b""
+    said = f"{error}\n{output.decode(errors='replace') if isinstance(output, bytes) else output}"
+    if isinstance(error, OSError) or "no space left" in said.lower():
+        return explain_pip(said, folder.parent).replace("pip said:", "Python said:")
+    return (
+        f"Making {folder.name} failed ({error}).\nOn Debian and Ubuntu the part of Python that "
+        "does it is a package of its own: sudo apt install python3-venv. Then run the command "
+        "again."
+    )
 
 
 def first_lesson() -> str:
@@ -90,16 +122,23 @@ def first_lesson() -> str:
 
 
 def learn() -> None:
-    """Serve JupyterLab on this machine only and open the first lesson (``NO_BROWSER=1``: print the address)."""
-    command = [str(python_of(VENV)), "-m", "jupyterlab", "--ip=127.0.0.1", f"--ServerApp.root_dir={ROOT}",
-               f"--LabApp.default_url=/lab/tree/{first_lesson()}"]
+    """Serve JupyterLab on this machine only and open the first lesson.
+
+    With ``NO_BROWSER=1`` it prints the address instead.
+    """
+    command = [str(python_of(VENV)), "-m", "jupyterlab", "--ip=127.0.0.1"]
+    command += [f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{first_lesson()}"]
+    try:
+        environment = {**os.environ, **places(ROOT)}
+    except SetupError as error:
+        stop(str(error))
     if os.environ.get("NO_BROWSER", "") not in ("", "0"):
         command.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
     print(f"Opening {first_lesson()}. Stop the server with Ctrl-C.", flush=True)
     try:
-        sys.exit(subprocess.run(command, cwd=ROOT).returncode)
+        sys.exit(subprocess.run(command, cwd=ROOT, env=environment).returncode)
     except KeyboardInterrupt:
         sys.exit(0)
 
