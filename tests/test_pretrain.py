@@ -245,9 +245,9 @@ def test_training_first_learns_which_of_all_words_occur(tmp_path):
     np.tile(np.arange(1005, 1012, dtype=np.uint16), 600).tofile(tmp_path / "cycle.bin")
     stream, model = TokenStream(tmp_path / "cycle.bin"), tiny_model()
     stage = Stage(length=8, batch_size=4, tokens=4 * 8 * 200, rate=1e-2, warmup=3)
-    before = train.validation_loss(model, losses.masked_lm, stream, stage, device="cpu", batches=5)
+    before = train.validation_loss(model, losses.masked_lm, stream, stage, device="cpu", tokens=640)
     assert run_stage(model, losses.masked_lm, stage, stream, tmp_path, Progress(), device="cpu")
-    after = train.validation_loss(model, losses.masked_lm, stream, stage, device="cpu", batches=5)
+    after = train.validation_loss(model, losses.masked_lm, stream, stage, device="cpu", tokens=640)
     assert before == pytest.approx(math.log(VOCABULARY), abs=0.4) and after == pytest.approx(math.log(7), abs=0.15)
     logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["step"] for line in logged] == [50, 100, 150, 200] and logged[0]["mlm"] > logged[-1]["mlm"]

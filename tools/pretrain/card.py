@@ -252,6 +252,8 @@ def write_cards(
         kept.write_text(note, encoding="utf-8")
     note = kept.read_text(encoding="utf-8") if kept.exists() else ""
     measured = measured or Measured()
+    if not all((folder / "model.safetensors").is_file() for folder in folders.values()):
+        return  # the student comes later, and each card compares both
     for (name, folder), (part, stages) in zip(
         folders.items(), (("teacher", plan.teacher), ("student", plan.student)), strict=True
     ):

@@ -73,6 +73,7 @@ def export(model: DistilBertForMaskedLM, folder: Path, vocabulary: Path) -> None
     half = distilbert(model.config.n_layers)
     half.load_state_dict(model.state_dict())
     half.half().save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)  # safetensors writes files that only their owner can read
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config |= {"dtype": "float32", "dropout": DROPOUT, "attention_dropout": DROPOUT}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

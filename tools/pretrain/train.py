@@ -166,11 +166,12 @@ def run_stage(model: torch.nn.Module, loss_of: Loss, stage: Stage, stream: Token
 
 
 @torch.no_grad()
-def validation_loss(model: torch.nn.Module, loss_of: Loss, stream: TokenStream, stage: Stage, *, device: str,
-                    batches: int = 50) -> float:
-    """Mean masked-LM loss over a fixed set of ``batches`` held-out batches."""
+def validation_loss(
+    model: torch.nn.Module, loss_of: Loss, stream: TokenStream, stage: Stage, *, device: str, tokens: int = 102_400
+) -> float:
+    """Mean masked-LM loss over a fixed set of held-out batches, ``tokens`` in all."""
     model.eval()
-    total = 0.0
+    total, batches = 0.0, max(1, tokens // (16 * stage.length))
     for step in range(batches):
         batch = stream.masked(step, 16, stage.length, 0.15, model.config.vocab_size).to(device)
         with autocast(device):
