@@ -1,8 +1,13 @@
 """``make badges`` changes the one setting that says where the course lives, and refuses what is no repository."""
 
+import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+import nbformat
 import pytest
 from conftest import ROOT
 
@@ -30,11 +35,25 @@ def test_the_repository_changes_and_nothing_else_does(copy):
 def test_badges_open_the_notebooks_own_path_in_the_new_repository(copy):
     badges.set_repository("ada/course", "main")
     link = lessons.repository().colab(copy / "notebooks/05_name.ipynb")
-    assert link == "https://colab.research.google.com/github/ada/course/blob/main/notebooks/05_name.ipynb"
+    assert (
+        link
+        == "https://colab.research.google.com/github/ada/course/blob/main/notebooks/05_name.ipynb"
+    )
 
 
-@pytest.mark.parametrize("name", [
-    "course", "https://github.com/ada/course", "ada/course/", "ada/", '-a/"b"', "a b/c", "ada/c\n", ""])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "course",
+        "https://github.com/ada/course",
+        "ada/course/",
+        "ada/",
+        '-a/"b"',
+        "a b/c",
+        "ada/c\n",
+        "",
+    ],
+)
 def test_what_is_no_repository_is_refused_and_nothing_is_written(copy, name):
     with pytest.raises(ValueError, match=r"is not a repository\. Expected owner/name"):
         badges.set_repository(name, "main")
@@ -46,3 +65,161 @@ def test_what_is_no_branch_is_refused(copy, branch):
     with pytest.raises(ValueError, match="is not a branch name"):
         badges.set_repository("ada/course", branch)
     assert (copy / "pyproject.toml").read_bytes() == (ROOT / "pyproject.toml").read_bytes()
+
+
+# --- the whole program, on a copy: it rewrites the read-me and every notebook ---
+
+LESSON = """# %% [markdown]
+# {{badge}}
+#
+# # What is one and one?
+#
+# {{cost}}
+
+# %% tags=["setup"]
+# {{setup}}
+
+# %%
+print(1 + 1)
+"""
+RUN = "from tools import badges; badges.main()"
+
+
+@pytest.fixture
+def repository(built, tmp_path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """The programs of this repository beside one short lesson, whose notebook ran; in git."""
+    top = tmp_path_factory.mktemp("built")
+    for name in (
+        "pyproject.toml",
+        "README.md",
+        "INSTRUCTORS.md",
+        "CITATION.cff",
+        "CONTRIBUTING.md",
+    ):
+        top.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, top / name)
+    shutil.copytree(
+        ROOT / "tools",
+        top / "tools",
+        ignore=shutil.ignore_patterns("__pycache__", "pretrain", "grade"),
+    )
+    (top / "notebooks/sources").mkdir(parents=True)
+    (top / "notebooks/sources/00_one.py").write_text(LESSON, encoding="utf-8")
+    python(
+        top,
+        "from tools.build import build_learner; from tools.lessons import lessons; build_learner(lessons()[0], False)",
+    )
+    file = top / "notebooks/00_one.ipynb"
+    notebook = nbformat.read(file, as_version=4)
+    for number, cell in enumerate((c for c in notebook.cells if c.cell_type == "code"), start=1):
+        cell.execution_count = number
+    cell.outputs = [nbformat.v4.new_output("stream", text="2\n")]
+    nbformat.write(notebook, file)
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "one"]):
+        git(top, "-c", "user.name=a", "-c", "user.email=a@example.com", *command)
+    return top
+
+
+def python(top: Path, code: str, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-B", "-c", code, *arguments], cwd=top, capture_output=True, text=True
+    )
+
+
+def git(top: Path, *command: str) -> str:
+    return subprocess.run(
+        ["git", *command], cwd=top, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def test_a_fork_points_everything_at_itself_and_changes_nothing_else(repository):
+    done = python(repository, RUN, "ada/nlp-class", "trunk")
+    assert done.stdout == "badges point to ada/nlp-class, branch trunk\n", done.stderr
+    changed = git(repository, "status", "--porcelain").splitlines()
+    names = {line[3:] for line in changed}
+    assert (
+        names
+        == {
+            "pyproject.toml",
+            "README.md",
+            "INSTRUCTORS.md",
+            "CITATION.cff",
+            "notebooks/00_one.ipynb",
+        }
+        & names
+    )
+    assert {"pyproject.toml", "README.md", "CITATION.cff", "notebooks/00_one.ipynb"} <= names
+    before = lessons.repository().name
+    for name in names:
+        assert before not in (repository / name).read_text(encoding="utf-8"), name
+    text = (repository / "notebooks/00_one.ipynb").read_text(encoding="utf-8")
+    assert (
+        "github/ada/nlp-class/blob/trunk/notebooks/00_one.ipynb" in text
+        and "https://github.com/ada/nlp-class" in text
+    )
+    code = [c for c in nbformat.reads(text, as_version=4).cells if c.cell_type == "code"]
+    assert [c.execution_count for c in code] == [1, 2] and code[1].outputs[0].text == "2\n"
+
+
+def test_a_second_time_it_changes_nothing(repository):
+    python(repository, RUN, "ada/nlp-class", "trunk")
+    before = git(repository, "diff")
+    assert python(repository, RUN, "ada/nlp-class", "trunk").returncode == 0
+    assert git(repository, "diff") == before
+
+
+def test_the_read_me_of_a_fork_makes_the_folder_that_its_setup_cell_looks_for(repository):
+    python(repository, RUN, "ada/nlp-class")
+    readme = (repository / "README.md").read_text(encoding="utf-8")
+    clone = r"^git clone (-.* )?https://github\.com/ada/nlp-class\ncd nlp-class$"
+    assert re.search(clone, readme, re.M)
+    cell = (repository / "notebooks/00_one.ipynb").read_text(encoding="utf-8")
+    assert 'Path(\\"ada/nlp-class\\").name' in cell
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "usage: make badges"),
+        (["not a name"], "is not a repository"),
+        (["ada/course", "no branch"], "is not a branch"),
+    ],
+)
+def test_what_it_does_not_understand_changes_nothing(arguments, words, repository):
+    done = python(repository, RUN, *arguments)
+    assert done.returncode == 1 and words in done.stderr
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_a_notebook_that_differs_from_its_source_is_left_to_its_author(repository):
+    with open(repository / "notebooks/sources/00_one.py", "a", encoding="utf-8") as source:
+        source.write("\n# %%\nprint(3)\n")
+    done = python(repository, RUN, "ada/nlp-class")
+    assert (
+        done.returncode == 1
+        and "00_one.ipynb: differs from its source. Run `make notebooks` first" in done.stderr
+    )
+    assert git(repository, "status", "--porcelain") == " M notebooks/sources/00_one.py\n"
+
+
+def test_the_workflow_commits_what_badges_may_change_and_nothing_else():
+    workflow = (ROOT / ".github/workflows/rebadge.yml").read_text(encoding="utf-8")
+    assert f"git add -- {' '.join(badges.CHANGES)}\n" in workflow
+    assert not re.search(r"git add (-A|--all|\.)|commit (-a|--all)", workflow)
+
+
+def test_no_test_runs_the_program_on_this_repository():
+    for file in (ROOT / "tests").glob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        assert (
+            not re.search(
+                r"tools\.badges\b|make\W+badges",
+                re.sub(r"^.*from tools\.badges.*$", "", text, flags=re.M),
+            )
+            or file.name == "test_badges.py"
+        ), file.name
