@@ -117,7 +117,7 @@ def matches(file: Path, digest: str) -> bool:
 
 
 def fetch(repo: str, revision: str, files: Iterable[str], kind: str = "model") -> list[Path]:
-    """Have files of the Hub in its cache, and whole. Its client compares lengths only, and keeps what is damaged.
+    """Download files of the Hub into its cache and compare their hashes; its client compares lengths only.
 
     ``kind`` is "model" or "dataset". Raises one of HUB_ERRORS.
     """
@@ -163,8 +163,10 @@ def failure(source: HubModel | HubDataset, error: Exception) -> str:
     cure = "Check the network and run the cell again; what has arrived whole is kept"
     if isinstance(error, GONE):
         cure = "Tell the authors of the course"
-    return (f"{source.repo} at revision {source.revision}: could not be loaded ({reason(error)}). {cure}. Or set COURSE_MIRROR "
-            'to a mirror, or use what is embedded in the course: start_lab(..., profile="mini").')
+    mirrored = ("the mirror that COURSE_MIRROR names lacks it: add it with `make mirror TO=that-folder`" if mirror() else
+                "set COURSE_MIRROR to a mirror")
+    return (f"{source.repo} at revision {source.revision}: could not be loaded ({reason(error)}). {cure}. Or {mirrored}, "
+            'or use what is embedded in the course: start_lab(..., profile="mini").')
 
 
 def hub_answers(seconds: float = 3.0) -> bool:

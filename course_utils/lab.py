@@ -11,6 +11,7 @@ import torch
 
 from course_utils import hub
 from course_utils.precision import choose_precision, training_speed
+from course_utils.setup import work_folder
 from course_utils.timing import Stopwatch, duration
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,7 +63,8 @@ def choose_profile(wanted: str = "auto") -> tuple[Profile, str]:
         return PROFILES["mini"], "there is no CUDA device"
     if hub.mirrored_model("distilbert") or hub.hub_answers():
         return PROFILES["gpu"], "there is a CUDA device"
-    return PROFILES["mini"], "the Hub does not answer"
+    where = "the mirror holds no models and the Hub does not answer" if hub.mirror() else "the Hub does not answer"
+    return PROFILES["mini"], where
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def start_lab(lesson: str, profile: str = "auto", seed: int = 0) -> Lab:
         print(error)
         chosen, reason = PROFILES["mini"], "the Hub does not give the model"
         checkpoint, revision = checkpoint_of("model", chosen)
-    workdir = Path(os.environ.get("COURSE_WORK", ROOT / "build/work")) / f"lesson-{lesson}"
+    workdir = work_folder(ROOT) / f"lesson-{lesson}"
     workdir.mkdir(parents=True, exist_ok=True)
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU with {torch.get_num_threads()} threads"
     time = time_here(lesson, chosen.name, precision, device)

@@ -312,7 +312,8 @@ for name in ("num_train_epochs", "learning_rate", "per_device_train_batch_size",
 # drive.mount("/content/drive")
 # settings["output_dir"] = "/content/drive/MyDrive/distilbert-course/05"
 # ...
-# trainer.train(resume_from_checkpoint=last_whole_checkpoint(settings["output_dir"]))
+# with run_folder(trainer):
+#     trainer.train(resume_from_checkpoint=last_whole_checkpoint(trainer))
 # ```
 #
 # Section 9 shows that a resumed run takes the same steps. Only early stopping starts to count anew.
@@ -380,7 +381,7 @@ def compute_metrics(prediction):
 # %%
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 
-from course_utils.training import StopAtNaN, full_disk_named, last_whole_checkpoint
+from course_utils.training import StopAtNaN, last_whole_checkpoint, run_folder
 
 
 # %%
@@ -397,7 +398,7 @@ trainer = make_trainer(new_model(), tokenized["train"], tokenized["validation"],
 
 # %% [markdown]
 # [Early stopping](glossary.md#early-stopping) ends the run when three evaluations in a row bring no lower validation loss, be it a few steps before the planned end. `StopAtNaN` ends it, with step and rate, when a gradient is no number any more; the
-# trainer by itself logs a plausible loss and goes on. And `full_disk_named`, below, says in plain words when a checkpoint finds no room.
+# trainer by itself logs a plausible loss and goes on. And `run_folder`, below, gives the output folder to this run alone, writes beside the checkpoints which data and settings they belong to, and says in plain words when a checkpoint finds no room.
 #
 # How long will it take? Ask before you start. The estimate times a few real steps on a copy of the model.
 
@@ -410,7 +411,7 @@ expected = estimate_training(trainer)
 from transformers.trainer_callback import PrinterCallback
 
 trainer.remove_callback(PrinterCallback)  # the curves below say it better
-with Stopwatch() as watch, full_disk_named(trainer.args.output_dir):
+with Stopwatch() as watch, run_folder(trainer):
     trainer.train()
 print(f"took {duration(watch.seconds)}, estimated {duration(expected)}; "
       f"{trainer.state.global_step} steps, best at step {trainer.state.best_global_step}")
@@ -561,18 +562,20 @@ killed = make_trainer(new_model(), few, callbacks=[Kill()], **short,
                       output_dir=str(lab.workdir / "killed"))
 killed.remove_callback(PrinterCallback)
 try:
-    killed.train()
+    with run_folder(killed):
+        killed.train()
 except KeyboardInterrupt as stop:
     print(stop, "· on disk:", sorted(p.name for p in (lab.workdir / "killed").glob("checkpoint-*")))
 
 # %% [markdown]
 # And resumed. The new trainer gets a model with *another* random head, so that equal weights can only come from the disk. `resume_from_checkpoint=True` would take the newest folder; but a run that is killed *while it saves* leaves half
-# a checkpoint, and `last_whole_checkpoint` skips that.
+# a checkpoint, and `last_whole_checkpoint` skips that, as it skips checkpoints of a run with other data, labels or settings.
 
 # %%
 resumed = make_trainer(new_model(seed=999), few, **short, output_dir=str(lab.workdir / "killed"))
 resumed.remove_callback(PrinterCallback)
-resumed.train(resume_from_checkpoint=last_whole_checkpoint(lab.workdir / "killed"))
+with run_folder(resumed):
+    resumed.train(resume_from_checkpoint=last_whole_checkpoint(resumed))
 pairs = zip(whole.model.parameters(), resumed.model.parameters(), strict=True)
 difference = max((a - b).abs().max().item() for a, b in pairs)
 print(f"steps: {whole.state.global_step} and {resumed.state.global_step}; "
@@ -979,7 +982,7 @@ plots.show(figure, "Test accuracy with 95 % intervals: "
 # | `The model did not return a loss from the inputs` | the labels don't reach the model | the column must be called `label` or `labels` |
 # | loss stays at 0.69 | learning rate far too high or too low, or labels shuffled | the range test of lesson 04; look at a few rows |
 # | loss and gradient norm grow with `gradient_accumulation_steps` | the Trainer believes that the model divides by the number of items | `model.accepts_loss_kwargs = False`, as in section 5 |
-# | out of memory | batch × length is too large for this device | halve the batch, double the accumulation; `course_utils.training.train_within_memory` does it and says so |
+# | out of memory | batch × length is too large for this device | halve the batch, double the accumulation (accelerate's `find_executable_batch_size` halves the batch by itself) |
 # | `Expected all tensors to be on the same device` | inputs on the CPU, model on the GPU | `.to(model.device)` |
 # | accuracy 100 % after the first rows of a subset | IMDb is sorted by label; `select(range(n))` takes one class | `shuffle(seed=…)` first |
 #

@@ -102,10 +102,10 @@ def tokenized(split, text):
 
 
 # %% [markdown]
-# One function makes a trainer for either task of this lesson.
+# One function makes a trainer for either task of this lesson. Spam is rare and the messages are short: they get twice the epochs and twice the rate (`factor=2`), chosen on validation rows.
 
 # %%
-def fine_tune(split, text, name):
+def fine_tune(split, text, name, factor=1):
     set_seed(lab.seed)
     labels = split.features["label"].names
     model = AutoModelForSequenceClassification.from_pretrained(
@@ -113,8 +113,8 @@ def fine_tune(split, text, name):
         id2label=dict(enumerate(labels)))
     model.accepts_loss_kwargs = False
     arguments = TrainingArguments(
-        output_dir=str(lab.workdir / name), num_train_epochs=lab.profile.epochs,
-        learning_rate=lab.profile.learning_rate,
+        output_dir=str(lab.workdir / name), num_train_epochs=factor * lab.profile.epochs,
+        learning_rate=factor * lab.profile.learning_rate,
         per_device_train_batch_size=lab.profile.batch_size, warmup_steps=0.1,
         train_sampling_strategy="group_by_length",
         save_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=True,
@@ -150,7 +150,7 @@ def logits_of(model, texts, batch_size=64):
 # %%
 from course_utils.timing import estimate_training
 
-spam_trainer = fine_tune(messages["train"], "sms", "spam")
+spam_trainer = fine_tune(messages["train"], "sms", "spam", factor=2)
 expected = estimate_training(spam_trainer)
 
 # %%
@@ -608,7 +608,7 @@ assert fine_hits.mean() > 0.55
 # %% [markdown]
 # ## 9. When it says 90 %, is it right 90 % of the time?
 #
-# A probability is *calibrated* when it keeps its word: among all answers given with 80 % confidence, 80 % are right. (*Confidence* is the probability of the class that the model chose; with two classes it is never below one half.) Sort the answers by confidence into bins and compare. The **expected calibration error** (ECE) is the
+# A model is *calibrated* when its probabilities are right on average: among all answers given with 80 % confidence, 80 % are right. (*Confidence* is the probability of the class that the model chose; with two classes it is never below one half.) Sort the answers by confidence into bins and compare. The **expected calibration error** (ECE) is the
 # mean gap between confidence and accuracy, weighted by the number of answers in each bin. In the picture below, the model is over-confident where a point lies below the diagonal, and under-confident where it lies above.
 
 # %%
@@ -657,7 +657,7 @@ gap = before_scaling[:, 0].mean() - before_scaling[:, 1].mean()
 after_scaling, ece_after = reliability(review_logits[look_rows] / temperature,
                                        review_truth[look_rows], bins=6)
 figure, ax = plots.new_figure(width=5.6, height=4.4)
-ax.plot([0.5, 1], [0.5, 1], color="gray", linewidth=1, label="keeps its word")
+ax.plot([0.5, 1], [0.5, 1], color="gray", linewidth=1, label="calibrated")
 plots.curve(ax, before_scaling[:, 0], before_scaling[:, 1], f"as trained, ECE {ece_before:.3f}", 1)
 plots.curve(ax, after_scaling[:, 0], after_scaling[:, 1],
             f"T = {temperature:.2f}, ECE {ece_after:.3f}", 0)
