@@ -38,7 +38,9 @@ def check(name: str, *properties: Property, strict: bool = False) -> bool:
     for what, holds, *hint in properties:
         try:
             result = holds()
-            good = any(type(result) is t for t in truth_types) and bool(result)  # "in" would ask a metaclass
+            good = any(type(result) is t for t in truth_types) and bool(
+                result
+            )  # "in" would ask a metaclass
             problem = "" if good else (hint[0] if hint else one_line(f"got {result!r}"))
         except NotImplementedError:
             print(f"{name}: not attempted yet")
@@ -46,7 +48,11 @@ def check(name: str, *properties: Property, strict: bool = False) -> bool:
                 raise AssertionError(f"{name}: not attempted yet") from None
             remember(name, "not attempted")
             return False
-        except (Exception, SystemExit, GeneratorExit) as error:  # type and message, not a traceback from inside the course
+        except (
+            Exception,
+            SystemExit,
+            GeneratorExit,
+        ) as error:  # type and message, not a traceback from inside the course
             good, problem = False, stopped_with(error)
         print(f"✅ {what}" if good else f"❌ {what}: {problem}")
         passed += good
@@ -71,14 +77,21 @@ def stopped_with(error: BaseException) -> str:
 
 def progress_file() -> Path:
     """Where this machine keeps what is solved: ``COURSE_PROGRESS``, or a file in the course's folder."""
-    return Path(os.environ.get("COURSE_PROGRESS") or Path(__file__).resolve().parents[1] / ".course-progress.json")
+    return Path(
+        os.environ.get("COURSE_PROGRESS")
+        or Path(__file__).resolve().parents[1] / ".course-progress.json"
+    )
 
 
 def recorded() -> dict[str, str]:
     """Name of each exercise checked so far -> "solved", "not solved yet" or "not attempted"."""
     try:
         known = json.loads(progress_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):  # none yet, or damaged: progress starts anew, the exercise goes on
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+    ):  # none yet, or damaged: progress starts anew, the exercise goes on
         return {}
     return {n: s for n, s in known.items() if s in list(MARKS)} if isinstance(known, dict) else {}
 
@@ -99,8 +112,11 @@ def remember(name: str, state: str) -> None:
 
 def progress(lesson: str = "") -> None:
     """Print what is solved of ``lesson`` ("05"), or of all lessons. It stands in a file on this machine and goes nowhere."""
-    states = {name: state for name, state in recorded().items()
-              if not lesson or name.split(".")[0] == str(int(lesson))}
+    states = {
+        name: state
+        for name, state in recorded().items()
+        if not lesson or name.split(".")[0] == str(int(lesson))
+    }
     for name, state in sorted(states.items()):
         print(one_line(f"{MARKS[state]} {name}: {state}"))
     print(f"{sum(s == 'solved' for s in states.values())} of {len(states)} exercises solved")

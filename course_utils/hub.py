@@ -17,7 +17,12 @@ from http.client import HTTPException
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download, is_offline_mode
-from huggingface_hub.errors import HTTPError, RemoteEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import (
+    HTTPError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from safetensors import SafetensorError, safe_open
 
 
@@ -25,9 +30,18 @@ class CheckpointError(ValueError):
     """A model's folder can't be used. The message names the file, what was expected, and what to do."""
 
 
-CHECKPOINT_FILES = {"config.json": "JSON", "model.safetensors": "safetensors", "tokenizer.json": "JSON"}
+CHECKPOINT_FILES = {
+    "config.json": "JSON",
+    "model.safetensors": "safetensors",
+    "tokenizer.json": "JSON",
+}
 MODEL_FILES = (*CHECKPOINT_FILES, "tokenizer_config.json", "vocab.txt")
-HUB_ERRORS = (OSError, ValueError, RuntimeError, HTTPError)  # what the Hub's client raises where a download fails
+HUB_ERRORS = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    HTTPError,
+)  # what the Hub's client raises where a download fails
 GONE = (RepositoryNotFoundError, RevisionNotFoundError, RemoteEntryNotFoundError)
 
 
@@ -53,20 +67,29 @@ class HubDataset:
 
 
 MODELS = {
-    "distilbert": HubModel("distilbert/distilbert-base-uncased", "12040accade4e8a0f71eabdb258fecc2e7e948be"),
+    "distilbert": HubModel(
+        "distilbert/distilbert-base-uncased", "12040accade4e8a0f71eabdb258fecc2e7e948be"
+    ),
     "bert": HubModel("google-bert/bert-base-uncased", "86b5e0934494bd15c9632b12f734a8a67f723594"),
 }
 
 DATASETS = {
     "reviews": HubDataset(
-        "stanfordnlp/imdb", "e6281661ce1c48d982bc483cf8a173c1bbeb5d31",
-        {s: f"plain_text/{s}-00000-of-00001.parquet" for s in ("train", "test")}),
+        "stanfordnlp/imdb",
+        "e6281661ce1c48d982bc483cf8a173c1bbeb5d31",
+        {s: f"plain_text/{s}-00000-of-00001.parquet" for s in ("train", "test")},
+    ),
     "messages": HubDataset(
-        "ucirvine/sms_spam", "cae486f927c250fe1d4a5b55f11357964ed1646c",
-        {"train": "plain_text/train-00000-of-00001.parquet"}),
+        "ucirvine/sms_spam",
+        "cae486f927c250fe1d4a5b55f11357964ed1646c",
+        {"train": "plain_text/train-00000-of-00001.parquet"},
+    ),
     "requests": HubDataset(
-        "clinc/clinc_oos", "155b9c710419136e17307b80d0a13e68cd46b4ec",
-        {s: f"plus/{s}-00000-of-00001.parquet" for s in ("train", "validation", "test")}, "plus"),
+        "clinc/clinc_oos",
+        "155b9c710419136e17307b80d0a13e68cd46b4ec",
+        {s: f"plus/{s}-00000-of-00001.parquet" for s in ("train", "validation", "test")},
+        "plus",
+    ),
 }
 
 
@@ -78,7 +101,8 @@ def mirror() -> Path | None:
     if not folder.is_dir():
         raise FileNotFoundError(
             f"COURSE_MIRROR={value}: there is no such folder. Expected a folder with datasets/ and models/ inside; "
-            "correct the path, or unset COURSE_MIRROR to use the profile's own data.")
+            "correct the path, or unset COURSE_MIRROR to use the profile's own data."
+        )
     return folder
 
 
@@ -95,16 +119,21 @@ def check_checkpoint(folder: Path) -> None:
         file = folder / name
         cure = "Fetch the repository again, or copy the mirror again; an interrupted copy leaves a part of a file."
         if not file.is_file():
-            raise CheckpointError(f"{file}: this file is missing. Expected {', '.join(CHECKPOINT_FILES)}. {cure}")
+            raise CheckpointError(
+                f"{file}: this file is missing. Expected {', '.join(CHECKPOINT_FILES)}. {cure}"
+            )
         try:
             if form == "JSON":
                 if not isinstance(json.loads(file.read_text(encoding="utf-8")), dict):
                     raise ValueError("it holds no object with names and values")
             else:
-                safe_open(file, "pt")  # reads the table of contents and compares it with the file's length
+                safe_open(
+                    file, "pt"
+                )  # reads the table of contents and compares it with the file's length
         except (SafetensorError, OSError, ValueError, RecursionError) as error:
-            raise CheckpointError(f"{file}: not readable as {form} ({error}). Expected a whole {form} file. "
-                                  f"{cure}") from None
+            raise CheckpointError(
+                f"{file}: not readable as {form} ({error}). Expected a whole {form} file. {cure}"
+            ) from None
 
 
 def matches(file: Path, digest: str) -> bool:
@@ -132,7 +161,9 @@ def fetch(repo: str, revision: str, files: Iterable[str], kind: str = "model") -
             path.resolve().unlink()
             path.unlink()
         else:
-            raise OSError(f"{file} arrived damaged twice: its content is not the one that the Hub gave the hash of")
+            raise OSError(
+                f"{file} arrived damaged twice: its content is not the one that the Hub gave the hash of"
+            )
         paths.append(path)
     return paths
 
@@ -163,10 +194,15 @@ def failure(source: HubModel | HubDataset, error: Exception) -> str:
     cure = "Check the network and run the cell again; what has arrived whole is kept"
     if isinstance(error, GONE):
         cure = "Tell the authors of the course"
-    mirrored = ("the mirror that COURSE_MIRROR names lacks it: add it with `make mirror TO=that-folder`" if mirror() else
-                "set COURSE_MIRROR to a mirror")
-    return (f"{source.repo} at revision {source.revision}: could not be loaded ({reason(error)}). {cure}. Or {mirrored}, "
-            'or use what is embedded in the course: start_lab(..., profile="mini").')
+    mirrored = (
+        "the mirror that COURSE_MIRROR names lacks it: add it with `make mirror TO=that-folder`"
+        if mirror()
+        else "set COURSE_MIRROR to a mirror"
+    )
+    return (
+        f"{source.repo} at revision {source.revision}: could not be loaded ({reason(error)}). {cure}. Or {mirrored}, "
+        'or use what is embedded in the course: start_lab(..., profile="mini").'
+    )
 
 
 def hub_answers(seconds: float = 3.0) -> bool:

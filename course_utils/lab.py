@@ -15,10 +15,16 @@ from course_utils.setup import work_folder
 from course_utils.timing import Stopwatch, duration
 
 ROOT = Path(__file__).resolve().parents[1]
-EMBEDDED_MODELS = {name: ROOT / "data/models" / name for name in ("mini-distilbert", "mini-student")}
+EMBEDDED_MODELS = {
+    name: ROOT / "data/models" / name for name in ("mini-distilbert", "mini-student")
+}
 # Which model plays which part, by where a profile takes its models from. "model" is the one that a lesson works with.
 PARTS = {
-    "embedded": {"model": "mini-distilbert", "teacher": "mini-distilbert", "student": "mini-student"},
+    "embedded": {
+        "model": "mini-distilbert",
+        "teacher": "mini-distilbert",
+        "student": "mini-student",
+    },
     "hub": {"model": "distilbert", "teacher": "bert", "student": "distilbert"},
 }
 
@@ -42,9 +48,23 @@ class Profile:
 
 
 PROFILES = {
-    "mini": Profile("mini", "embedded", 2000, 500, 1000, max_length=256, batch_size=16, epochs=2, learning_rate=1e-4),
-    "cpu": Profile("cpu", "hub", 2000, 500, 2000, max_length=256, batch_size=16, epochs=2, learning_rate=5e-5),
-    "gpu": Profile("gpu", "hub", None, 2500, None, max_length=512, batch_size=32, epochs=2, learning_rate=3e-5),
+    "mini": Profile(
+        "mini",
+        "embedded",
+        2000,
+        500,
+        1000,
+        max_length=256,
+        batch_size=16,
+        epochs=2,
+        learning_rate=1e-4,
+    ),
+    "cpu": Profile(
+        "cpu", "hub", 2000, 500, 2000, max_length=256, batch_size=16, epochs=2, learning_rate=5e-5
+    ),
+    "gpu": Profile(
+        "gpu", "hub", None, 2500, None, max_length=512, batch_size=32, epochs=2, learning_rate=3e-5
+    ),
 }
 
 
@@ -58,12 +78,18 @@ def choose_profile(wanted: str = "auto") -> tuple[Profile, str]:
     if wanted in PROFILES:
         return PROFILES[wanted], asked
     if wanted != "auto":
-        raise ValueError(f"There is no profile {wanted!r}. Choose one of: auto, {', '.join(PROFILES)}.")
+        raise ValueError(
+            f"There is no profile {wanted!r}. Choose one of: auto, {', '.join(PROFILES)}."
+        )
     if not torch.cuda.is_available():
         return PROFILES["mini"], "there is no CUDA device"
     if hub.mirrored_model("distilbert") or hub.hub_answers():
         return PROFILES["gpu"], "there is a CUDA device"
-    where = "the mirror holds no models and the Hub does not answer" if hub.mirror() else "the Hub does not answer"
+    where = (
+        "the mirror holds no models and the Hub does not answer"
+        if hub.mirror()
+        else "the Hub does not answer"
+    )
     return PROFILES["mini"], where
 
 
@@ -125,7 +151,9 @@ def checkpoint_of(part: str, profile: Profile) -> tuple[str, str]:
 def expected_minutes(lesson: str, profile: str, speed: float) -> float | None:
     """Minutes to expect: those measured for the course, scaled by this machine's ``training_speed``."""
     try:
-        measured = json.loads((ROOT / "notebooks/measured.json").read_text(encoding="utf-8"))[lesson][profile]
+        measured = json.loads((ROOT / "notebooks/measured.json").read_text(encoding="utf-8"))[
+            lesson
+        ][profile]
         return measured["minutes"] * measured["speed"] / speed
     except (OSError, KeyError, TypeError, ValueError):
         return None
@@ -133,7 +161,11 @@ def expected_minutes(lesson: str, profile: str, speed: float) -> float | None:
 
 def time_here(lesson: str, profile: str, precision: str, device: str) -> str:
     """The minutes to expect on this machine, as a person says it."""
-    minutes = None if device == "cuda" else expected_minutes(lesson, profile, training_speed(precision, device))
+    minutes = (
+        None
+        if device == "cuda"
+        else expected_minutes(lesson, profile, training_speed(precision, device))
+    )
     if minutes:
         return f"about {duration(60 * minutes)} here"
     return "not measured here yet; each training gives an estimate first"
@@ -166,17 +198,29 @@ def start_lab(lesson: str, profile: str = "auto", seed: int = 0) -> Lab:
     try:
         checkpoint, revision = checkpoint_of("model", chosen)
     except hub.CheckpointError as error:
-        if reason.endswith("asks for it") or chosen.source == "embedded" or hub.mirrored_model("distilbert"):
+        if (
+            reason.endswith("asks for it")
+            or chosen.source == "embedded"
+            or hub.mirrored_model("distilbert")
+        ):
             raise
         print(error)
         chosen, reason = PROFILES["mini"], "the Hub does not give the model"
         checkpoint, revision = checkpoint_of("model", chosen)
     workdir = work_folder(ROOT) / f"lesson-{lesson}"
     workdir.mkdir(parents=True, exist_ok=True)
-    name = torch.cuda.get_device_name() if device == "cuda" else f"CPU with {torch.get_num_threads()} threads"
+    name = (
+        torch.cuda.get_device_name()
+        if device == "cuda"
+        else f"CPU with {torch.get_num_threads()} threads"
+    )
     time = time_here(lesson, chosen.name, precision, device)
-    print(f"Lesson {lesson} · profile {chosen.name} ({reason}) · {name}, {precision} · time: {time}")
+    print(
+        f"Lesson {lesson} · profile {chosen.name} ({reason}) · {name}, {precision} · time: {time}"
+    )
     if chosen.name == "mini" and not reason.endswith("asks for it"):
         time = time_here(lesson, "cpu", precision, device)
-        print(f'The published model instead: profile = "cpu" below the setup cell; it needs the Hub. Time: {time}')
+        print(
+            f'The published model instead: profile = "cpu" below the setup cell; it needs the Hub. Time: {time}'
+        )
     return Lab(lesson, chosen, device, precision, checkpoint, revision, workdir, seed, Stopwatch())

@@ -25,21 +25,34 @@ class ClassificationMetrics(evaluate.Metric):
 
     def _info(self) -> evaluate.MetricInfo:
         features = {"predictions": datasets.Value("int32"), "references": datasets.Value("int32")}
-        return evaluate.MetricInfo(description=self.__doc__, citation="", inputs_description="integers of shape (n,)",
-                                   features=datasets.Features(features))
+        return evaluate.MetricInfo(
+            description=self.__doc__,
+            citation="",
+            inputs_description="integers of shape (n,)",
+            features=datasets.Features(features),
+        )
 
     def add_batch(self, *, predictions=None, references=None, **kwargs) -> None:
         """``compute`` calls this as well. Without the check a probability would become class 0 silently."""
         for values in map(np.asarray, (predictions, references)):
             if values.dtype.kind == "f" and (values % 1 != 0).any():
-                raise ValueError(f"{values[values % 1 != 0][0]} is no class number. Take logits.argmax(-1) first.")
+                raise ValueError(
+                    f"{values[values % 1 != 0][0]} is no class number. Take logits.argmax(-1) first."
+                )
         super().add_batch(predictions=predictions, references=references, **kwargs)
 
-    def _compute(self, predictions, references, average: str = "binary", zero_division: int = 0) -> dict[str, float]:
+    def _compute(
+        self, predictions, references, average: str = "binary", zero_division: int = 0
+    ) -> dict[str, float]:
         precision, recall, f1, _ = precision_recall_fscore_support(
-            references, predictions, average=average, zero_division=zero_division)
-        return {"accuracy": float(accuracy_score(references, predictions)), "precision": float(precision),
-                "recall": float(recall), "f1": float(f1)}
+            references, predictions, average=average, zero_division=zero_division
+        )
+        return {
+            "accuracy": float(accuracy_score(references, predictions)),
+            "precision": float(precision),
+            "recall": float(recall),
+            "f1": float(f1),
+        }
 
 
 def bootstrap_interval(
@@ -60,7 +73,9 @@ def bootstrap_interval(
     if min(lengths) < 2 or len(set(lengths)) != 1:
         raise ValueError(f"bootstrap_interval needs arrays of one length above 1, got {lengths}.")
     rows = (np.arange(lengths[0]),)
-    with warnings.catch_warnings():  # a metric that is the same for every draw is an answer, not a fault
+    with (
+        warnings.catch_warnings()
+    ):  # a metric that is the same for every draw is an answer, not a fault
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         found = stats.bootstrap(
             rows, lambda draw: metric(*(a[draw] for a in arrays)), vectorized=False, n_resamples=resamples,

@@ -17,13 +17,24 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 LIGHT = "#9CC9E8"  # for bars: whiskers and grid stay visible on it
 DASHES = ("-", "--", ":", "-.", (0, (1, 1)), (0, (5, 1)))
 STYLE = {
-    "figure.dpi": 110, "figure.constrained_layout.use": True, "font.size": 10.5, "axes.titlesize": 11.5,
-    "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False,
-    "axes.grid": True, "grid.color": "#dddddd", "axes.axisbelow": True, "legend.frameon": False,
+    "figure.dpi": 110,
+    "figure.constrained_layout.use": True,
+    "font.size": 10.5,
+    "axes.titlesize": 11.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
 }
 
 
-def new_figure(columns: int = 1, width: float = 7.0, height: float = 3.8) -> tuple[Figure, np.ndarray | Axes]:
+def new_figure(
+    columns: int = 1, width: float = 7.0, height: float = 3.8
+) -> tuple[Figure, np.ndarray | Axes]:
     """A figure in the course's style, with one axes or an array of ``columns`` axes side by side."""
     plt.rcParams.update(STYLE)
     return plt.subplots(1, columns, figsize=(width, height))
@@ -32,7 +43,9 @@ def new_figure(columns: int = 1, width: float = 7.0, height: float = 3.8) -> tup
 def show(figure: Figure, alt: str) -> None:
     """Display ``figure`` with its alternative text, which exported pages carry on, and close it."""
     if not alt.strip():
-        raise ValueError("A figure needs alt text: one or two sentences that say what a reader would see in it.")
+        raise ValueError(
+            "A figure needs alt text: one or two sentences that say what a reader would see in it."
+        )
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     plt.close(figure)
@@ -42,7 +55,12 @@ def show(figure: Figure, alt: str) -> None:
 
 def curve(ax: Axes, x, y, name: str, number: int = 0, low=None, high=None, **kwargs) -> None:
     """A line told apart by colour, dash and marker, with an optional band from ``low`` to ``high``."""
-    style = {"color": COLOURS[number], "linestyle": DASHES[number], "marker": MARKERS[number], "markersize": 4} | kwargs
+    style = {
+        "color": COLOURS[number],
+        "linestyle": DASHES[number],
+        "marker": MARKERS[number],
+        "markersize": 4,
+    } | kwargs
     ax.plot(x, y, label=name, **style)
     if low is not None:
         ax.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
@@ -56,8 +74,15 @@ def bars(ax: Axes, names: list[str], values, intervals=None, fmt: str = "{:.2f}"
     right = values
     if intervals is not None:
         low, high = np.asarray(intervals, dtype=float).T
-        ax.errorbar(values, y, xerr=[values - low, high - values], fmt="none", ecolor="#444444", elinewidth=1.5,
-                    capsize=4)
+        ax.errorbar(
+            values,
+            y,
+            xerr=[values - low, high - values],
+            fmt="none",
+            ecolor="#444444",
+            elinewidth=1.5,
+            capsize=4,
+        )
         right = np.maximum(values, high)
     span = max(right.max(), 1e-9)
     for position, end, value in zip(y, right, values, strict=True):
@@ -73,8 +98,14 @@ def confusion(ax: Axes, matrix: np.ndarray, names: list[str]) -> None:
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(matrix):
-        ax.text(column, row, f"{count:,}\n({share[row, column]:.0%})", ha="center", va="center",
-                color="white" if share[row, column] > 0.5 else "black")
+        ax.text(
+            column,
+            row,
+            f"{count:,}\n({share[row, column]:.0%})",
+            ha="center",
+            va="center",
+            color="white" if share[row, column] > 0.5 else "black",
+        )
     ticks = range(len(names))
     ax.set_xticks(ticks, names)
     ax.set_yticks(ticks, names)

@@ -37,7 +37,9 @@ def training_speed(precision: str, device: str = "cpu", repeats: int = 3) -> flo
     trains about two and a half times faster, because the rest of a step gains nothing.
     """
     with torch.random.fork_rng():
-        layer = torch.nn.TransformerEncoderLayer(256, 4, 1024, dropout=0.0, batch_first=True, device=device)
+        layer = torch.nn.TransformerEncoderLayer(
+            256, 4, 1024, dropout=0.0, batch_first=True, device=device
+        )
         model = torch.nn.TransformerEncoder(layer, 6, enable_nested_tensor=False)
         texts = torch.randn(8, 64, 256, device=device)
     optimizer, best = torch.optim.AdamW(model.parameters(), lr=0.0), float("inf")

@@ -60,8 +60,15 @@ def one_thread():
 
 def embedded(task: str) -> pd.DataFrame:
     """All rows of an embedded task as they stand in the files, with a column ``split``."""
-    return pd.concat([pd.read_csv(ROOT / f"data/{task}/{split}.csv", keep_default_na=False, encoding="utf-8").assign(
-        split=split) for split in ("train", "validation", "test")], ignore_index=True)
+    return pd.concat(
+        [
+            pd.read_csv(
+                ROOT / f"data/{task}/{split}.csv", keep_default_na=False, encoding="utf-8"
+            ).assign(split=split)
+            for split in ("train", "validation", "test")
+        ],
+        ignore_index=True,
+    )
 
 
 def write_parquet(file: Path, **columns: list) -> Path:

@@ -103,7 +103,9 @@ class Handler(BaseHTTPRequestHandler):
         if file.suffix not in LARGE:
             return self.send(307, b"", headers | {"Location": f"/cache/{repo}/{name}"})
         headers |= {"X-Linked-Size": str(file.stat().st_size), "X-Linked-ETag": f'"{digest(file)}"'}
-        return self.send(302, b"", headers | {"Location": f"http://localhost:{hub.port}/cdn/{repo}/{name}"})
+        return self.send(
+            302, b"", headers | {"Location": f"http://localhost:{hub.port}/cdn/{repo}/{name}"}
+        )
 
     def api(self, repo: str, what: str, sha: str, path: str, query: dict[str, list[str]]) -> None:
         hub = self.server.hub
@@ -111,12 +113,31 @@ class Handler(BaseHTTPRequestHandler):
             return self.missing("RevisionNotFound" if repo in hub.revisions else "RepoNotFound")
         files = {name: file for name, file in hub.files(repo).items() if file.is_file()}
         if what == "revision":
-            siblings = [{"rfilename": name} | (facts(file) if "blobs" in query else {}) for name, file in files.items()]
-            return self.json({"id": repo.split("/", 1)[1], "sha": sha, "private": False, "gated": False, "disabled": False,
-                              "downloads": 0, "likes": 0, "tags": [], "siblings": siblings})
+            siblings = [
+                {"rfilename": name} | (facts(file) if "blobs" in query else {})
+                for name, file in files.items()
+            ]
+            return self.json(
+                {
+                    "id": repo.split("/", 1)[1],
+                    "sha": sha,
+                    "private": False,
+                    "gated": False,
+                    "disabled": False,
+                    "downloads": 0,
+                    "likes": 0,
+                    "tags": [],
+                    "siblings": siblings,
+                }
+            )
         folders = {"/".join(name.split("/")[:-1]) for name in files} - {""}
-        entries = [{"type": "file", "path": name, "oid": facts(file)["blobId"]} | facts(file) for name, file in files.items()]
-        entries += [{"type": "directory", "path": name, "oid": "0" * 40, "size": 0} for name in folders]
+        entries = [
+            {"type": "file", "path": name, "oid": facts(file)["blobId"]} | facts(file)
+            for name, file in files.items()
+        ]
+        entries += [
+            {"type": "directory", "path": name, "oid": "0" * 40, "size": 0} for name in folders
+        ]
         if what == "paths-info":
             wanted = parse_qs(self.body.decode()).get("paths") or json.loads(self.body)["paths"]
             return self.json([e for e in entries if e["path"] in wanted])
@@ -129,13 +150,17 @@ class Handler(BaseHTTPRequestHandler):
         hub = self.server.hub
         file = hub.locate(repo, name)
         content = file.read_bytes()
-        headers = {"ETag": f'"{digest(file)}"', "X-Repo-Commit": hub.revisions[repo], "Accept-Ranges": "bytes"}
+        headers = {
+            "ETag": f'"{digest(file)}"',
+            "X-Repo-Commit": hub.revisions[repo],
+            "Accept-Ranges": "bytes",
+        }
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         body = content[start:]
         if fault == "wrong":
-            body = bytes(255 - b for b in body[: len(body) // 2]) + body[len(body) // 2:]
+            body = bytes(255 - b for b in body[: len(body) // 2]) + body[len(body) // 2 :]
         if fault == "short":
             body = body[: len(body) // 2]
         sent = len(body) // 2 if fault in {"cut", "pause"} else len(body)
@@ -149,9 +174,20 @@ class Handler(BaseHTTPRequestHandler):
         self.send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def missing(self, code: str, sha: str | None = None) -> None:
-        self.send(404, b"", {"X-Error-Code": code, "X-Error-Message": code} | ({"X-Repo-Commit": sha} if sha else {}))
+        self.send(
+            404,
+            b"",
+            {"X-Error-Code": code, "X-Error-Message": code}
+            | ({"X-Repo-Commit": sha} if sha else {}),
+        )
 
-    def send(self, status: int, body: bytes, headers: dict[str, str] | None = None, sent: int | None = None) -> None:
+    def send(
+        self,
+        status: int,
+        body: bytes,
+        headers: dict[str, str] | None = None,
+        sent: int | None = None,
+    ) -> None:
         """Answer with ``body``, of which only ``sent`` bytes are sent (all by default, none for HEAD)."""
         self.send_response(status)
         for name, value in (headers or {}).items():
@@ -206,7 +242,9 @@ class HubServer:
         self.server = Server(("127.0.0.1", self.port), Handler)
         self.server.hub = self
         self.port = self.server.server_port
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        threading.Thread(
+            target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
 
     def stop(self, but: socket.socket | None = None) -> None:
         """Close every connection ``but`` one, and refuse new ones."""
@@ -218,7 +256,9 @@ class HubServer:
                 connection.shutdown(socket.SHUT_RDWR)
         self.connections.clear()
 
-    def fail(self, kind: str | int, part: str, method: str = "GET", times: int = 1, retry_after: int = 0) -> None:
+    def fail(
+        self, kind: str | int, part: str, method: str = "GET", times: int = 1, retry_after: int = 0
+    ) -> None:
         self.faults.append(Fault(kind, part, method, times, retry_after))
 
     def take_fault(self, method: str, path: str) -> Fault | None:
@@ -232,9 +272,17 @@ class HubServer:
     def files(self, repo: str) -> dict[str, Path]:
         """Every file of a repository ("models/namespace/name"): its name on the Hub and its place in the folder."""
         base = self.folder / repo
-        own = {str(f.relative_to(base)): f for f in base.rglob("*") if f.is_file() and f.suffix != ".parquet"}
-        return own | {name: self.folder / d.folder / f"{split}.parquet" for d in DATASETS.values()
-                      if repo == f"datasets/{d.repo}" for split, name in d.files.items()}
+        own = {
+            str(f.relative_to(base)): f
+            for f in base.rglob("*")
+            if f.is_file() and f.suffix != ".parquet"
+        }
+        return own | {
+            name: self.folder / d.folder / f"{split}.parquet"
+            for d in DATASETS.values()
+            if repo == f"datasets/{d.repo}"
+            for split, name in d.files.items()
+        }
 
     def locate(self, repo: str, name: str) -> Path | None:
         file = self.files(repo).get(name)
@@ -253,5 +301,11 @@ def facts(file: Path) -> dict[str, object]:
     size = file.stat().st_size
     if file.suffix not in LARGE:
         return {"size": size, "blobId": digest(file)}
-    sha256 = digest(file)  # git keeps a small pointer file in the large one's place; its id is of no use to anybody
-    return {"size": size, "blobId": "0" * 40, "lfs": {"sha256": sha256, "oid": sha256, "size": size, "pointerSize": 134}}
+    sha256 = digest(
+        file
+    )  # git keeps a small pointer file in the large one's place; its id is of no use to anybody
+    return {
+        "size": size,
+        "blobId": "0" * 40,
+        "lfs": {"sha256": sha256, "oid": sha256, "size": size, "pointerSize": 134},
+    }

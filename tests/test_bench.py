@@ -9,21 +9,54 @@ from conftest import ROOT
 from tools import bench, bench_report
 
 FABRICATED = {
-    "start": {"total": 3.0, "torch": 1.5, "transformers and datasets": 1.0, "course_utils": 0.1, "start_lab": 0.4},
+    "start": {
+        "total": 3.0,
+        "torch": 1.5,
+        "transformers and datasets": 1.0,
+        "course_utils": 0.1,
+        "start_lab": 0.4,
+    },
     "share": {"precision": "fp32", "training": {"share": 0.78}, "inference": {"share": 0.52}},
-    "classify": {"texts": 2000, "precision": "fp32", "seconds": {
-        "call, padded to 512": 200.0, "call as written": 40.0, "pipeline()": 40.0, "ours": 10.0},
-        "equal_labels": dict.fromkeys(("call, padded to 512", "call as written", "pipeline()", "ours"), 1.0)},
-    "growth": {name: {"x": [1, 2, 4], "seconds": [1, 2, 4], "exponent": 1.0, "last_doubling": 1.1}
-               for name in ("length", "batch", "rows")},
+    "classify": {
+        "texts": 2000,
+        "precision": "fp32",
+        "seconds": {
+            "call, padded to 512": 200.0,
+            "call as written": 40.0,
+            "pipeline()": 40.0,
+            "ours": 10.0,
+        },
+        "equal_labels": dict.fromkeys(
+            ("call, padded to 512", "call as written", "pipeline()", "ours"), 1.0
+        ),
+    },
+    "growth": {
+        name: {"x": [1, 2, 4], "seconds": [1, 2, 4], "exponent": 1.0, "last_doubling": 1.1}
+        for name in ("length", "batch", "rows")
+    },
     "estimate": {"runs": [{}] * 10, "median": 0.05, "worst": 0.25, "bias": 0.01},
-    "reviews, padded to 512": {"factor": 4.0, "rows": 1029, "steps": [
-        {"name": "the article's", "seconds": 100.0, "gain": 1.0, "kept": True},
-        {"name": "dynamic padding", "seconds": 50.0, "gain": 2.0, "kept": True},
-        {"name": "grouped by length", "seconds": 25.0, "gain": 2.0, "kept": True},
-        {"name": "bf16", "seconds": None, "gain": 0.05, "kept": False, "why": "by training_speed alone"}]},
-    "accuracy, reviews, padded to 512": {"article": 0.85, "ours": 0.86, "seeds": 3,
-                                         "difference": [-0.02, 0.04]},
+    "reviews, padded to 512": {
+        "factor": 4.0,
+        "rows": 1029,
+        "steps": [
+            {"name": "the article's", "seconds": 100.0, "gain": 1.0, "kept": True},
+            {"name": "dynamic padding", "seconds": 50.0, "gain": 2.0, "kept": True},
+            {"name": "grouped by length", "seconds": 25.0, "gain": 2.0, "kept": True},
+            {
+                "name": "bf16",
+                "seconds": None,
+                "gain": 0.05,
+                "kept": False,
+                "why": "by training_speed alone",
+            },
+        ],
+    },
+    "accuracy, reviews, padded to 512": {
+        "article": 0.85,
+        "ours": 0.86,
+        "seeds": 3,
+        "difference": [-0.02, 0.04],
+    },
 }
 
 
@@ -37,7 +70,9 @@ def test_the_table_says_of_each_target_whether_it_is_met_and_by_how_much():
     assert "4.0× | ≥ 2× | met by 100% | 85.0% → 86.0%, 3 seeds (-2.0 to +4.0 points)" in long
     assert "78% | ≥ 65% | met by 20%" in row(text, "full-size training")
     assert "52% | ≥ 65% | **missed** by 20%" in row(text, "full-size inference")
-    assert "20.0× | ≥ 8× | met by 150% | 100.0% equal labels" in row(text, "2,000 reviews, call, padded")
+    assert "20.0× | ≥ 8× | met by 150% | 100.0% equal labels" in row(
+        text, "2,000 reviews, call, padded"
+    )
     assert "4.0× | ≥ 8× | **missed** by 50%" in row(text, "2,000 reviews, call as written")
     assert "25% | ≤ 20 % | **missed** by 25%" in row(text, "estimate")
     assert "3.0 s | ≤ 6 s | met by 50%" in row(text, "import")
@@ -62,7 +97,9 @@ def test_pictures_are_drawn_from_what_was_measured(tmp_path):
 
 def test_what_is_published_is_the_kept_run_and_nothing_else(tmp_path):
     measured = json.loads((ROOT / "assets/bench.json").read_text(encoding="utf-8"))
-    assert "quick" not in measured["machine"] and set(measured["results"]) == set(bench.MEASUREMENTS)
+    assert "quick" not in measured["machine"] and set(measured["results"]) == set(
+        bench.MEASUREMENTS
+    )
     bench_report.publish(measured, tmp_path)
     published = (tmp_path / "assets/bench.md").read_text("utf-8")
     assert published == (ROOT / "assets/bench.md").read_text("utf-8")
@@ -78,7 +115,9 @@ def test_an_exponent_is_found_again(power):
 def test_operations_are_three_times_as_many_in_training_and_leave_out_the_embeddings():
     assert bench.operations(8, 128, True) == 3 * bench.operations(8, 128, False)
     per_token = bench.operations(1, 1, False)
-    assert per_token == 2 * 42_467_328 + 4 * 6 * 768  # six layers of 12 x 768**2 weights, and attention to itself
+    assert (
+        per_token == 2 * 42_467_328 + 4 * 6 * 768
+    )  # six layers of 12 x 768**2 weights, and attention to itself
 
 
 def test_a_killed_run_goes_on_behind_the_last_finished_measurement(tmp_path, monkeypatch):
@@ -90,6 +129,7 @@ def test_a_killed_run_goes_on_behind_the_last_finished_measurement(tmp_path, mon
             if fails:
                 raise KeyboardInterrupt
             return {"value": 1}
+
         return run
 
     monkeypatch.setattr(bench, "machine", lambda: "2 cores")
@@ -101,7 +141,9 @@ def test_a_killed_run_goes_on_behind_the_last_finished_measurement(tmp_path, mon
     done, _ = bench.perform(["a", "b"], bench.QUICK, tmp_path)
     assert done == {"a": {"value": 1}, "b": {"value": 1}}
     assert calls == [("a", []), ("b", ["a"]), ("b", ["a"])]
-    bench.perform(["a"], bench.Sizes(), tmp_path)  # another size: the old file is no answer to it, and b wasn't asked for
+    bench.perform(
+        ["a"], bench.Sizes(), tmp_path
+    )  # another size: the old file is no answer to it, and b wasn't asked for
     assert calls[3:] == [("a", [])]
 
 
@@ -119,6 +161,8 @@ def test_sampled_batches_span_the_lengths_and_count_the_whole_epoch():
 def test_a_quick_measurement_writes_its_files_and_only_its_own(tmp_path, capsys):
     bench.main(["--quick", "--only", "start", "--out", str(tmp_path)])
     result = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))["results"]
-    assert list(result) == ["start"] and 0 < result["start"]["torch"] < result["start"]["total"] < 300
+    assert (
+        list(result) == ["start"] and 0 < result["start"]["torch"] < result["start"]["total"] < 300
+    )
     assert {p.name for p in tmp_path.iterdir()} == {"start.json", "bench.json", "bench.md"}
     assert "≤ 6 s" in capsys.readouterr().out

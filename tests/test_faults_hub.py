@@ -94,32 +94,57 @@ class Source:
 SOURCES = {
     "model": Source(
         'checkpoint, revision = checkpoint_of("model", PROFILES["cpu"])\n'
-        'model = AutoModel.from_pretrained(checkpoint, revision=revision, use_safetensors=True)\n'
-        'tokenizer = AutoTokenizer.from_pretrained(checkpoint, revision=revision)\n'
+        "model = AutoModel.from_pretrained(checkpoint, revision=revision, use_safetensors=True)\n"
+        "tokenizer = AutoTokenizer.from_pretrained(checkpoint, revision=revision)\n"
         'print(model.config.dim, tokenizer.tokenize("Film"))',
-        "32 ['film']\n", "CheckpointError", "model.safetensors", course_hub.MODELS["distilbert"]),
+        "32 ['film']\n",
+        "CheckpointError",
+        "model.safetensors",
+        course_hub.MODELS["distilbert"],
+    ),
     "data": Source(
         'load_task("reviews", PROFILES["cpu"])',
         "reviews: train 36, validation 4, test 16 (Hub, stanfordnlp/imdb at e628166)\n",
-        "DataError", "train-00000-of-00001.parquet", course_hub.DATASETS["reviews"]),
+        "DataError",
+        "train-00000-of-00001.parquet",
+        course_hub.DATASETS["reviews"],
+    ),
 }
 
 
 @contextmanager
 def learner(hub: HubServer, home: Path) -> Iterator[Callable[[str], SimpleNamespace]]:
     """A learner's process that asks ``hub``; ``run(code)`` gives what was printed, the error and the waits."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "COURSE_"))}
-    environment |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(home / "hf"), "HF_HUB_DOWNLOAD_TIMEOUT": "1", "NO_PROXY": "*",
-                    "HF_HUB_ETAG_TIMEOUT": "1", "COURSE_WORK": str(home / "work"), "OMP_WAIT_POLICY": "PASSIVE"}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("HF_", "COURSE_"))
+    }
+    environment |= {
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(home / "hf"),
+        "HF_HUB_DOWNLOAD_TIMEOUT": "1",
+        "NO_PROXY": "*",
+        "HF_HUB_ETAG_TIMEOUT": "1",
+        "COURSE_WORK": str(home / "work"),
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
     with open(home / "stderr.txt", "w") as noise:
-        process = subprocess.Popen([sys.executable, "-c", LEARNER], cwd=ROOT, env=environment, text=True, stderr=noise,
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = subprocess.Popen(
+            [sys.executable, "-c", LEARNER],
+            cwd=ROOT,
+            env=environment,
+            text=True,
+            stderr=noise,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
 
         def run(code: str) -> SimpleNamespace:
             process.stdin.write(json.dumps(code) + "\n")
             process.stdin.flush()
             if not (line := process.stdout.readline()):
-                pytest.fail(f"the learner's process ended:\n{(home / 'stderr.txt').read_text()[-2000:]}")
+                pytest.fail(
+                    f"the learner's process ended:\n{(home / 'stderr.txt').read_text()[-2000:]}"
+                )
             return SimpleNamespace(**json.loads(line))
 
         yield run
@@ -134,8 +159,14 @@ def machine(tmp_path_factory):
     model = folder / "models/distilbert/distilbert-base-uncased"
     model.mkdir(parents=True)
     for split, rows in (("train", 40), ("test", 16)):
-        write_parquet(folder / f"datasets/stanfordnlp/imdb/{split}.parquet", label=[i % 2 for i in range(rows)],
-                      text=[f"A {('poor', 'fine')[i % 2]} film, {split} {i}. {'More of it. ' * i}" for i in range(rows)])
+        write_parquet(
+            folder / f"datasets/stanfordnlp/imdb/{split}.parquet",
+            label=[i % 2 for i in range(rows)],
+            text=[
+                f"A {('poor', 'fine')[i % 2]} film, {split} {i}. {'More of it. ' * i}"
+                for i in range(rows)
+            ],
+        )
     (folder / "datasets/stanfordnlp/imdb/README.md").write_text(README, encoding="utf-8")
     with HubServer(folder) as hub, learner(hub, home) as run:
         assert not run(MAKE_MODEL.format(folder=str(model))).message
@@ -169,7 +200,9 @@ def cached(machine) -> Callable[[], set[str]]:
         for blob in machine.home.glob("hub/*/blobs/*"):
             content = blob.read_bytes()
             git = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-            assert blob.name in {hashlib.sha256(content).hexdigest(), git}, f"{blob} is damaged or half-written"
+            assert blob.name in {hashlib.sha256(content).hexdigest(), git}, (
+                f"{blob} is damaged or half-written"
+            )
         shown = [path for path in machine.home.glob("hub/*/snapshots/**/*") if not path.is_dir()]
         assert all(path.is_symlink() and path.exists() for path in shown)
         return {path.name for path in shown}
@@ -186,33 +219,45 @@ def assert_loads(run, source: Source) -> SimpleNamespace:
 def assert_clear(answer: SimpleNamespace, source: Source, reason: str) -> None:
     assert answer.kinds[0] == source.error and "ValueError" in answer.kinds
     start = f"{source.pin.repo} at revision {source.pin.revision}: could not be loaded ("
-    assert answer.message.startswith(start) and reason in answer.message[len(start):]
+    assert answer.message.startswith(start) and reason in answer.message[len(start) :]
     assert "\n" not in answer.message
-    assert "set COURSE_MIRROR to a mirror" in answer.message and 'start_lab(..., profile="mini")' in answer.message
+    assert (
+        "set COURSE_MIRROR to a mirror" in answer.message
+        and 'start_lab(..., profile="mini")' in answer.message
+    )
 
 
-def test_a_hub_in_good_health_is_asked_at_the_pinned_revision_and_only_once(hub, run, source, cached):
+def test_a_hub_in_good_health_is_asked_at_the_pinned_revision_and_only_once(
+    hub, run, source, cached
+):
     answer = assert_loads(run, source)
     asked = [request for request in hub.requests if "/resolve/" in request]
-    assert asked and all(f"/{source.pin.repo}/resolve/{source.pin.revision}/" in request for request in asked)
+    assert asked and all(
+        f"/{source.pin.repo}/resolve/{source.pin.revision}/" in request for request in asked
+    )
     assert answer.waits == [] and source.file in cached()
     hub.requests.clear()
     assert_loads(run, source)
     assert not [request for request in hub.requests if "/cdn/" in request or "/cache/" in request]
 
 
-@pytest.mark.parametrize(("kind", "method", "times", "waits"), [
-    (429, "GET", 2, [3, 3]),  # the two seconds that the Hub asks for and one more, each time
-    (429, "HEAD", 2, [3]),  # the first of two is repeated at once
-    (503, "HEAD", 2, [3]),
-    ("stall", "HEAD", 1, []),
-    ("stall", "GET", 1, [1]),
-    ("pause", "GET", 1, [1]),
-    ("drop", "GET", 1, [1]),
-    ("cut", "GET", 1, [1]),
-    ("wrong", "GET", 1, []),
-])
-def test_a_fault_that_passes_ends_in_a_retry_that_works(hub, run, source, cached, kind, method, times, waits):
+@pytest.mark.parametrize(
+    ("kind", "method", "times", "waits"),
+    [
+        (429, "GET", 2, [3, 3]),  # the two seconds that the Hub asks for and one more, each time
+        (429, "HEAD", 2, [3]),  # the first of two is repeated at once
+        (503, "HEAD", 2, [3]),
+        ("stall", "HEAD", 1, []),
+        ("stall", "GET", 1, [1]),
+        ("pause", "GET", 1, [1]),
+        ("drop", "GET", 1, [1]),
+        ("cut", "GET", 1, [1]),
+        ("wrong", "GET", 1, []),
+    ],
+)
+def test_a_fault_that_passes_ends_in_a_retry_that_works(
+    hub, run, source, cached, kind, method, times, waits
+):
     hub.fail(kind, source.file, method, times, retry_after=2)
     answer = assert_loads(run, source)
     assert hub.faults[0].times == 0 and answer.waits == waits
@@ -222,30 +267,39 @@ def test_a_fault_that_passes_ends_in_a_retry_that_works(hub, run, source, cached
 def test_a_download_that_breaks_off_goes_on_where_it_broke_off(hub, run, cached):
     hub.fail("cut", "model.safetensors")
     assert_loads(run, SOURCES["model"])
-    size = hub.locate("models/distilbert/distilbert-base-uncased", "model.safetensors").stat().st_size
+    size = (
+        hub.locate("models/distilbert/distilbert-base-uncased", "model.safetensors").stat().st_size
+    )
     ranges = [request.split()[2:] for request in hub.requests if request.startswith("GET /cdn/")]
     assert ranges == [[], [f"bytes={size // 2 // 10_000 * 10_000}-"]]  # half of it, in whole pieces
     assert "model.safetensors" in cached()
 
 
-@pytest.mark.parametrize(("kind", "method", "times", "reason"), [
-    (503, "GET", 1, "503 Service Unavailable"),
-    (503, "any", 99, "An error happened while trying to locate the file on the Hub"),
-    (429, "any", 99, "An error happened while trying to locate the file on the Hub"),
-    ("drop", "HEAD", 1, "Server disconnected without sending a response"),
-    ("stall", "any", 99, "An error happened while trying to locate the file on the Hub"),
-    ("pause", "GET", 99, "timed out"),
-    ("cut", "GET", 99, "peer closed connection without sending complete message body"),
-    ("short", "GET", 1, "Consistency check failed: file should be of size"),
-    ("wrong", "GET", 99, "arrived damaged twice"),
-    ("last", "HEAD", 1, "Connection re"),  # refused or reset
-])
-def test_a_fault_that_lasts_is_one_clear_error_and_leaves_no_part_of_a_file(hub, run, source, cached, kind, method, times,
-                                                                           reason):
+@pytest.mark.parametrize(
+    ("kind", "method", "times", "reason"),
+    [
+        (503, "GET", 1, "503 Service Unavailable"),
+        (503, "any", 99, "An error happened while trying to locate the file on the Hub"),
+        (429, "any", 99, "An error happened while trying to locate the file on the Hub"),
+        ("drop", "HEAD", 1, "Server disconnected without sending a response"),
+        ("stall", "any", 99, "An error happened while trying to locate the file on the Hub"),
+        ("pause", "GET", 99, "timed out"),
+        ("cut", "GET", 99, "peer closed connection without sending complete message body"),
+        ("short", "GET", 1, "Consistency check failed: file should be of size"),
+        ("wrong", "GET", 99, "arrived damaged twice"),
+        ("last", "HEAD", 1, "Connection re"),  # refused or reset
+    ],
+)
+def test_a_fault_that_lasts_is_one_clear_error_and_leaves_no_part_of_a_file(
+    hub, run, source, cached, kind, method, times, reason
+):
     hub.fail(kind, source.file, method, times)
     answer = run(source.code)
     assert_clear(answer, source, reason)
-    assert "Check the network and run the cell again; what has arrived whole is kept." in answer.message
+    assert (
+        "Check the network and run the cell again; what has arrived whole is kept."
+        in answer.message
+    )
     assert source.file not in cached()
     if kind == "last":
         hub.start()
@@ -254,7 +308,9 @@ def test_a_fault_that_lasts_is_one_clear_error_and_leaves_no_part_of_a_file(hub,
     assert source.file in cached()
 
 
-def test_a_revision_that_has_vanished_is_said_to_be_gone_and_nobody_is_sent_to_look_at_the_network(hub, run, source, cached):
+def test_a_revision_that_has_vanished_is_said_to_be_gone_and_nobody_is_sent_to_look_at_the_network(
+    hub, run, source, cached
+):
     hub.fail("gone", source.pin.repo, "any", 99)
     answer = run(source.code)
     assert_clear(answer, source, "the Hub has it no longer). Tell the authors of the course.")
@@ -272,19 +328,25 @@ def test_without_any_network_the_error_says_what_to_do(hub, run, source, cached)
     assert_loads(run, source)
 
 
-@pytest.mark.parametrize(("name", "first", "second"), [
-    ("model", "config.json", "model.safetensors"),
-    ("data", "train-00000-of-00001.parquet", "test-00000-of-00001.parquet"),
-])
-def test_a_network_that_ends_between_two_files_keeps_the_first_and_fetches_the_second_later(hub, run, cached, name, first,
-                                                                                           second):
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [
+        ("model", "config.json", "model.safetensors"),
+        ("data", "train-00000-of-00001.parquet", "test-00000-of-00001.parquet"),
+    ],
+)
+def test_a_network_that_ends_between_two_files_keeps_the_first_and_fetches_the_second_later(
+    hub, run, cached, name, first, second
+):
     hub.fail("last", first)
     answer = run(SOURCES[name].code)
     assert_clear(answer, SOURCES[name], "")
     assert first in cached() and second not in cached()
     hub.start()
     assert_loads(run, SOURCES[name])
-    assert second in cached() and not [r for r in hub.requests if f"/{first}" in r and r.startswith("GET /c")]
+    assert second in cached() and not [
+        r for r in hub.requests if f"/{first}" in r and r.startswith("GET /c")
+    ]
 
 
 def test_what_has_arrived_once_is_used_without_any_network(hub, run, source):
@@ -299,9 +361,14 @@ def test_a_model_whose_files_have_all_arrived_loads_though_the_network_ends_ther
     hub.start()  # that it can be stopped again
 
 
-def test_a_damaged_file_that_another_program_left_in_the_cache_is_fetched_again(hub, run, source, cached):
+def test_a_damaged_file_that_another_program_left_in_the_cache_is_fetched_again(
+    hub, run, source, cached
+):
     hub.fail("wrong", source.file)
-    name = next((file for file in getattr(source.pin, "files", {}).values() if file.endswith(source.file)), source.file)
+    name = next(
+        (file for file in getattr(source.pin, "files", {}).values() if file.endswith(source.file)),
+        source.file,
+    )
     kind = "dataset" if "parquet" in name else "model"
     download = f"huggingface_hub.hf_hub_download({source.pin.repo!r}, {name!r}, revision={source.pin.revision!r}, "
     assert not run(download + f"repo_type={kind!r})").message
@@ -355,13 +422,19 @@ def test_auto_takes_the_mini_profile_where_the_hub_does_not_give_the_model(hub, 
     else:
         hub.fail(kind, "/resolve/", "any", 99)
     answer = run(ON_A_GPU)
-    assert not answer.message and answer.printed.startswith("Lesson 05 · profile mini (the Hub does not answer)")
+    assert not answer.message and answer.printed.startswith(
+        "Lesson 05 · profile mini (the Hub does not answer)"
+    )
     hub.stop()
     hub.start()
-    assert run(ON_A_GPU).printed.startswith("Lesson 05 · profile gpu (there is a CUDA device) · a GPU")
+    assert run(ON_A_GPU).printed.startswith(
+        "Lesson 05 · profile gpu (there is a CUDA device) · a GPU"
+    )
 
 
-@pytest.mark.parametrize("name", ["an-etag-that-is-no-hash", None], ids=["a proxy's ETag", "no links"])
+@pytest.mark.parametrize(
+    "name", ["an-etag-that-is-no-hash", None], ids=["a proxy's ETag", "no links"]
+)
 def test_a_file_whose_hash_is_not_known_is_taken_as_it_came(tmp_path, monkeypatch, name):
     (tmp_path / (name or "vocab.txt")).write_text("film")
     if name:
@@ -371,12 +444,17 @@ def test_a_file_whose_hash_is_not_known_is_taken_as_it_came(tmp_path, monkeypatc
 
 
 @pytest.mark.usefixtures("mini_model")
-def test_a_download_that_fails_in_start_lab_ends_in_mini_where_start_lab_chose_and_in_an_error_where_the_learner_did(hub, run):
+def test_a_download_that_fails_in_start_lab_ends_in_mini_where_start_lab_chose_and_in_an_error_where_the_learner_did(
+    hub, run
+):
     hub.fail("cut", "model.safetensors", times=99)
     answer = run(ON_A_GPU)
     error, line, published, chosen = answer.printed.splitlines()
     assert published.startswith("The published model instead")
-    assert error.startswith("distilbert/distilbert-base-uncased at revision") and "peer closed connection" in error
+    assert (
+        error.startswith("distilbert/distilbert-base-uncased at revision")
+        and "peer closed connection" in error
+    )
     assert line.startswith("Lesson 05 · profile mini (the Hub does not give the model)")
     assert chosen.startswith("mini ") and chosen.endswith("data/models/mini-distilbert")
     assert_clear(run('start_lab("05", profile="cpu")'), SOURCES["model"], "peer closed connection")

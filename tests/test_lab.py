@@ -23,7 +23,9 @@ from course_utils.timing import Stopwatch
 def a_plain_cpu(monkeypatch):
     """A machine without CUDA device and native bfloat16; a test changes what it is about."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False}, raising=False)
+    monkeypatch.setattr(
+        torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False}, raising=False
+    )
     monkeypatch.setattr(lab, "training_speed", lambda kind, device="cpu": 2000.0)
     precision.has_native_bf16.cache_clear()
 
@@ -42,7 +44,9 @@ def hub_that(monkeypatch, answer):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.block_on_close = False
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    ).start()
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
@@ -79,14 +83,18 @@ def babble(handler):
     handler.wfile.write(b"this is not HTTP\r\n\r\n")
 
 
-@pytest.mark.parametrize(("code", "answers"), [(200, True), (404, True), (405, True), (500, False), (503, False)])
+@pytest.mark.parametrize(
+    ("code", "answers"), [(200, True), (404, True), (405, True), (500, False), (503, False)]
+)
 def test_the_hub_answers_unless_it_reports_a_fault_of_its_own(monkeypatch, code, answers):
     with hub_that(monkeypatch, status(code)):
         assert hub.hub_answers() is answers
 
 
 @pytest.mark.parametrize("kind", [stall, drip], ids=["stall", "drip"])
-def test_a_hub_slower_than_the_limit_does_not_answer_and_costs_no_more_than_the_limit(monkeypatch, kind):
+def test_a_hub_slower_than_the_limit_does_not_answer_and_costs_no_more_than_the_limit(
+    monkeypatch, kind
+):
     def ignoring_hang_ups(handler):
         with suppress(OSError):
             kind(handler)
@@ -99,7 +107,9 @@ def test_a_hub_slower_than_the_limit_does_not_answer_and_costs_no_more_than_the_
 
 def test_something_that_is_no_hub_does_not_answer(monkeypatch):
     with hub_that(monkeypatch, babble):
-        assert hub.ask_hub(seconds=1.0) is False  # it runs in a thread of hub_answers, where an error would be printed
+        assert (
+            hub.ask_hub(seconds=1.0) is False
+        )  # it runs in a thread of hub_answers, where an error would be printed
         assert hub.hub_answers() is False
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # closed: the discard service
     assert hub.hub_answers() is False
@@ -132,12 +142,15 @@ def test_an_unknown_profile_is_named_with_the_known_ones(monkeypatch):
         start_lab("05")
 
 
-@pytest.mark.parametrize(("cuda", "answers", "name", "reason"), [
-    (False, False, "mini", "there is no CUDA device"),
-    (False, True, "mini", "there is no CUDA device"),
-    (True, True, "gpu", "there is a CUDA device"),
-    (True, False, "mini", "the Hub does not answer"),
-])
+@pytest.mark.parametrize(
+    ("cuda", "answers", "name", "reason"),
+    [
+        (False, False, "mini", "there is no CUDA device"),
+        (False, True, "mini", "there is no CUDA device"),
+        (True, True, "gpu", "there is a CUDA device"),
+        (True, False, "mini", "the Hub does not answer"),
+    ],
+)
 def test_auto_chooses_by_device_and_hub(monkeypatch, cuda, answers, name, reason):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(hub, "hub_answers", lambda: answers)
@@ -164,11 +177,16 @@ def test_profiles_differ_in_source_and_grow_in_size():
     assert mini.learning_rate > cpu.learning_rate > gpu.learning_rate and gpu.max_length == 512
 
 
-@pytest.mark.parametrize(("found", "system", "chosen"), [
-    ({"avx512_bf16": True}, "Linux", "bf16"), ({"amx_bf16": True, "avx512_bf16": False}, "Linux", "bf16"),
-    ({"avx512_bf16": False, "avx2": True}, "Linux", "fp32"), ({"bf16": True}, "Linux", "bf16"),
-    ({"bf16": True}, "Darwin", "fp32"),
-])
+@pytest.mark.parametrize(
+    ("found", "system", "chosen"),
+    [
+        ({"avx512_bf16": True}, "Linux", "bf16"),
+        ({"amx_bf16": True, "avx512_bf16": False}, "Linux", "bf16"),
+        ({"avx512_bf16": False, "avx2": True}, "Linux", "fp32"),
+        ({"bf16": True}, "Linux", "bf16"),
+        ({"bf16": True}, "Darwin", "fp32"),
+    ],
+)
 def test_a_cpu_computes_in_bf16_where_the_processor_has_it(monkeypatch, found, system, chosen):
     monkeypatch.setattr(precision.platform, "system", lambda: system)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
@@ -186,7 +204,9 @@ def test_an_older_pytorch_is_asked_for_avx512_alone(monkeypatch):
     precision.has_native_bf16.cache_clear()
 
 
-@pytest.mark.parametrize(("capability", "chosen"), [((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")])
+@pytest.mark.parametrize(
+    ("capability", "chosen"), [((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")]
+)
 def test_bf16_is_taken_on_a_gpu_from_capability_8(monkeypatch, capability, chosen):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
     assert precision.choose_precision("cuda") == chosen
@@ -196,11 +216,15 @@ def test_the_timed_product_counts_two_operations_a_term(monkeypatch):
     monkeypatch.undo()  # the real one
     ticks = iter(range(100))
     monkeypatch.setattr(precision.time, "perf_counter", lambda: float(next(ticks)))
-    assert precision.product_gflops.__wrapped__("fp32", size=10, repeats=2) == pytest.approx(2 * 10**3 / 1.0 / 1e9)
+    assert precision.product_gflops.__wrapped__("fp32", size=10, repeats=2) == pytest.approx(
+        2 * 10**3 / 1.0 / 1e9
+    )
 
 
 @pytest.mark.parametrize("kind", ["fp32", "bf16"])
-def test_the_training_speed_counts_the_tokens_of_the_fastest_step_and_leaves_the_random_state_alone(kind, monkeypatch):
+def test_the_training_speed_counts_the_tokens_of_the_fastest_step_and_leaves_the_random_state_alone(
+    kind, monkeypatch
+):
     ticks = iter([0.0, 4.0, 10.0, 12.0, 20.0, 25.0])  # steps of 4, 2 and 5 seconds
     monkeypatch.setattr(precision.time, "perf_counter", lambda: next(ticks))
     state = torch.random.get_rng_state()
@@ -208,10 +232,15 @@ def test_the_training_speed_counts_the_tokens_of_the_fastest_step_and_leaves_the
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-@pytest.mark.parametrize(("device", "kind", "keywords"), [
-    ("cpu", "fp32", {"use_cpu": True}), ("cpu", "bf16", {"use_cpu": True, "bf16": True}),
-    ("cuda", "fp16", {"fp16": True}), ("cuda", "bf16", {"bf16": True}),
-])
+@pytest.mark.parametrize(
+    ("device", "kind", "keywords"),
+    [
+        ("cpu", "fp32", {"use_cpu": True}),
+        ("cpu", "bf16", {"use_cpu": True, "bf16": True}),
+        ("cuda", "fp16", {"fp16": True}),
+        ("cuda", "bf16", {"bf16": True}),
+    ],
+)
 def test_precision_arguments_are_what_training_arguments_takes(tmp_path, device, kind, keywords):
     made = Lab("05", PROFILES["mini"], device, kind, "", "main", tmp_path, 0, Stopwatch())
     assert made.precision_arguments == keywords
@@ -244,27 +273,39 @@ def test_start_lab_says_everything_in_one_line(mirrored, capsys):
     start_lab("05", profile="cpu")
     line = capsys.readouterr().out
     assert line.count("\n") == 1
-    assert re.fullmatch(r"Lesson 05 · profile cpu \(the notebook asks for it\) · CPU with \d+ threads, fp32 · "
-                        r"time: not measured here yet; each training gives an estimate first\n", line)
+    assert re.fullmatch(
+        r"Lesson 05 · profile cpu \(the notebook asks for it\) · CPU with \d+ threads, fp32 · "
+        r"time: not measured here yet; each training gives an estimate first\n",
+        line,
+    )
 
 
-def test_start_lab_scales_the_measured_minutes_to_this_machine(mirrored, monkeypatch, tmp_path, capsys):
+def test_start_lab_scales_the_measured_minutes_to_this_machine(
+    mirrored, monkeypatch, tmp_path, capsys
+):
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks/measured.json").write_text(
-        json.dumps({"05": {"cpu": {"minutes": 6.0, "speed": 1000}}}), encoding="utf-8")
+        json.dumps({"05": {"cpu": {"minutes": 6.0, "speed": 1000}}}), encoding="utf-8"
+    )
     monkeypatch.setattr(lab, "ROOT", tmp_path)
     start_lab("05", profile="cpu")  # a machine twice as fast as the one that was measured
     assert capsys.readouterr().out.endswith(" · time: about 3 min here\n")
 
 
-def test_auto_names_the_way_to_the_published_model_and_its_minutes(mini_model, monkeypatch, tmp_path, capsys):
+def test_auto_names_the_way_to_the_published_model_and_its_minutes(
+    mini_model, monkeypatch, tmp_path, capsys
+):
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks/measured.json").write_text(
-        json.dumps({"05": {"cpu": {"minutes": 30.0, "speed": 1000}}}), encoding="utf-8")
+        json.dumps({"05": {"cpu": {"minutes": 30.0, "speed": 1000}}}), encoding="utf-8"
+    )
     monkeypatch.setattr(lab, "ROOT", tmp_path)
     start_lab("05")
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("Lesson 05 · profile mini (there is no CUDA device)") and 'profile = "cpu"' in second
+    assert (
+        first.startswith("Lesson 05 · profile mini (there is no CUDA device)")
+        and 'profile = "cpu"' in second
+    )
     assert second.endswith("about 15 min here")
 
 
@@ -280,16 +321,24 @@ def test_finish_prints_the_three_lines_that_make_run_reads(tmp_path, capsys):
     watch = Stopwatch(started=0.0, stopped=90.0)
     made = Lab("05", PROFILES["mini"], "cpu", "fp32", "", "main", tmp_path, 0, watch)
     made.finish("accuracy 0.81")
-    assert re.fullmatch(r"Headline: accuracy 0\.81\nMinutes: 1\.5\nPeak memory: \d+\.\d GiB\n", capsys.readouterr().out)
+    assert re.fullmatch(
+        r"Headline: accuracy 0\.81\nMinutes: 1\.5\nPeak memory: \d+\.\d GiB\n",
+        capsys.readouterr().out,
+    )
 
 
-def test_checkpoints_come_from_the_mirror_else_from_the_hub_at_the_pinned_revision(mirrored, monkeypatch):
+def test_checkpoints_come_from_the_mirror_else_from_the_hub_at_the_pinned_revision(
+    mirrored, monkeypatch
+):
     assert lab.checkpoint_of("model", PROFILES["cpu"]) == (str(mirrored), "main")
     repo, revision = lab.checkpoint_of("teacher", PROFILES["cpu"])  # the mirror hasn't got it
     assert repo == "google-bert/bert-base-uncased" and revision == hub.MODELS["bert"].revision
     monkeypatch.delenv("COURSE_MIRROR")
     repo, revision = lab.checkpoint_of("student", PROFILES["gpu"])
-    assert repo == "distilbert/distilbert-base-uncased" and revision == hub.MODELS["distilbert"].revision
+    assert (
+        repo == "distilbert/distilbert-base-uncased"
+        and revision == hub.MODELS["distilbert"].revision
+    )
 
 
 def test_the_lab_says_who_plays_teacher_and_student(mirrored, tmp_path):
@@ -310,13 +359,21 @@ def test_mini_takes_the_embedded_checkpoint_whatever_the_mirror_has(mini_model, 
 @pytest.mark.parametrize(("name", "form"), list(hub.CHECKPOINT_FILES.items()))
 def test_a_checkpoint_cut_off_in_the_middle_is_one_clear_error(mirrored, name, form):
     whole = (mirrored / name).read_bytes()
-    for part in (whole[: len(whole) // 2], whole[:-1], b"", b"version https://git-lfs.github.com/spec/v1\n"):
+    for part in (
+        whole[: len(whole) // 2],
+        whole[:-1],
+        b"",
+        b"version https://git-lfs.github.com/spec/v1\n",
+    ):
         (mirrored / name).write_bytes(part)
         with pytest.raises(CheckpointError) as error:
             start_lab("05", profile="cpu")
         message = str(error.value)
         assert message.startswith(f"{mirrored / name}: not readable as {form} (")
-        assert f"Expected a whole {form} file" in message and "Fetch the repository again, or copy the" in message
+        assert (
+            f"Expected a whole {form} file" in message
+            and "Fetch the repository again, or copy the" in message
+        )
     (mirrored / name).write_bytes(whole)
     assert start_lab("05", profile="cpu").checkpoint == str(mirrored)
 
@@ -326,13 +383,17 @@ def test_a_checkpoint_that_lacks_a_file_names_it(mirrored, name):
     (mirrored / name).unlink()
     with pytest.raises(CheckpointError) as error:
         start_lab("05", profile="cpu")
-    assert f"{mirrored / name}: this file is missing. Expected config.json, model.safetensors, tokenizer.json" in str(
-        error.value)
+    assert (
+        f"{mirrored / name}: this file is missing. Expected config.json, model.safetensors, tokenizer.json"
+        in str(error.value)
+    )
 
 
 def test_an_embedded_model_that_is_missing_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(lab.EMBEDDED_MODELS, "mini-distilbert", tmp_path / "mini-distilbert")
-    with pytest.raises(CheckpointError, match=r"mini-distilbert[/\\]config\.json: this file is missing"):
+    with pytest.raises(
+        CheckpointError, match=r"mini-distilbert[/\\]config\.json: this file is missing"
+    ):
         start_lab("05", profile="mini")
 
 
@@ -343,8 +404,19 @@ def test_the_embedded_model_loads_in_float32_with_its_tokenizer(mini_model):
     model = AutoModel.from_pretrained(mini_model, use_safetensors=True).eval()
     tokenizer = AutoTokenizer.from_pretrained(mini_model)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
-    assert (model.config.n_layers, model.config.dim, model.config.vocab_size, len(tokenizer)) == (6, 384, 30522, 30522)
-    assert tokenizer.model_max_length == 512 and tokenizer.tokenize("Films") == tokenizer.tokenize("films")
+    assert (model.config.n_layers, model.config.dim, model.config.vocab_size, len(tokenizer)) == (
+        6,
+        384,
+        30522,
+        30522,
+    )
+    assert tokenizer.model_max_length == 512 and tokenizer.tokenize("Films") == tokenizer.tokenize(
+        "films"
+    )
     with torch.no_grad():
-        hidden = model(**tokenizer(["A fine film.", "A fine film, all in all."], padding=True, return_tensors="pt"))[0]
+        hidden = model(
+            **tokenizer(
+                ["A fine film.", "A fine film, all in all."], padding=True, return_tensors="pt"
+            )
+        )[0]
     assert hidden.shape[0] == 2 and torch.isfinite(hidden).all() and hidden.std() > 0.1

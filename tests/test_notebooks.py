@@ -26,7 +26,9 @@ from tools.lessons import ROOT, lessons, measured
 
 each_lesson = pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.number)
 FAST = 10_800  # tokens per second of ``training_speed`` on the machine for which the budget of 3 minutes was set
-MACHINE_PATH = re.compile(r"(?<![\w/.])/(?:home|root|work|tmp|Users|content|opt|usr|var)/[\w.-]+|[A-Z]:\\+Users")
+MACHINE_PATH = re.compile(
+    r"(?<![\w/.])/(?:home|root|work|tmp|Users|content|opt|usr|var)/[\w.-]+|[A-Z]:\\+Users"
+)
 
 
 def committed(lesson):
@@ -43,15 +45,25 @@ def printed_by_the_last_cell(lesson):
 
 def outputs(lesson):
     """Pairs (place, output) of a committed notebook."""
-    return [(f"{lesson.notebook.name}, cell {n}", o) for n, c in enumerate(committed(lesson).cells)
-            if c.cell_type == "code" for o in c.outputs]
+    return [
+        (f"{lesson.notebook.name}, cell {n}", o)
+        for n, c in enumerate(committed(lesson).cells)
+        if c.cell_type == "code"
+        for o in c.outputs
+    ]
 
 
 @each_lesson
 def test_committed_cells_ran_once_and_in_order(lesson):
-    code = [(n, c.execution_count) for n, c in enumerate(committed(lesson).cells) if c.cell_type == "code"]
+    code = [
+        (n, c.execution_count)
+        for n, c in enumerate(committed(lesson).cells)
+        if c.cell_type == "code"
+    ]
     for turn, (number, ran) in enumerate(code, start=1):
-        assert ran == turn, f"{lesson.notebook.name}, cell {number}: ran as {ran}, expected {turn}; run `make notebooks`"
+        assert ran == turn, (
+            f"{lesson.notebook.name}, cell {number}: ran as {ran}, expected {turn}; run `make notebooks`"
+        )
 
 
 @each_lesson
@@ -60,19 +72,34 @@ def test_a_cell_that_prints_has_its_output(lesson):
     for number, cell in enumerate(committed(lesson).cells):
         if cell.cell_type != "code" or "%%capture" in cell.source:
             continue
-        calls = [n.value for n in ast.parse(TransformerManager().transform_cell(cell.source)).body
-                 if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call)]
-        shown = [c for c in calls if ast.unparse(c.func) in {"print", "plots.show", "check", "lab.finish"}]
-        assert cell.outputs or not shown, f"{lesson.notebook.name}, cell {number}: without its output; run `make notebooks`"
+        calls = [
+            n.value
+            for n in ast.parse(TransformerManager().transform_cell(cell.source)).body
+            if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call)
+        ]
+        shown = [
+            c
+            for c in calls
+            if ast.unparse(c.func) in {"print", "plots.show", "check", "lab.finish"}
+        ]
+        assert cell.outputs or not shown, (
+            f"{lesson.notebook.name}, cell {number}: without its output; run `make notebooks`"
+        )
 
 
 @each_lesson
 def test_no_output_is_an_error_a_path_or_a_widget(lesson):
-    assert "widgets" not in committed(lesson).metadata, f"{lesson.notebook.name}: widget state in the metadata"
+    assert "widgets" not in committed(lesson).metadata, (
+        f"{lesson.notebook.name}: widget state in the metadata"
+    )
     for place, output in outputs(lesson):
         assert output.output_type != "error", f"{place} stopped"
-        text = output.get("text", "") + "".join(str(v) for k, v in output.get("data", {}).items() if k != "image/png")
-        assert not MACHINE_PATH.search(text), f"{place} prints a path of a machine: {MACHINE_PATH.search(text)[0]}"
+        text = output.get("text", "") + "".join(
+            str(v) for k, v in output.get("data", {}).items() if k != "image/png"
+        )
+        assert not MACHINE_PATH.search(text), (
+            f"{place} prints a path of a machine: {MACHINE_PATH.search(text)[0]}"
+        )
         assert build.WIDGET_VIEW not in output.get("data", {}), f"{place} keeps a widget view"
 
 
@@ -83,9 +110,13 @@ def test_every_figure_shows_something_and_has_alt_text(lesson):
     for place, output in figures:
         alt = output.metadata.get("image/png", {}).get("alt", "")
         assert len(alt) > 40, f"{place}: a figure without a sentence of alt text"
-        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))).convert("RGB")).astype(int)
+        pixels = np.asarray(
+            Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))).convert("RGB")
+        ).astype(int)
         coloured = np.ptp(pixels, axis=2) > 40  # axes, words and grid are black and grey
-        assert pixels.std() > 8 and coloured.mean() > 0.001, f"{place}: the figure is empty, or has axes and nothing else"
+        assert pixels.std() > 8 and coloured.mean() > 0.001, (
+            f"{place}: the figure is empty, or has axes and nothing else"
+        )
 
 
 @each_lesson
@@ -97,9 +128,16 @@ def test_the_last_cell_states_the_result(lesson):
 @each_lesson
 def test_minutes_and_memory_stay_inside_the_budget(lesson):
     m = measured()[lesson.number]["mini"]
-    minutes = max([m["minutes"], *map(float, re.findall(r"^Minutes: ([\d.]+)", printed_by_the_last_cell(lesson), re.M))])
+    minutes = max(
+        [
+            m["minutes"],
+            *map(float, re.findall(r"^Minutes: ([\d.]+)", printed_by_the_last_cell(lesson), re.M)),
+        ]
+    )
     minutes *= m["speed"] / FAST  # as on two cores with native bf16
-    assert minutes < 3 and m["memory_gib"] < 3, f"{lesson.notebook.name}: {minutes} min, {m['memory_gib']} GiB"
+    assert minutes < 3 and m["memory_gib"] < 3, (
+        f"{lesson.notebook.name}: {minutes} min, {m['memory_gib']} GiB"
+    )
 
 
 # One execution proves a lesson: the learner notebook with, at each exercise, the unsolved stub, every listed wrong answer and
@@ -115,7 +153,8 @@ def wrong_answers(lesson) -> dict[str, list[tuple[str, str, str]]]:
 VERDICTS = {
     "right": "assert '✅' in said.stdout and not crosses and 'not attempted' not in said.stdout, said.stdout",
     "stub": "assert 'not attempted yet' in said.stdout and '✅' not in said.stdout, said.stdout",
-    "wrong": "assert any(message in line for line in crosses), f'expected {message!r} behind a cross, got:\\n{said.stdout}'"}
+    "wrong": "assert any(message in line for line in crosses), f'expected {message!r} behind a cross, got:\\n{said.stdout}'",
+}
 
 
 def attempt(kind: str, exercise: str, check: str, message: str = "") -> list[nbformat.NotebookNode]:
@@ -123,8 +162,10 @@ def attempt(kind: str, exercise: str, check: str, message: str = "") -> list[nbf
 
     ``%%capture`` loses what it caught where the cell ends in a semicolon.
     """
-    verdict = (f"message = {message!r}\ncrosses = [line for line in said.stdout.splitlines() if line.startswith('❌')]\n"
-               + VERDICTS[kind])
+    verdict = (
+        f"message = {message!r}\ncrosses = [line for line in said.stdout.splitlines() if line.startswith('❌')]\n"
+        + VERDICTS[kind]
+    )
     captured = f"%%capture said\n{check.rstrip().removesuffix(';')}"
     return [nbformat.v4.new_code_cell(source) for source in (exercise, captured, verdict)]
 
@@ -139,7 +180,12 @@ def proof_notebook(lesson) -> nbformat.NotebookNode:
         elif "check" in tags:
             visible = build.HIDDEN.sub("", cell.source)
             for _, code, message in wrong.get(grade_id, []):
-                cells += attempt("wrong", build.SOLUTION.sub(lambda m, code=code: code, exercise), visible, message)
+                cells += attempt(
+                    "wrong",
+                    build.SOLUTION.sub(lambda m, code=code: code, exercise),
+                    visible,
+                    message,
+                )
             cells += attempt("right", exercise, cell.source)
             cells += attempt("stub", build.stub(exercise), visible)
         else:
@@ -151,11 +197,18 @@ def proof_notebook(lesson) -> nbformat.NotebookNode:
 
 @each_lesson
 def test_every_exercise_lists_three_wrong_answers(lesson):
-    exercises = [c.metadata["nbgrader"]["grade_id"] for c in build.read_source(lesson).cells
-                 if "exercise" in c.metadata.get("tags", [])]
+    exercises = [
+        c.metadata["nbgrader"]["grade_id"]
+        for c in build.read_source(lesson).cells
+        if "exercise" in c.metadata.get("tags", [])
+    ]
     listed = wrong_answers(lesson)
     assert set(listed) == set(exercises) and len(exercises) >= 3
-    assert not [g for g, answers in listed.items() if len(answers) < 3 or not all(m.strip() for _, _, m in answers)]
+    assert not [
+        g
+        for g, answers in listed.items()
+        if len(answers) < 3 or not all(m.strip() for _, _, m in answers)
+    ]
 
 
 @pytest.mark.slow
@@ -165,17 +218,40 @@ def test_it_runs_to_the_end_on_mini_and_every_answer_gets_what_it_deserves(lesso
 
     Three times the minutes that ``start_lab`` would announce here are allowed, because other tests, a busy machine and the
     wrong answers take their share; and the lesson's memory, as the largest process so far needed it."""
-    announced = expected_minutes(lesson.number, "mini", training_speed(choose_precision("cpu"))) or 5  # not measured yet
+    announced = (
+        expected_minutes(lesson.number, "mini", training_speed(choose_precision("cpu"))) or 5
+    )  # not measured yet
     file = ROOT / f"build/tests/{lesson.source.stem}.ipynb"
     notebook = proof_notebook(lesson)
     build.write(notebook, file)
     begun = time.perf_counter()
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-current-env",
-         "--nbval-cell-timeout=900", str(file)], cwd=file.parent, capture_output=True, text=True, timeout=2400,
-        env=os.environ | build.MINI | {"COURSE_WORK": str(tmp_path)})
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            "--nbval-lax",
+            "--nbval-current-env",
+            "--nbval-cell-timeout=900",
+            str(file),
+        ],
+        cwd=file.parent,
+        capture_output=True,
+        text=True,
+        timeout=2400,
+        env=os.environ | build.MINI | {"COURSE_WORK": str(tmp_path)},
+    )
     assert run.returncode == 0, run.stdout[-4000:]
     assert re.search(rf"{len(code_cells(notebook))} passed", run.stdout), "not every code cell ran"
-    minutes, gib = (time.perf_counter() - begun) / 60, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    assert minutes < 3 * announced + 1, f"{lesson.notebook.name} took {minutes:.1f} min, {announced:.1f} were announced"
+    minutes, gib = (
+        (time.perf_counter() - begun) / 60,
+        resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20,
+    )
+    assert minutes < 3 * announced + 1, (
+        f"{lesson.notebook.name} took {minutes:.1f} min, {announced:.1f} were announced"
+    )
     assert gib < 4, f"{lesson.notebook.name} took {gib:.1f} GiB"

@@ -15,7 +15,9 @@ from course_utils import plots
 def shown(monkeypatch):
     """What would be displayed: a list of (data, metadata)."""
     calls = []
-    monkeypatch.setattr(plots, "display", lambda data, raw, metadata: calls.append((data, metadata)))
+    monkeypatch.setattr(
+        plots, "display", lambda data, raw, metadata: calls.append((data, metadata))
+    )
     yield calls
     plt.close("all")
 
@@ -25,7 +27,7 @@ def test_a_shown_figure_keeps_its_alt_text_in_the_outputs_metadata(shown):
     figure, ax = plots.new_figure()
     ax.plot([1, 2], [1, 2])
     plots.show(figure, "A straight line that rises.")
-    (data, metadata), = shown
+    ((data, metadata),) = shown
     assert metadata == {"image/png": {"alt": "A straight line that rises."}}
     assert data["text/plain"] == "A straight line that rises."
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG\r\n")
@@ -63,14 +65,21 @@ def test_curves_differ_by_dash_and_marker_not_by_colour_alone(shown):
     _, ax = plots.new_figure()
     for number in range(6):
         plots.curve(ax, [0, 1], [number, number], f"curve {number}", number)
-    looks = [(str(line.get_linestyle()), line.get_marker(), line._dash_pattern) for line in ax.lines]
-    assert len({marker for _, marker, _ in looks}) == 6 and len({str(dash) for _, _, dash in looks}) == 6
+    looks = [
+        (str(line.get_linestyle()), line.get_marker(), line._dash_pattern) for line in ax.lines
+    ]
+    assert (
+        len({marker for _, marker, _ in looks}) == 6
+        and len({str(dash) for _, _, dash in looks}) == 6
+    )
     assert [line.get_label() for line in ax.lines] == [f"curve {number}" for number in range(6)]
 
 
 def test_the_first_four_colours_differ_in_lightness():
     def luminance(colour: str) -> float:
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+        linear = [
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)
+        ]
         return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
     light = [luminance(c) for c in plots.COLOURS]
@@ -90,7 +99,10 @@ def test_bars_stand_in_order_with_their_values_written_and_room_for_them(shown):
     plots.bars(ax, ["first", "second"], [0.5, 0.25], intervals=[[0.4, 0.6], [0.2, 0.3]])
     assert [bar.get_width() for bar in ax.patches] == [0.5, 0.25]
     assert [text.get_text() for text in ax.texts] == ["0.50", "0.25"]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["first", "second"] and ax.yaxis_inverted()
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "first",
+        "second",
+    ] and ax.yaxis_inverted()
     assert min(text.get_position()[0] for text in ax.texts) > 0.3 and ax.get_xlim()[1] > 0.6
 
 

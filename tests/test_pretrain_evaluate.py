@@ -1,4 +1,4 @@
-"""The models' results: scores are right, runs are kept and repeated only when something changed, cards say what was measured."""
+"""The models' results: scores are right, runs are kept and not repeated, cards say what was measured."""
 
 import hashlib
 import json
@@ -12,7 +12,13 @@ import pytest
 import torch
 from conftest import ROOT, write_parquet
 from safetensors import safe_open
-from transformers import AutoConfig, AutoModel, AutoTokenizer, DistilBertConfig, DistilBertForMaskedLM
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    DistilBertConfig,
+    DistilBertForMaskedLM,
+)
 from transformers.utils import logging
 
 from tools.pretrain import __main__ as program
@@ -29,7 +35,9 @@ VOCABULARY = SHIPPED["mini-distilbert"] / "vocab.txt"
 
 
 def small(layers=4):
-    return DistilBertForMaskedLM(DistilBertConfig(dim=16, hidden_dim=32, n_heads=2, n_layers=layers))
+    return DistilBertForMaskedLM(
+        DistilBertConfig(dim=16, hidden_dim=32, n_heads=2, n_layers=layers)
+    )
 
 
 @pytest.fixture
@@ -61,10 +69,16 @@ def toy(monkeypatch):
 
     def load(mirror):
         loads.append(mirror)
-        feature = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])})
+        feature = datasets.Features(
+            {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])}
+        )
         texts = [f"{(BAD, GOOD)[i % 2]} number {i}" for i in range(24)]
-        return {s: datasets.Dataset.from_dict({"text": texts, "label": [i % 2 for i in range(24)]}, features=feature)
-                for s in ("train", "validation", "test")}
+        return {
+            s: datasets.Dataset.from_dict(
+                {"text": texts, "label": [i % 2 for i in range(24)]}, features=feature
+            )
+            for s in ("train", "validation", "test")
+        }
 
     benchmark = Benchmark("toy", load, "accuracy", epochs=1, rate=1e-2, batch_size=8, aim=101.0)
     for module in (program, evaluate):
@@ -72,18 +86,23 @@ def toy(monkeypatch):
         monkeypatch.setattr(module, "REAL", ())
     for module in (card, picture):
         monkeypatch.setattr(module, "ALL", (benchmark,))
-    monkeypatch.setattr(evaluate, "ProcessPoolExecutor", lambda workers, mp_context: ThreadPoolExecutor(1))
+    monkeypatch.setattr(
+        evaluate, "ProcessPoolExecutor", lambda workers, mp_context: ThreadPoolExecutor(1)
+    )
     return loads
 
 
-@pytest.mark.parametrize(("tags", "expected"), [
-    (["O", "O"], set()),
-    (["B-person", "I-person", "O"], {(0, 2, "person")}),
-    (["B-person", "B-person"], {(0, 1, "person"), (1, 2, "person")}),
-    (["I-group", "I-group"], {(0, 2, "group")}),
-    (["B-person", "I-group"], {(0, 1, "person"), (1, 2, "group")}),
-    (["O", "B-creative-work", "I-creative-work"], {(1, 3, "creative-work")}),
-])
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        (["O", "O"], set()),
+        (["B-person", "I-person", "O"], {(0, 2, "person")}),
+        (["B-person", "B-person"], {(0, 1, "person"), (1, 2, "person")}),
+        (["I-group", "I-group"], {(0, 2, "group")}),
+        (["B-person", "I-group"], {(0, 1, "person"), (1, 2, "group")}),
+        (["O", "B-creative-work", "I-creative-work"], {(1, 3, "creative-work")}),
+    ],
+)
 def test_entities_are_read_from_bio_tags(tags, expected):
     assert spans(tags) == expected
 
@@ -126,8 +145,14 @@ def test_f1_is_taken_at_the_threshold_that_is_best_on_validation_rows():
     spam = np.array([0.1, 0.2, 0.3, 0.4])  # right order, all below a half
     judged = (truth, np.stack([1 - spam, spam], axis=1))
     assert benchmarks.f1(judged, judged) == 1.0 and benchmarks.accuracy(judged, judged) == 0.5
-    shifted = (truth, np.stack([1 - 0.7 * spam, 0.7 * spam], axis=1))  # 0.07, 0.14, 0.21, 0.28: none reaches 0.3
-    assert benchmarks.f1(judged, shifted) == 0.0 and benchmarks.average_precision(judged, shifted) == 1.0
+    shifted = (
+        truth,
+        np.stack([1 - 0.7 * spam, 0.7 * spam], axis=1),
+    )  # 0.07, 0.14, 0.21, 0.28: none reaches 0.3
+    assert (
+        benchmarks.f1(judged, shifted) == 0.0
+        and benchmarks.average_precision(judged, shifted) == 1.0
+    )
 
 
 def test_every_real_task_has_disjoint_splits_and_its_rows(mirror):
@@ -136,7 +161,10 @@ def test_every_real_task_has_disjoint_splits_and_its_rows(mirror):
         assert set(splits) == {"train", "validation", "test"}
         if "text" in splits["train"].column_names:
             held = {benchmarks.fingerprint(t) for t in splits["test"]["text"]}
-            assert not held & {benchmarks.fingerprint(t) for t in splits["train"]["text"]} or "CLINC" in benchmark.name
+            assert (
+                not held & {benchmarks.fingerprint(t) for t in splits["train"]["text"]}
+                or "CLINC" in benchmark.name
+            )
         if "2,000" in benchmark.name:
             assert len(splits["train"]) == 2000
     assert len(benchmarks.imdb(mirror)["test"]) == 5000
@@ -145,7 +173,10 @@ def test_every_real_task_has_disjoint_splits_and_its_rows(mirror):
     few, whole = benchmarks.clinc_few(10)(mirror), benchmarks.clinc(mirror)
     names = few["train"].features["label"].names
     assert np.bincount(few["train"]["label"]).tolist() == [10] * 150 and "oos" not in names
-    wanted = {t: whole["test"].features["label"].int2str(y) for t, y in zip(whole["test"]["text"], whole["test"]["label"], strict=True)}
+    wanted = {
+        t: whole["test"].features["label"].int2str(y)
+        for t, y in zip(whole["test"]["text"], whole["test"]["label"], strict=True)
+    }
     found = zip(few["test"]["text"], few["test"]["label"], strict=True)
     assert all(names[label] == wanted[text] for text, label in found) and len(few["test"]) == 4500
 
@@ -160,7 +191,9 @@ def test_models_are_exported_in_half_precision_and_load_in_full(pair):
         assert (folder / "vocab.txt").read_bytes() == VOCABULARY.read_bytes()
 
 
-def test_runs_are_kept_and_repeated_only_when_weights_or_recipe_change(pair, toy, tmp_path, monkeypatch):
+def test_runs_are_kept_and_repeated_only_when_weights_or_recipe_change(
+    pair, toy, tmp_path, monkeypatch
+):
     runs = [Run("toy", m, 0) for m in evaluate.MODELS]
     results = tmp_path / "results"
     evaluate.perform_all(runs, tmp_path, results)
@@ -183,21 +216,38 @@ def test_runs_are_kept_and_repeated_only_when_weights_or_recipe_change(pair, toy
 def test_layers_cut_out_for_a_task_are_the_teachers_and_random_ones_are_not(pair):
     teacher = AutoModel.from_pretrained(pair["mini-distilbert"], use_safetensors=True)
     auto = evaluate.AutoModelForSequenceClassification
-    cut, random = (evaluate.model_for(name, auto, 2).distilbert.transformer.layer for name in ("cut out", "random"))
+    cut, random = (
+        evaluate.model_for(name, auto, 2).distilbert.transformer.layer
+        for name in ("cut out", "random")
+    )
     assert len(cut) == len(random) == 2
     third = teacher.transformer.layer[2].ffn.lin1.weight
-    assert torch.equal(cut[1].ffn.lin1.weight, third) and not torch.equal(random[1].ffn.lin1.weight, third)
+    assert torch.equal(cut[1].ffn.lin1.weight, third) and not torch.equal(
+        random[1].ffn.lin1.weight, third
+    )
 
 
 class Arguments:
-    plan, device, stop_after, hub, share, note, task, model, ablation = "tiny", "cpu", math.inf, False, 1.0, "", "toy", "", False
+    plan, device, stop_after, hub, share, note, task, model, ablation = (
+        "tiny",
+        "cpu",
+        math.inf,
+        False,
+        1.0,
+        "",
+        "toy",
+        "",
+        False,
+    )
 
     def __init__(self, tmp_path, **changes):
         self.shared = self.work = tmp_path
         vars(self).update(changes)
 
 
-def test_choosing_tries_rates_and_epochs_on_validation_rows_and_leaves_the_recipe_as_it_is(pair, toy, tmp_path, monkeypatch):
+def test_choosing_tries_rates_and_epochs_on_validation_rows_and_leaves_the_recipe_as_it_is(
+    pair, toy, tmp_path, monkeypatch
+):
     tried = []
     judged = (np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
 
@@ -208,7 +258,9 @@ def test_choosing_tries_rates_and_epochs_on_validation_rows_and_leaves_the_recip
     monkeypatch.setattr(evaluate, "fine_tune", pretend)
     program.choose(Arguments(tmp_path))
     recipe = evaluate.EMBEDDED[0]
-    assert set(tried) == {(e * recipe.epochs, r, "mini-distilbert") for e in (1, 2) for r in program.RATES}
+    assert set(tried) == {
+        (e * recipe.epochs, r, "mini-distilbert") for e in (1, 2) for r in program.RATES
+    }
     assert evaluate.scores([Run("toy", "mini-distilbert", 0)], tmp_path / "tiny/results") == {}
     with pytest.raises(SystemExit, match=r"no task's name has it[.] There are: toy[.]$"):
         program.choose(Arguments(tmp_path, task="chess"))
@@ -216,24 +268,39 @@ def test_choosing_tries_rates_and_epochs_on_validation_rows_and_leaves_the_recip
 
 def test_a_card_says_which_aims_are_missed_and_by_how_much(monkeypatch):
     task = Benchmark("a task", len, "accuracy", epochs=1, rate=1e-4, aim=80.0)
-    monkeypatch.setattr(card, "ALL", (task, Benchmark("aimless", len, "accuracy", epochs=1, rate=1e-4)))
+    monkeypatch.setattr(
+        card, "ALL", (task, Benchmark("aimless", len, "accuracy", epochs=1, rate=1e-4))
+    )
     for score, verdict in ((77.8, "* a task: 80.0, missed by 2.2"), (79.96, "* a task: 80.0, met")):
         said = card.aims({("a task", "mini-distilbert"): [score / 100 - 0.01, score / 100 + 0.01]})
         assert verdict in said and len(said) == 3
-    assert card.aims({("a task", "mini-student"): [0.5], ("aimless", "mini-distilbert"): [0.5]}) == []
+    assert (
+        card.aims({("a task", "mini-student"): [0.5], ("aimless", "mini-distilbert"): [0.5]}) == []
+    )
 
 
 def test_no_run_begins_after_the_time_is_up(pair, toy, tmp_path):
-    evaluate.perform_all([Run("toy", "TF-IDF", seed) for seed in range(9)], tmp_path, tmp_path / "results", stop_after=0)
+    evaluate.perform_all(
+        [Run("toy", "TF-IDF", seed) for seed in range(9)],
+        tmp_path,
+        tmp_path / "results",
+        stop_after=0,
+    )
     assert 1 <= len(toy) < 9
 
 
 def test_each_score_belongs_to_its_own_row_although_rows_are_grouped_by_length(pair):
-    feature = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])})
+    feature = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])}
+    )
     rows = [((BAD, GOOD)[i % 2] + " indeed" * (i % 23), i % 2) for i in range(200)]
-    split = datasets.Dataset.from_dict({"text": [t for t, _ in rows], "label": [y for _, y in rows]}, features=feature)
+    split = datasets.Dataset.from_dict(
+        {"text": [t for t, _ in rows], "label": [y for _, y in rows]}, features=feature
+    )
     benchmark = Benchmark("words", lambda mirror: {}, "accuracy", epochs=6, rate=1e-2, batch_size=8)
-    judged = evaluate.fine_tune(benchmark, {s: split for s in ("train", "validation", "test")}, "mini-student", 0)
+    judged = evaluate.fine_tune(
+        benchmark, {s: split for s in ("train", "validation", "test")}, "mini-student", 0
+    )
     assert benchmarks.accuracy(judged["validation"], judged["test"]) > 0.97
 
 
@@ -243,8 +310,12 @@ def test_a_tagger_learns_a_name(pair):
     feature = datasets.Features({"words": datasets.List(datasets.Value("string")), "tags": tags})
     rows = {"words": [["we", "saw", "john", "smith", "today"]] * 64, "tags": [[0, 0, 1, 2, 0]] * 64}
     split = datasets.Dataset.from_dict(rows, features=feature)
-    benchmark = Benchmark("names", lambda mirror: {}, "entity F1", epochs=8, rate=2e-2, batch_size=8)
-    judged = evaluate.fine_tune(benchmark, {s: split for s in ("train", "validation", "test")}, "mini-student", 0)
+    benchmark = Benchmark(
+        "names", lambda mirror: {}, "entity F1", epochs=8, rate=2e-2, batch_size=8
+    )
+    judged = evaluate.fine_tune(
+        benchmark, {s: split for s in ("train", "validation", "test")}, "mini-student", 0
+    )
     assert entity_f1(*judged["test"]) == 1.0
 
 
@@ -253,7 +324,9 @@ def test_short_tasks_come_first_and_everything_but_counting_words_is_repeated(mi
     assert len(set(runs)) == len(runs)
     assert {r.seed for r in runs if r.model == "TF-IDF"} == {0}
     for benchmark in (*benchmarks.EMBEDDED, *benchmarks.REAL):
-        assert {r.seed for r in runs if r.benchmark == benchmark.name and r.model == "mini-student"} == {0, 1, 2}
+        assert {
+            r.seed for r in runs if r.benchmark == benchmark.name and r.model == "mini-student"
+        } == {0, 1, 2}
     long = [evaluate.find(r.benchmark).long for r in runs]
     assert long == sorted(long) and runs[0].seed == 0
 
@@ -265,8 +338,15 @@ def test_the_share_of_the_teacher_is_the_mean_of_the_ratios_and_says_of_how_many
     assert card.share_of_teacher(scores) is None
     scores[("a", "mini-distilbert")] = [1.0]
     assert card.share_of_teacher(scores) == (pytest.approx(0.85), 1)
-    assert card.share_of_teacher(scores | {("b", "mini-distilbert"): [0.8]}) == (pytest.approx((0.85 + 0.75) / 2), 2)
-    assert card.percent([0.5, 0.6]) == "55.0 (50.0–60.0)" and card.percent([0.5]) == "50.0" and card.percent(None) == "–"
+    assert card.share_of_teacher(scores | {("b", "mini-distilbert"): [0.8]}) == (
+        pytest.approx((0.85 + 0.75) / 2),
+        2,
+    )
+    assert (
+        card.percent([0.5, 0.6]) == "55.0 (50.0–60.0)"
+        and card.percent([0.5]) == "50.0"
+        and card.percent(None) == "–"
+    )
 
 
 def test_the_whole_program_from_texts_to_cards(tmp_path, pair, toy, monkeypatch, capsys):
@@ -274,7 +354,9 @@ def test_the_whole_program_from_texts_to_cards(tmp_path, pair, toy, monkeypatch,
     (work / "source").mkdir(parents=True)
     (work / "source/vocab.txt").write_bytes(VOCABULARY.read_bytes())
     for name in ("train", "validation"):
-        np.random.default_rng(0).integers(999, 30522, 6000).astype(np.uint16).tofile(work / f"{name}.bin")
+        np.random.default_rng(0).integers(999, 30522, 6000).astype(np.uint16).tofile(
+            work / f"{name}.bin"
+        )
     plan = Plan(
         teacher=(Stage(8, 4, 64, 1e-3, head_only=True), Stage(16, 4, 128, 1e-3)),
         student=(Stage(16, 4, 128, 1e-3),),
@@ -288,7 +370,11 @@ def test_the_whole_program_from_texts_to_cards(tmp_path, pair, toy, monkeypatch,
     arguments = Arguments(work, shared=tmp_path / "shared", note="A note.", ablation=True)
     program.teacher(arguments, plan)
     text = (pair["mini-distilbert"] / "README.md").read_text(encoding="utf-8")
-    assert "Not measured yet" in text and "A note." in text and "| 1 | head only | 8 x 4 | 0.0 M | 0.001 |" in text
+    assert (
+        "Not measured yet" in text
+        and "A note." in text
+        and "| 1 | head only | 8 x 4 | 0.0 M | 0.001 |" in text
+    )
     program.student(arguments, plan)
     assert AutoConfig.from_pretrained(pair["mini-student"]).n_layers == 2
 
@@ -296,12 +382,22 @@ def test_the_whole_program_from_texts_to_cards(tmp_path, pair, toy, monkeypatch,
     measured = program.evaluate(arguments, plan)
     assert set(measured.ablation) == set(program.WITHOUT)
     losses = {v: row["validation_mlm"] for v, row in measured.ablation.items()}
-    assert all(5 < value < 14 for value in losses.values()) and losses["random start"] != losses["all three losses"]
+    assert (
+        all(5 < value < 14 for value in losses.values())
+        and losses["random start"] != losses["all three losses"]
+    )
     text = (pair["mini-distilbert"] / "README.md").read_text(encoding="utf-8")
     assert text.startswith("---\n") and "model-index" in text and "A note." in text
-    assert "| toy | accuracy | 100.0 |" in text and "1.80 ×" in text and "| random start |" in text and "-3.69" in text
+    assert (
+        "| toy | accuracy | 100.0 |" in text
+        and "1.80 ×" in text
+        and "| random start |" in text
+        and "-3.69" in text
+    )
     assert "* toy: 101.0, missed by" in text and "of `mini-distilbert`'s score" in text
-    assert (tmp_path / "pair.png").stat().st_size > 5000 and (work / "tiny/loss.png").stat().st_size > 5000
+    assert (tmp_path / "pair.png").stat().st_size > 5000 and (
+        work / "tiny/loss.png"
+    ).stat().st_size > 5000
 
     def refused(*_, **__):
         raise AssertionError("measured again")
@@ -322,19 +418,33 @@ def test_the_shipped_models_have_the_published_vocabulary_and_half_its_width():
     assert hashlib.sha256(VOCABULARY.read_bytes()).hexdigest() == source.DIGESTS["vocab.txt"]
     for folder, layers in zip(SHIPPED.values(), (6, 3), strict=True):
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        assert (config["n_layers"], config["dim"], config["n_heads"], config["hidden_dim"]) == (layers, 384, 12, 1536)
-        assert (config["vocab_size"], config["max_position_embeddings"], config["dropout"]) == (30522, 512, 0.1)
+        assert (config["n_layers"], config["dim"], config["n_heads"], config["hidden_dim"]) == (
+            layers,
+            384,
+            12,
+            1536,
+        )
+        assert (config["vocab_size"], config["max_position_embeddings"], config["dropout"]) == (
+            30522,
+            512,
+            0.1,
+        )
     texts = ["An uncommonly gripping film!", "naïve ♞"]
     ids = [AutoTokenizer.from_pretrained(folder)(texts)["input_ids"] for folder in SHIPPED.values()]
     assert ids[0] == ids[1] and ids[0][0][0] == 101 and ids[0][0][-1] == 102
 
 
 def test_the_shipped_cards_count_what_the_files_hold():
-    (t_all, t_body, t_size), (s_all, s_body, s_size) = (card.parameters(folder) for folder in SHIPPED.values())
+    (t_all, t_body, t_size), (s_all, s_body, s_size) = (
+        card.parameters(folder) for folder in SHIPPED.values()
+    )
     assert 0.7 < s_body / t_body < 0.8
     for folder in SHIPPED.values():
         text = (folder / "README.md").read_text(encoding="utf-8")
-        assert f"| parameters without the head | {t_body:,} | {s_body:,} | {s_body / t_body:.1%} |" in text
+        assert (
+            f"| parameters without the head | {t_body:,} | {s_body:,} | {s_body / t_body:.1%} |"
+            in text
+        )
         assert f"| with the masked-LM head | {t_all:,} | {s_all:,} |" in text
         assert f"| {t_size:.1f} MB | {s_size:.1f} MB |" in text
         assert "CC BY-SA" in text and "Maas et al. 2011" in text and "NOTICE" in text

@@ -42,13 +42,18 @@ def test_no_writer_stands_in_two_splits(requests):
 def test_requests_are_short_and_none_is_a_copy_of_another(requests):
     words = requests.text.str.split().str.len()
     assert words.between(4, 25).all() and 8 <= words.median() <= 16
-    assert not requests.text.str.lower().duplicated().any() and most_alike(list(requests.text)) <= 0.5
+    assert (
+        not requests.text.str.lower().duplicated().any() and most_alike(list(requests.text)) <= 0.5
+    )
 
 
 def test_no_opening_is_a_template(requests):
     openings = requests.text.str.lower().str.split().str[:3].str.join(" ")
     by_label = requests.groupby("label").text.size()
-    assert openings.groupby(requests.label).agg(lambda o: o.value_counts().iloc[0]).div(by_label).max() <= 0.12
+    assert (
+        openings.groupby(requests.label).agg(lambda o: o.value_counts().iloc[0]).div(by_label).max()
+        <= 0.12
+    )
 
 
 def test_files_are_clean_and_nothing_leads_to_real_people(requests):
@@ -57,7 +62,9 @@ def test_files_are_clean_and_nothing_leads_to_real_people(requests):
     hosts = re.findall(r"@([\w.-]+\w)", everything)
     assert [h for h in hosts if not h.endswith(".example")] == []
     assert not re.search(r"https?://|www\.", everything)
-    numbers = [re.sub(r"\D", "", n) for n in re.findall(r"(?<!\d)(?:\+|0)\d(?:[ ()-]?\d){8,}", everything)]
+    numbers = [
+        re.sub(r"\D", "", n) for n in re.findall(r"(?<!\d)(?:\+|0)\d(?:[ ()-]?\d){8,}", everything)
+    ]
     assert [n for n in numbers if not re.fullmatch(r"01632960\d{3}", n)] == []
 
 
@@ -69,7 +76,10 @@ def test_the_cards_tables_count_what_the_files_hold(requests, card):
         assert line in card
     words = requests.text.str.split().str.len()
     low, high = words.quantile([0.25, 0.75])
-    assert f"median {words.median():.0f}, quartiles {low:.0f} and {high:.0f}, shortest {words.min()}, longest {words.max()}" in card
+    assert (
+        f"median {words.median():.0f}, quartiles {low:.0f} and {high:.0f}, shortest {words.min()}, longest {words.max()}"
+        in card
+    )
     train = requests[requests.split == "train"]
     shown = re.findall(r"^\| `(\w+)` \| .+? \| (.+) \|$", card, re.M)
     examples = {(r.label, r.text.replace("|", "/")) for r in train.itertuples()}
@@ -83,7 +93,9 @@ def test_the_cards_program_prints_what_the_card_says(card, monkeypatch):
     with redirect_stdout(said):
         exec(compile(program, "data/requests/README.md", "exec"), {})
     shown = re.search(r"```text\n(.*?)```", card, re.S)[1]
-    numbers, expected = (list(map(float, re.findall(r"0\.\d+", text))) for text in (said.getvalue(), shown))
+    numbers, expected = (
+        list(map(float, re.findall(r"0\.\d+", text))) for text in (said.getvalue(), shown)
+    )
     assert numbers == pytest.approx(expected, abs=0.006) and len(numbers) == 4
 
 

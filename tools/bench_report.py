@@ -32,12 +32,14 @@ INTRODUCTION = (
     "The recipes of two popular articles against ours: same model, same data, same epochs, one machine, one run. The targets "
     "were set by the course before anything was measured. Read the misses as findings: reviews cut at 128 tokens leave almost "
     "no padding to save, and one text at a time already keeps two cores busy, so batches gain little there. Where both sides "
-    "trained once, accuracies that differ show training's luck too, which lesson 04 measures. On your machine: `make bench`.\n")
+    "trained once, accuracies that differ show training's luck too, which lesson 04 measures. On your machine: `make bench`.\n"
+)
 NOTE = (
     "Operations: 6 × 42.5 million × tokens, and 12 × layers × width × length × tokens for attention; a third of that for "
     "inference. The tables of embeddings multiply nothing and aren't counted. Accuracies are means over the seeds; the "
     "interval of their difference is a 95 % bootstrap over the test rows, which knows nothing of training's luck. Articles "
-    "pad a single text with `padding=True`, which pads nothing: *call as written*.")
+    "pad a single text with `padding=True`, which pads nothing: *call as written*."
+)
 
 
 def verdict(value: float, target: float, at_least: bool = True) -> str:
@@ -57,52 +59,109 @@ def claims(done: dict, fast: bool) -> list[str]:
             factor, a = done[name]["factor"], done.get(f"accuracy, {name}", {})
             low, high = (100 * d for d in a.get("difference", (0, 0)))
             shorter = f", ours cut at {c.our_limit}" if c.our_limit < c.limit else ""
-            row(f"training, {name}{shorter}: theirs / ours", f"{factor:.1f}×", f"≥ {c.target[fast]}×", verdict(factor, c.target[fast]),
+            row(
+                f"training, {name}{shorter}: theirs / ours",
+                f"{factor:.1f}×",
+                f"≥ {c.target[fast]}×",
+                verdict(factor, c.target[fast]),
                 f"{a['article']:.1%} → {a['ours']:.1%}, {a['seeds']} {'seeds' if a['seeds'] > 1 else 'seed'} "
-                f"({low:+.1f} to {high:+.1f} points)" if "ours" in a else "")
+                f"({low:+.1f} to {high:+.1f} points)"
+                if "ours" in a
+                else "",
+            )
             if shorter:
-                equal = float(np.prod([s["gain"] for s in done[name]["steps"] if s["kept"] and not s["name"].startswith("cut")]))
-                row(f"the same, both read {c.limit} tokens", f"{equal:.1f}×", f"≥ {c.target[fast]}×",
-                    verdict(equal, c.target[fast]))
+                equal = float(
+                    np.prod(
+                        [
+                            s["gain"]
+                            for s in done[name]["steps"]
+                            if s["kept"] and not s["name"].startswith("cut")
+                        ]
+                    )
+                )
+                row(
+                    f"the same, both read {c.limit} tokens",
+                    f"{equal:.1f}×",
+                    f"≥ {c.target[fast]}×",
+                    verdict(equal, c.target[fast]),
+                )
     for kind in ("training", "inference") if "share" in done else ():
         share, target = done["share"][kind]["share"], 0.55 if fast else 0.65
-        row(f"full-size {kind}: share of the machine's product speed", f"{share:.0%}", f"≥ {target:.0%}",
-            verdict(share, target))
+        row(
+            f"full-size {kind}: share of the machine's product speed",
+            f"{share:.0%}",
+            f"≥ {target:.0%}",
+            verdict(share, target),
+        )
     if "classify" in done:
         r = done["classify"]
         for way, target in (("call, padded to 512", 8), ("call as written", 8), ("pipeline()", 3)):
             value = r["seconds"][way] / r["seconds"]["ours"]
-            row(f"{r['texts']:,} reviews, {way}: theirs / ours", f"{value:.1f}×", f"≥ {target}×", verdict(value, target),
-                f"{r['equal_labels'][way]:.1%} equal labels")
+            row(
+                f"{r['texts']:,} reviews, {way}: theirs / ours",
+                f"{value:.1f}×",
+                f"≥ {target}×",
+                verdict(value, target),
+                f"{r['equal_labels'][way]:.1%} equal labels",
+            )
     if "estimate" in done:
         r = done["estimate"]
-        row(f"estimate before training, worst of {len(r['runs'])} (median {r['median']:.0%})", f"{r['worst']:.0%}", "≤ 20 %",
-            verdict(r["worst"], 0.2, False))
+        row(
+            f"estimate before training, worst of {len(r['runs'])} (median {r['median']:.0%})",
+            f"{r['worst']:.0%}",
+            "≤ 20 %",
+            verdict(r["worst"], 0.2, False),
+        )
     if "start" in done:
         r = done["start"]
-        parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in r.items() if part != "total")
-        row(f"import and `start_lab` ({parts})", f"{r['total']:.1f} s", "≤ 6 s", verdict(r["total"], 6, False))
+        parts = ", ".join(
+            f"{part} {seconds:.1f} s" for part, seconds in r.items() if part != "total"
+        )
+        row(
+            f"import and `start_lab` ({parts})",
+            f"{r['total']:.1f} s",
+            "≤ 6 s",
+            verdict(r["total"], 6, False),
+        )
     return rows
 
 
 def head(done: dict, where: str, fast: bool, busy: list[str]) -> list[str]:
-    return [f"Measured on {where}.", *([f"**The machine was busy** during: {'; '.join(busy)}."] if busy else []), "",
-            "| what | measured | target | | accuracy |", "|---|---|---|---|---|", *claims(done, fast)]
+    return [
+        f"Measured on {where}.",
+        *([f"**The machine was busy** during: {'; '.join(busy)}."] if busy else []),
+        "",
+        "| what | measured | target | | accuracy |",
+        "|---|---|---|---|---|",
+        *claims(done, fast),
+    ]
 
 
 def table(done: dict, where: str, fast: bool, busy: list[str]) -> str:
     """The whole of bench.md."""
     lines = head(done, where, fast, busy)
     for name in [n for n in COMPARISONS if n in done]:
-        lines += ["", f"Step by step, {name} ({done[name]['rows']:,} rows; an epoch and an evaluation):", "",
-                  "| step | seconds | gain | |", "|---|---|---|---|"]
+        lines += [
+            "",
+            f"Step by step, {name} ({done[name]['rows']:,} rows; an epoch and an evaluation):",
+            "",
+            "| step | seconds | gain | |",
+            "|---|---|---|---|",
+        ]
         for s in done[name]["steps"]:
-            remark = "; ".join(filter(None, ["" if s["kept"] else "does not pay here, left out", s.get("why", "")]))
-            seconds, gain = (f"{s[k]:.{d}f}{u}" if s[k] else "–" for k, d, u in (("seconds", 1, ""), ("gain", 2, "×")))
+            remark = "; ".join(
+                filter(None, ["" if s["kept"] else "does not pay here, left out", s.get("why", "")])
+            )
+            seconds, gain = (
+                f"{s[k]:.{d}f}{u}" if s[k] else "–"
+                for k, d, u in (("seconds", 1, ""), ("gain", 2, "×"))
+            )
             lines.append(f"| {s['name']} | {seconds} | {gain} | {remark} |")
     if "growth" in done:
-        powers = [f"{n} to the power {g['exponent']:.2f} (last doubling: {g['last_doubling']:.2f})"
-                  for n, g in done["growth"].items()]
+        powers = [
+            f"{n} to the power {g['exponent']:.2f} (last doubling: {g['last_doubling']:.2f})"
+            for n, g in done["growth"].items()
+        ]
         lines += ["", f"A training step's time grows with {', '.join(powers)}."]
     return "\n".join([*lines, "", NOTE, ""])
 
@@ -115,11 +174,25 @@ def draw(done: dict, out: Path) -> None:
         shares = np.log([s["gain"] for s in kept]) / np.log(factors[-1])
         best = int(np.argmax(shares))
         figure, ax = plots.new_figure(width=8, height=1.2 + 0.45 * len(kept))
-        parts = [f"{p:.0%} of the gain" if s["gain"] > 1.02 else "no gain" for s, p in zip(kept, shares, strict=True)]
-        plots.bars(ax, [kept[0]["name"] + " recipe", *(f"+ {s['name']} ({part})" for s, part in
-                                                       zip(kept[1:], parts[1:], strict=True))], factors, fmt="{:.1f}×")
-        ax.set(title=f"“{kept[best]['name'].capitalize()}” brings {shares[best]:.0%} of the gain", xlabel=(
-            f"speed of training, {name} = 1\n(share of the gain: of the factor's logarithm)"))
+        parts = [
+            f"{p:.0%} of the gain" if s["gain"] > 1.02 else "no gain"
+            for s, p in zip(kept, shares, strict=True)
+        ]
+        plots.bars(
+            ax,
+            [
+                kept[0]["name"] + " recipe",
+                *(f"+ {s['name']} ({part})" for s, part in zip(kept[1:], parts[1:], strict=True)),
+            ],
+            factors,
+            fmt="{:.1f}×",
+        )
+        ax.set(
+            title=f"“{kept[best]['name'].capitalize()}” brings {shares[best]:.0%} of the gain",
+            xlabel=(
+                f"speed of training, {name} = 1\n(share of the gain: of the factor's logarithm)"
+            ),
+        )
         ax.margins(x=0.1)
         figure.savefig(out / "bench.png")
     if "growth" in done:
@@ -128,8 +201,12 @@ def draw(done: dict, out: Path) -> None:
             plots.curve(ax, g["x"], g["seconds"], name)
             ax.set_xscale("log", base=2)
             ax.set_xticks(g["x"], g["x"])
-            ax.set(yscale="log", xlabel=name, ylabel="seconds" if ax is axes[0] else "",
-                   title=f"Time grows with {name}$^{{{g['exponent']:.2f}}}$")
+            ax.set(
+                yscale="log",
+                xlabel=name,
+                ylabel="seconds" if ax is axes[0] else "",
+                title=f"Time grows with {name}$^{{{g['exponent']:.2f}}}$",
+            )
             ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ax.yaxis.set_major_formatter("{x:g}")
             ax.yaxis.set_minor_formatter(NullFormatter())
@@ -145,6 +222,10 @@ def publish(measured: dict, root: Path) -> None:
     draw(measured["results"], assets)
     steps = [s for s in measured["results"][next(iter(COMPARISONS))]["steps"] if s["kept"]]
     alt = "Bars of the factor reached after each change: " + ", ".join(
-        f"{s['name']} {factor:.1f}" for s, factor in zip(steps, np.cumprod([s["gain"] for s in steps]), strict=True))
+        f"{s['name']} {factor:.1f}"
+        for s, factor in zip(steps, np.cumprod([s["gain"] for s in steps]), strict=True)
+    )
     pictures = f"![{alt}](bench.png)\n\n![Time of a training step against length, batch and rows](growth.png)"
-    (assets / "bench.md").write_text(f"# How fast is it?\n\n{INTRODUCTION}\n{whole}\n{pictures}\n", encoding="utf-8")
+    (assets / "bench.md").write_text(
+        f"# How fast is it?\n\n{INTRODUCTION}\n{whole}\n{pictures}\n", encoding="utf-8"
+    )

@@ -24,13 +24,22 @@ from nbconvert.filters import markdown2html
 
 from tools.lessons import ROOT, Lesson, lessons, measured, repository
 
-SOLUTION = re.compile(r"^(?P<indent>[ \t]*)### BEGIN SOLUTION\n(?P<body>.*?)^[ \t]*### END SOLUTION[ \t]*\n?", re.S | re.M)
-HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n.*?^[ \t]*### END HIDDEN TESTS[ \t]*\n?", re.S | re.M)
+SOLUTION = re.compile(
+    r"^(?P<indent>[ \t]*)### BEGIN SOLUTION\n(?P<body>.*?)^[ \t]*### END SOLUTION[ \t]*\n?",
+    re.S | re.M,
+)
+HIDDEN = re.compile(
+    r"^[ \t]*### BEGIN HIDDEN TESTS\n.*?^[ \t]*### END HIDDEN TESTS[ \t]*\n?", re.S | re.M
+)
 HINT = re.compile(r"<details><summary>(.*?)</summary>\n\n(.*?)\n</details>\n?", re.S)
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({url})"
 SETUP = (Path(__file__).parent / "setup_cell.py").read_text(encoding="utf-8").strip()
-MINI = {"COURSE_PROFILE": "mini", "HF_HUB_OFFLINE": "1", "COURSE_MIRROR": "",  # how committed notebooks are executed
-        "COURSE_PROGRESS": str(ROOT / "build/progress-of-nobody.json")}
+MINI = {
+    "COURSE_PROFILE": "mini",
+    "HF_HUB_OFFLINE": "1",
+    "COURSE_MIRROR": "",  # how committed notebooks are executed
+    "COURSE_PROGRESS": str(ROOT / "build/progress-of-nobody.json"),
+}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -44,18 +53,27 @@ def cost_table(lesson: Lesson) -> str:
             where = f"{m['machine']}, {m['date']}"
             if m.get("untrained"):
                 where += "; timed with untrained weights of the same size"
-            rows.append(f"| `{profile}` | {m['minutes']:.1f} | {m['memory_gib']:.1f} GiB | {where} |")
+            rows.append(
+                f"| `{profile}` | {m['minutes']:.1f} | {m['memory_gib']:.1f} GiB | {where} |"
+            )
         else:
-            rows.append(f"| `{profile}` | not measured yet | – | each training prints its own estimate first |")
+            rows.append(
+                f"| `{profile}` | not measured yet | – | each training prints its own estimate first |"
+            )
     return "\n".join(rows)
 
 
 def fill(text: str, lesson: Lesson) -> str:
     """Replace the placeholders that every lesson shares."""
     home = repository()
-    return (text.replace("{{badge}}", BADGE.format(url=home.colab(lesson.notebook)))
-            .replace("{{setup}}", SETUP).replace("{{repository}}", home.name).replace("{{branch}}", home.branch)
-            .replace("{{lesson}}", lesson.number).replace("{{cost}}", cost_table(lesson)))
+    return (
+        text.replace("{{badge}}", BADGE.format(url=home.colab(lesson.notebook)))
+        .replace("{{setup}}", SETUP)
+        .replace("{{repository}}", home.name)
+        .replace("{{branch}}", home.branch)
+        .replace("{{lesson}}", lesson.number)
+        .replace("{{cost}}", cost_table(lesson))
+    )
 
 
 def read_source(lesson: Lesson, grading: bool = False) -> nbformat.NotebookNode:
@@ -77,12 +95,19 @@ def finished(notebook: nbformat.NotebookNode, lesson: Lesson, kind: str) -> nbfo
     for cell in notebook.cells:
         name = cell.metadata.get("nbgrader", {}).get("grade_id") or cell.source
         seen[name] = seen.get(name, 0) + 1
-        cell["id"] = hashlib.sha256(f"{lesson.number}:{kind}:{name}:{seen[name]}".encode()).hexdigest()[:12]
+        cell["id"] = hashlib.sha256(
+            f"{lesson.number}:{kind}:{name}:{seen[name]}".encode()
+        ).hexdigest()[:12]
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    notebook.metadata = nbformat.from_dict({
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"}, "accelerator": "GPU", "colab": {"gpuType": "T4", "provenance": []}})
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+            "accelerator": "GPU",
+            "colab": {"gpuType": "T4", "provenance": []},
+        }
+    )
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     nbformat.validate(notebook)
     return notebook
@@ -103,7 +128,11 @@ def details(summary: str, body: str) -> nbformat.NotebookNode:
 def fold(cell: nbformat.NotebookNode) -> None:
     """Hide the code of the setup cell and of cells that draw: in JupyterLab, in Colab, and on the site by a tag."""
     tags = cell.metadata.get("tags", [])
-    if cell.cell_type == "code" and ("setup" in tags or "plots.show(" in cell.source) and "exercise" not in tags:
+    if (
+        cell.cell_type == "code"
+        and ("setup" in tags or "plots.show(" in cell.source)
+        and "exercise" not in tags
+    ):
         cell.metadata["tags"] = [*tags, "hide-input"]
         cell.metadata["jupyter"] = {"source_hidden": True}
         cell.metadata["cellView"] = "form"
@@ -111,7 +140,9 @@ def fold(cell: nbformat.NotebookNode) -> None:
 
 def stub(source: str) -> str:
     """The code with each solution replaced by a line that says where to write."""
-    return SOLUTION.sub(r"\g<indent># YOUR CODE HERE\n\g<indent>raise NotImplementedError()\n", source).rstrip("\n")
+    return SOLUTION.sub(
+        r"\g<indent># YOUR CODE HERE\n\g<indent>raise NotImplementedError()\n", source
+    ).rstrip("\n")
 
 
 def learner_notebook(lesson: Lesson) -> nbformat.NotebookNode:
@@ -146,15 +177,25 @@ def solution_notebook(lesson: Lesson) -> nbformat.NotebookNode:
 def assignment_notebook(lesson: Lesson) -> nbformat.NotebookNode:
     """What nbgrader makes the handed-out notebook from: solutions between its markers, model answers left out."""
     notebook = read_source(lesson)
-    notebook.cells = [c for c in notebook.cells
-                      if not {"solution", "instructor-only", "assert"} & set(c.metadata.get("tags", []))]
-    badge = BADGE.format(url=repository().colab(lesson.notebook))  # it opens the public notebook, with solutions
+    notebook.cells = [
+        c
+        for c in notebook.cells
+        if not {"solution", "instructor-only", "assert"} & set(c.metadata.get("tags", []))
+    ]
+    badge = BADGE.format(
+        url=repository().colab(lesson.notebook)
+    )  # it opens the public notebook, with solutions
     notebook.cells[0].source = notebook.cells[0].source.replace(badge, "").lstrip()
     return finished(notebook, lesson, "assignment")
 
 
-def execute(notebook: nbformat.NotebookNode, workdir: Path, environment: dict[str, str], timeout: int = 1800,
-            go_on: bool = False) -> None:
+def execute(
+    notebook: nbformat.NotebookNode,
+    workdir: Path,
+    environment: dict[str, str],
+    timeout: int = 1800,
+    go_on: bool = False,
+) -> None:
     """Run all cells in place, in a kernel of its own started in ``workdir``.
 
     Raises CellExecutionError at the first error, unless ``go_on`` keeps errors as outputs.
@@ -162,8 +203,15 @@ def execute(notebook: nbformat.NotebookNode, workdir: Path, environment: dict[st
     nobody = Path(MINI["COURSE_PROGRESS"])  # a committed notebook shows no maintainer's progress
     nobody.parent.mkdir(exist_ok=True)
     nobody.unlink(missing_ok=True)
-    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", store_widget_state=False,
-                            record_timing=False, allow_errors=go_on, resources={"metadata": {"path": str(workdir)}})
+    client = NotebookClient(
+        notebook,
+        timeout=timeout,
+        kernel_name="python3",
+        store_widget_state=False,
+        record_timing=False,
+        allow_errors=go_on,
+        resources={"metadata": {"path": str(workdir)}},
+    )
     client.execute(env=os.environ | environment)
 
 
@@ -178,13 +226,18 @@ def strip(notebook: nbformat.NotebookNode) -> None:
                 output.pop("transient", None)
                 if WIDGET_VIEW in output.get("data", {}):
                     output.data.pop(WIDGET_VIEW)
-            cell.outputs = [o for o in cell.outputs if not (o.output_type == "stream" and o.name == "stderr")
-                            and o.get("data", True)]
+            cell.outputs = [
+                o
+                for o in cell.outputs
+                if not (o.output_type == "stream" and o.name == "stderr") and o.get("data", True)
+            ]
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8"
+    )
 
 
 def program(source: str) -> str:
@@ -216,8 +269,16 @@ def build_learner(lesson: Lesson, run: bool) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.build", description=__doc__)
     parser.add_argument("lesson", nargs="*", help="two digits; all lessons by default")
-    parser.add_argument("--no-run", action="store_true", help="write without executing, keeping outputs of unchanged cells")
-    parser.add_argument("--solutions", action="store_true", help="write build/solutions/ instead of the learner notebooks")
+    parser.add_argument(
+        "--no-run",
+        action="store_true",
+        help="write without executing, keeping outputs of unchanged cells",
+    )
+    parser.add_argument(
+        "--solutions",
+        action="store_true",
+        help="write build/solutions/ instead of the learner notebooks",
+    )
     args = parser.parse_args()
     for lesson in lessons(args.lesson):
         if args.solutions:
@@ -226,7 +287,9 @@ def main() -> None:
         try:
             build_learner(lesson, run=not args.no_run)
         except CellExecutionError as error:
-            raise SystemExit(f"lesson {lesson.number} stopped:\n{textwrap.shorten(str(error)[-3000:], 3000)}") from None
+            raise SystemExit(
+                f"lesson {lesson.number} stopped:\n{textwrap.shorten(str(error)[-3000:], 3000)}"
+            ) from None
         print(f"wrote {lesson.notebook.relative_to(ROOT)}")
 
 

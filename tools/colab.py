@@ -44,9 +44,12 @@ COLAB_FILES = "https://raw.githubusercontent.com/googlecolab/backend-info/main/"
 MACHINERY = ("pip", "ipykernel")
 FAKE_COLAB = {
     "google/colab/__init__.py": "",
-    "google/colab/drive.py": 'def mount(*_, **__):\n    raise RuntimeError("Drive was mounted although nobody asked for it")\n'}
-PROBE = ("import importlib.util, course_utils\n"
-         "print(importlib.util.find_spec('google.colab') is not None, course_utils.__file__)")
+    "google/colab/drive.py": 'def mount(*_, **__):\n    raise RuntimeError("Drive was mounted although nobody asked for it")\n',
+}
+PROBE = (
+    "import importlib.util, course_utils\n"
+    "print(importlib.util.find_spec('google.colab') is not None, course_utils.__file__)"
+)
 
 
 def versions(frozen: str) -> dict[str, str]:
@@ -69,6 +72,7 @@ def versions(frozen: str) -> dict[str, str]:
 
 def fetch() -> None:
     """Write Colab's newest versions to the constraints file. Raises SystemExit where they can't be had or aren't ones."""
+
     def get(name: str) -> str:
         with urllib.request.urlopen(COLAB_FILES + name, timeout=30) as answer:
             return answer.read().decode("utf-8")
@@ -76,19 +80,31 @@ def fetch() -> None:
     try:
         frozen, system = versions(get("pip-freeze.txt")), get("os-info.txt")
     except (OSError, ValueError) as error:
-        raise SystemExit(f"Colab's list of packages could not be fetched ({error}). Nothing was written.") from None
-    text = constraints(frozen, re.search(r"^Python (\d+\.\d+)", system, re.M), datetime.date.today())
+        raise SystemExit(
+            f"Colab's list of packages could not be fetched ({error}). Nothing was written."
+        ) from None
+    text = constraints(
+        frozen, re.search(r"^Python (\d+\.\d+)", system, re.M), datetime.date.today()
+    )
     CONSTRAINTS.write_text(text, encoding="utf-8")
     print(f"wrote {CONSTRAINTS.relative_to(ROOT)}: {len(frozen)} packages")
 
 
 def constraints(frozen: dict[str, str], python: re.Match | None, day: datetime.date) -> str:
     """The text of the constraints file. Raises SystemExit for what can't be Colab's list."""
-    if len(frozen) < 300 or not {"torch", "transformers", "numpy", "ipykernel"} <= frozen.keys() or not python:
-        raise SystemExit(f"This is not Colab's list of packages ({len(frozen)} versions found). Look at {COLAB_FILES} "
-                         "for where it is now. Nothing was written.")
-    head = (f"# Versions of the Python packages in Google Colab's standard image on {day} (Python {python[1]}). "
-            "A pip constraints file.\n")
+    if (
+        len(frozen) < 300
+        or not {"torch", "transformers", "numpy", "ipykernel"} <= frozen.keys()
+        or not python
+    ):
+        raise SystemExit(
+            f"This is not Colab's list of packages ({len(frozen)} versions found). Look at {COLAB_FILES} "
+            "for where it is now. Nothing was written."
+        )
+    head = (
+        f"# Versions of the Python packages in Google Colab's standard image on {day} (Python {python[1]}). "
+        "A pip constraints file.\n"
+    )
     return head + "".join(f"{name}=={version}\n" for name, version in sorted(frozen.items()))
 
 
@@ -113,20 +129,30 @@ def added(before: dict[str, str], after: dict[str, str]) -> list[str]:
 
 def disturbed(before: dict[str, str], after: dict[str, str]) -> list[str]:
     """What was there and is another version now, or gone."""
-    return [f"{name} {version} " + (f"became {after[name]}" if name in after else "is gone")
-            for name, version in sorted(before.items()) if after.get(name) != version]
+    return [
+        f"{name} {version} " + (f"became {after[name]}" if name in after else "is gone")
+        for name, version in sorted(before.items())
+        if after.get(name) != version
+    ]
 
 
 def pip(python: Path, *arguments: str) -> str:
     """What pip prints; an error of pip ends the program with pip's own words."""
-    done = subprocess.run([python, "-m", "pip", "--disable-pip-version-check", *arguments], capture_output=True, text=True)
+    done = subprocess.run(
+        [python, "-m", "pip", "--disable-pip-version-check", *arguments],
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         raise SystemExit(f"pip {' '.join(arguments[:2])} … failed:\n{done.stderr[-3000:]}")
     return done.stdout
 
 
 def installed(python: Path) -> dict[str, str]:
-    return {requirement_name(p["name"]): p["version"] for p in json.loads(pip(python, "list", "--format", "json"))}
+    return {
+        requirement_name(p["name"]): p["version"]
+        for p in json.loads(pip(python, "list", "--format", "json"))
+    }
 
 
 @dataclass(frozen=True)
@@ -141,11 +167,17 @@ class Colab:
 
 def prepare() -> Colab:
     """Make ``.venv-colab``, or take the one that is there: as it was made, without what a lesson added to it."""
-    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "dependencies"
+    ]
     colab = versions(CONSTRAINTS.read_text(encoding="utf-8"))
     there, missing = split(wanted, colab)
     # Colab's torch was built for another CUDA than the one that pip installs: which of NVIDIA's parts fit is torch's to say.
-    colab = {name: version for name, version in colab.items() if not name.startswith(("cuda-", "nvidia-", "triton"))}
+    colab = {
+        name: version
+        for name, version in colab.items()
+        if not name.startswith(("cuda-", "nvidia-", "triton"))
+    }
     theirs = colab["torch"]
     colab["torch"] = torch_version(theirs)
     if colab["torch"] != theirs:
@@ -167,14 +199,25 @@ def prepare() -> Colab:
     venv.create(ENVIRONMENT, with_pip=True, clear=True)
     with tempfile.TemporaryDirectory() as folder:
         pins = Path(folder) / "colab.txt"
-        pins.write_text("".join(f"{name}=={version}\n" for name, version in colab.items()), encoding="utf-8")
+        pins.write_text(
+            "".join(f"{name}=={version}\n" for name, version in colab.items()), encoding="utf-8"
+        )
         pip(python, "install", "-q", "-c", str(pins), *MACHINERY)
         pip(python, "install", "-q", "-c", str(pins), *there)
         # What Colab lacks may depend on packages that Colab has. They are there before the setup cell runs.
-        report = json.loads(pip(python, "install", "-q", "--dry-run", "--report", "-", "-c", str(pins), *missing))
+        report = json.loads(
+            pip(python, "install", "-q", "--dry-run", "--report", "-", "-c", str(pins), *missing)
+        )
         names = {requirement_name(p["metadata"]["name"]) for p in report["install"]} & colab.keys()
         if names:
-            pip(python, "install", "-q", "-c", str(pins), *(f"{name}=={colab[name]}" for name in sorted(names)))
+            pip(
+                python,
+                "install",
+                "-q",
+                "-c",
+                str(pins),
+                *(f"{name}=={colab[name]}" for name in sorted(names)),
+            )
     packages = installed(python)
     record.write_text(json.dumps({"stamp": stamp, "packages": packages}), encoding="utf-8")
     print(f"{len(packages)} packages, {(time.perf_counter() - start) / 60:.1f} min", flush=True)
@@ -188,14 +231,19 @@ def restore(machine: Colab) -> None:
         pip(machine.python, "uninstall", "-q", "-y", *extra)
     if wrong := disturbed(machine.packages, installed(machine.python)):
         (ENVIRONMENT / "made.json").unlink()
-        raise SystemExit(f"{ENVIRONMENT.name} is no longer as it was made ({', '.join(wrong)}). The next run makes it anew.")
+        raise SystemExit(
+            f"{ENVIRONMENT.name} is no longer as it was made ({', '.join(wrong)}). The next run makes it anew."
+        )
 
 
 def snapshot(folder: Path) -> str:
     """A bare copy of what is committed, under the branch that setup cells ask for; returns its ``file://`` address."""
     bare = folder / "course.git"
     subprocess.run(["git", "clone", "-q", "--bare", str(ROOT), str(bare)], check=True)
-    subprocess.run(["git", "-C", str(bare), "update-ref", f"refs/heads/{repository().branch}", "HEAD"], check=True)
+    subprocess.run(
+        ["git", "-C", str(bare), "update-ref", f"refs/heads/{repository().branch}", "HEAD"],
+        check=True,
+    )
     return bare.as_uri()
 
 
@@ -210,17 +258,29 @@ def kernel_environment(folder: Path, python: Path, source: str) -> dict[str, str
     """The variables of a kernel that knows nothing of this repository; the profile is ``mini``, the Hub is shut off."""
     foreign = ("COURSE_", "PYTHON", "JUPYTER", "IPYTHON", "VIRTUAL_ENV", "CONDA", "MPL", "HF_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    return kept | {"PATH": f"{python.parent}{os.pathsep}{kept.get('PATH', '')}", "PYTHONPATH": str(folder / "fake"),
-                   "IPYTHONDIR": str(folder / "ipython"), "COURSE_SOURCE": source, "COURSE_PROFILE": "mini",
-                   "HF_HUB_OFFLINE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    return kept | {
+        "PATH": f"{python.parent}{os.pathsep}{kept.get('PATH', '')}",
+        "PYTHONPATH": str(folder / "fake"),
+        "IPYTHONDIR": str(folder / "ipython"),
+        "COURSE_SOURCE": source,
+        "COURSE_PROFILE": "mini",
+        "HF_HUB_OFFLINE": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path, environment: dict[str, str]) -> str:
     """Run all cells in a kernel of ``.venv-colab`` started in ``folder / "content"``; returns what stopped it, or ""."""
     running = [0]
-    client = NotebookClient(notebook, timeout=1800, kernel_name="colab", store_widget_state=False, record_timing=False,
-                            on_cell_execute=lambda cell, cell_index: running.append(cell_index),
-                            resources={"metadata": {"path": str(folder / "content")}})
+    client = NotebookClient(
+        notebook,
+        timeout=1800,
+        kernel_name="colab",
+        store_widget_state=False,
+        record_timing=False,
+        on_cell_execute=lambda cell, cell_index: running.append(cell_index),
+        resources={"metadata": {"path": str(folder / "content")}},
+    )
     try:
         client.execute(env=environment)
     except CellExecutionError:
@@ -241,7 +301,9 @@ class Result:
     problems: list[str] = field(default_factory=list)
 
 
-def judge(before: dict[str, str], after: dict[str, str], again: dict[str, str], machine: Colab) -> list[str]:
+def judge(
+    before: dict[str, str], after: dict[str, str], again: dict[str, str], machine: Colab
+) -> list[str]:
     """What is wrong with the packages after a lesson, and after its setup cell ran once more."""
     new, problems = [n for n in after if n not in before], []
     if moved := disturbed(before, after):
@@ -251,7 +313,9 @@ def judge(before: dict[str, str], after: dict[str, str], again: dict[str, str], 
     if needless := [n for n in new if n in machine.versions]:
         problems.append(f"the setup cell installed what Colab has: {', '.join(needless)}")
     if again != after:
-        problems.append(f"a second run changed packages: {', '.join(added(after, again) + disturbed(after, again))}")
+        problems.append(
+            f"a second run changed packages: {', '.join(added(after, again) + disturbed(after, again))}"
+        )
     return problems
 
 
@@ -266,8 +330,12 @@ def run(lesson: Lesson, machine: Colab) -> Result:
         (folder / "content").mkdir()
         write_fake_colab(folder / "fake")
         environment = kernel_environment(folder, machine.python, snapshot(folder))
-        committed = subprocess.run(["git", "show", f"HEAD:{lesson.notebook.relative_to(ROOT).as_posix()}"], cwd=ROOT,
-                                   check=True, capture_output=True).stdout
+        committed = subprocess.run(
+            ["git", "show", f"HEAD:{lesson.notebook.relative_to(ROOT).as_posix()}"],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+        ).stdout
         notebook = nbformat.reads(committed.decode("utf-8"), as_version=4)
         (folder / "content" / lesson.notebook.name).write_bytes(committed)
         for cell in notebook.cells:
@@ -275,7 +343,9 @@ def run(lesson: Lesson, machine: Colab) -> Result:
                 cell.outputs, cell.execution_count = [], None
         start = time.perf_counter()
         problem = execute(notebook, folder, environment)
-        result = Result(lesson, (time.perf_counter() - start) / 60, printed(notebook, "Headline"), [])
+        result = Result(
+            lesson, (time.perf_counter() - start) / 60, printed(notebook, "Headline"), []
+        )
         strip(notebook)
         write(notebook, OUT / lesson.notebook.name)
         after = installed(machine.python)
@@ -286,7 +356,9 @@ def run(lesson: Lesson, machine: Colab) -> Result:
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
         if not re.search(r"^Headline: ", text_of(code[-1]), re.M):
             result.problems.append("the last cell does not print Headline:")
-        second = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (code[0].source, PROBE)])
+        second = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(source) for source in (code[0].source, PROBE)]
+        )
         if problem := execute(second, folder, environment):
             result.problems.append(f"the setup cell's second run: {problem}")
             return result
@@ -295,38 +367,68 @@ def run(lesson: Lesson, machine: Colab) -> Result:
             result.problems.append(f"the setup cell's second run printed {said!r}")
         course = folder / "content/distilbert-course/course_utils/__init__.py"
         if text_of(second.cells[1]).split() != ["True", str(course)]:
-            result.problems.append(f"expected google.colab and the course's clone, found: {text_of(second.cells[1])!r}")
+            result.problems.append(
+                f"expected google.colab and the course's clone, found: {text_of(second.cells[1])!r}"
+            )
     return result
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.colab", description=__doc__)
     parser.add_argument("lesson", nargs="*", help="two digits, or all; 00 and 05 by default")
-    parser.add_argument("--fetch", action="store_true", help="only write Colab's newest versions to the constraints file")
+    parser.add_argument(
+        "--fetch",
+        action="store_true",
+        help="only write Colab's newest versions to the constraints file",
+    )
     args = parser.parse_args()
     if args.fetch:
         return fetch()
     chosen = lessons([] if args.lesson == ["all"] else args.lesson or ["00", "05"])
-    if subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True).stdout.strip():
+    if subprocess.run(
+        ["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.strip():
         print("note: what isn't committed is not part of this run")
     machine, results = prepare(), []
-    print(f"Python {platform.python_version()}; Colab lacks {', '.join(machine.missing) or 'nothing'}")
+    print(
+        f"Python {platform.python_version()}; Colab lacks {', '.join(machine.missing) or 'nothing'}"
+    )
     with tempfile.TemporaryDirectory() as folder:  # where nbclient finds the kernel
         spec = Path(folder) / "kernels/colab/kernel.json"
         spec.parent.mkdir(parents=True)
-        spec.write_text(json.dumps({"argv": [str(machine.python), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-                                    "display_name": "Colab", "language": "python"}), encoding="utf-8")
+        spec.write_text(
+            json.dumps(
+                {
+                    "argv": [
+                        str(machine.python),
+                        "-m",
+                        "ipykernel_launcher",
+                        "-f",
+                        "{connection_file}",
+                    ],
+                    "display_name": "Colab",
+                    "language": "python",
+                }
+            ),
+            encoding="utf-8",
+        )
         os.environ["JUPYTER_PATH"] = folder
         for lesson in chosen:
             print(f"lesson {lesson.number}: {lesson.title} …", flush=True)
             restore(machine)
             results.append(run(lesson, machine))
-            print("\n".join(f"      FAILED {p}" for p in results[-1].problems) or f"      {results[-1].headline}", flush=True)
+            print(
+                "\n".join(f"      FAILED {p}" for p in results[-1].problems)
+                or f"      {results[-1].headline}",
+                flush=True,
+            )
         restore(machine)
     print("\n| lesson | minutes | packages added | result |\n|---|---|---|---|")
     for r in results:
-        print(f"| {r.lesson.number} {r.lesson.title} | {r.minutes:.1f} | {', '.join(r.added) or 'none'} | "
-              f"{'; '.join(r.problems) or 'reached the end'} |")
+        print(
+            f"| {r.lesson.number} {r.lesson.title} | {r.minutes:.1f} | {', '.join(r.added) or 'none'} | "
+            f"{'; '.join(r.problems) or 'reached the end'} |"
+        )
     raise SystemExit(any(r.problems for r in results))
 
 

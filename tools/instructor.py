@@ -25,13 +25,18 @@ from tools.launch import INSTRUCTOR_VENV, install, python_of
 from tools.lessons import NOTEBOOKS, ROOT, SOURCES, Lesson, lessons, repository
 
 OUT = ROOT / "build/instructor"
-TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True,
-                               trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-CONFIG = '''c = get_config()
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+)
+CONFIG = """c = get_config()
 c.CourseDirectory.course_id = "distilbert"
 c.ClearSolutions.text_stub = "*Write your answer here, in one or two sentences.*"
 # To grade hand-ins use `make grade`: `nbgrader autograde` would run student code with your own rights.
-'''
+"""
 READ_ME = """{title}
 
 Unpack this into the course's folder, beside notebooks/, or beside a folder named {name}: there it works without a network.
@@ -52,11 +57,18 @@ def release(chosen: list[Lesson]) -> None:
     course = OUT / "course"
     for lesson in chosen:
         name = f"lesson_{lesson.number}"
-        build.write(build.assignment_notebook(lesson), course / "source" / name / lesson.notebook.name)
-        run = subprocess.run([python_of(INSTRUCTOR_VENV), ROOT / "tools/grade/record.py", "release", course, name],
-                             capture_output=True, text=True)
+        build.write(
+            build.assignment_notebook(lesson), course / "source" / name / lesson.notebook.name
+        )
+        run = subprocess.run(
+            [python_of(INSTRUCTOR_VENV), ROOT / "tools/grade/record.py", "release", course, name],
+            capture_output=True,
+            text=True,
+        )
         if run.returncode:
-            raise SystemExit(f"nbgrader could not make the notebook of lesson {lesson.number}.\n{run.stderr[-2000:]}")
+            raise SystemExit(
+                f"nbgrader could not make the notebook of lesson {lesson.number}.\n{run.stderr[-2000:]}"
+            )
     (course / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
 
 
@@ -69,16 +81,26 @@ def hand_out(lesson: Lesson) -> Path:
     text = READ_ME.format(title=lesson.title, repository=home, name=home.split("/")[1])
     glossary = (NOTEBOOKS / "glossary.md").read_bytes()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        files = {"READ-ME.txt": text.encode(), notebook.name: notebook.read_bytes(), "glossary.md": glossary}
+        files = {
+            "READ-ME.txt": text.encode(),
+            notebook.name: notebook.read_bytes(),
+            "glossary.md": glossary,
+        }
         for name, content in files.items():
-            archive.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
+            archive.writestr(
+                zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED
+            )
     return target
 
 
 def solution(lesson: Lesson) -> Path:
     """Everything solved, with the outputs of the committed notebook where the code is the same."""
     notebook = build.solution_notebook(lesson)
-    shown = {c.source: c.outputs for c in nbformat.read(lesson.notebook, as_version=4).cells if c.cell_type == "code"}
+    shown = {
+        c.source: c.outputs
+        for c in nbformat.read(lesson.notebook, as_version=4).cells
+        if c.cell_type == "code"
+    }
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = shown.get(build.HIDDEN.sub("", cell.source).rstrip("\n"), [])
@@ -89,18 +111,26 @@ def solution(lesson: Lesson) -> Path:
 
 def page(lesson: Lesson) -> Path:
     text = (SOURCES / "instructor" / f"{lesson.number}.md").read_text(encoding="utf-8")
-    body = markdown2html(text).replace('href="../../', 'href="../../../notebooks/')  # from build/instructor/pages
+    body = markdown2html(text).replace(
+        'href="../../', 'href="../../../notebooks/'
+    )  # from build/instructor/pages
     target = OUT / "pages" / f"{lesson.number}.html"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(TEMPLATES.get_template("page.html").render(title=lesson.title, body=body), encoding="utf-8")
+    target.write_text(
+        TEMPLATES.get_template("page.html").render(title=lesson.title, body=body), encoding="utf-8"
+    )
     return target
 
 
 def opening(text: str, limit: int = 420) -> str:
     """The first whole sentences of a section's prose, without links, formulas, quotes and folded parts. Where they end in a
     colon, the list, table or code that follows comes along."""
-    blocks = [b for b in re.split(r"\n\s*\n", text) if b.strip() and not re.match(r"\s*(?:[#<>]|!\[)", b)]
-    prose = next((i for i, b in enumerate(blocks) if not re.match(r"\s*(?:[|*-] |\||```|\d+\. )", b)), None)
+    blocks = [
+        b for b in re.split(r"\n\s*\n", text) if b.strip() and not re.match(r"\s*(?:[#<>]|!\[)", b)
+    ]
+    prose = next(
+        (i for i, b in enumerate(blocks) if not re.match(r"\s*(?:[|*-] |\||```|\d+\. )", b)), None
+    )
     if prose is None:
         return ""
     out = ""
@@ -109,9 +139,15 @@ def opening(text: str, limit: int = 420) -> str:
             break
         if "$" not in sentence:
             out += sentence + " "
-    out = re.sub(r"\[([^\]]+)\]\((?!http)[^)]*\)", r"\1", out.strip())  # a link inside the course has no target here
+    out = re.sub(
+        r"\[([^\]]+)\]\((?!http)[^)]*\)", r"\1", out.strip()
+    )  # a link inside the course has no target here
     if out.endswith(":"):
-        follows = blocks[prose + 1] if prose + 1 < len(blocks) and blocks[prose].rstrip().endswith(":") else ""
+        follows = (
+            blocks[prose + 1]
+            if prose + 1 < len(blocks) and blocks[prose].rstrip().endswith(":")
+            else ""
+        )
         out = f"{out}\n\n{follows}" if follows else out[:-1] + "."
     return out
 
@@ -123,13 +159,21 @@ def slides_of(lesson: Lesson) -> list[dict]:
         if cell.cell_type == "markdown":
             for block in re.split(r"(?=^#{1,3} )", cell.source, flags=re.M):
                 heading = re.match(r"(#{1,3}) (.+)\n?", block)
-                rest = block[heading.end():] if heading else block
+                rest = block[heading.end() :] if heading else block
                 if heading and len(heading[1]) == 2:
                     section = heading[2]
-                    slides.append({"kind": "section", "title": section, "text": markdown2html(opening(rest))})
+                    slides.append(
+                        {"kind": "section", "title": section, "text": markdown2html(opening(rest))}
+                    )
                 elif heading and re.match(r"(?:Exercise|Question) ", heading[2]):
                     task = re.split(r"<details>", rest)[0].strip()
-                    slides.append({"kind": "task", "title": heading[2], "text": markdown2html(opening(task, 700))})
+                    slides.append(
+                        {
+                            "kind": "task",
+                            "title": heading[2],
+                            "text": markdown2html(opening(task, 700)),
+                        }
+                    )
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 alt = output.metadata.get("image/png", {}).get("alt", "")
@@ -141,14 +185,19 @@ def slides_of(lesson: Lesson) -> list[dict]:
 def deck(lesson: Lesson) -> Path:
     target = OUT / "slides" / f"{lesson.number}.html"
     target.parent.mkdir(parents=True, exist_ok=True)
-    text = TEMPLATES.get_template("slides.html").render(title=lesson.title, number=lesson.number, slides=slides_of(lesson))
+    text = TEMPLATES.get_template("slides.html").render(
+        title=lesson.title, number=lesson.number, slides=slides_of(lesson)
+    )
     target.write_text(text, encoding="utf-8")
     return target
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.instructor", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.instructor",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("lesson", nargs="*", help="two digits; all lessons by default")
     try:
         chosen = lessons(parser.parse_args().lesson)
@@ -159,10 +208,26 @@ def main() -> None:
     release(chosen)
     entries = []
     for lesson in chosen:
-        files = {"page": page(lesson), "slides": deck(lesson), "hand-out": hand_out(lesson), "solutions": solution(lesson)}
-        entries.append({"lesson": lesson, "files": {name: file.relative_to(OUT).as_posix() for name, file in files.items()}})
-        print(f"lesson {lesson.number}: " + ", ".join(str(file.relative_to(ROOT)) for file in files.values()), flush=True)
-    (OUT / "index.html").write_text(TEMPLATES.get_template("index.html").render(entries=entries), encoding="utf-8")
+        files = {
+            "page": page(lesson),
+            "slides": deck(lesson),
+            "hand-out": hand_out(lesson),
+            "solutions": solution(lesson),
+        }
+        entries.append(
+            {
+                "lesson": lesson,
+                "files": {name: file.relative_to(OUT).as_posix() for name, file in files.items()},
+            }
+        )
+        print(
+            f"lesson {lesson.number}: "
+            + ", ".join(str(file.relative_to(ROOT)) for file in files.values()),
+            flush=True,
+        )
+    (OUT / "index.html").write_text(
+        TEMPLATES.get_template("index.html").render(entries=entries), encoding="utf-8"
+    )
     print(f"Start with {(OUT / 'index.html').relative_to(ROOT)}")
 
 

@@ -41,7 +41,9 @@ def lessons(wanted: list[str] | None = None) -> list[Lesson]:
         return found
     numbers = {lesson.number for lesson in found}
     if unknown := [w for w in wanted if w.zfill(2) not in numbers]:
-        raise ValueError(f"There is no lesson {', '.join(unknown)}. Lessons: {', '.join(sorted(numbers))}.")
+        raise ValueError(
+            f"There is no lesson {', '.join(unknown)}. Lessons: {', '.join(sorted(numbers))}."
+        )
     return [lesson for lesson in found if lesson.number in {w.zfill(2) for w in wanted}]
 
 

@@ -21,7 +21,15 @@ import nbformat
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
 
-from tools.build import MINI, build_learner, execute, learner_notebook, solution_notebook, strip, write
+from tools.build import (
+    MINI,
+    build_learner,
+    execute,
+    learner_notebook,
+    solution_notebook,
+    strip,
+    write,
+)
 from tools.lessons import MEASURED, ROOT, Lesson, lessons, measured
 
 OUT = ROOT / "build/run"
@@ -56,10 +64,17 @@ def first_error(notebook: nbformat.NotebookNode) -> str:
 
 def errors(notebook: nbformat.NotebookNode) -> set[str]:
     """The kinds of the errors in a notebook's outputs."""
-    return {o.ename for cell in notebook.cells for o in cell.get("outputs", []) if o.output_type == "error"}
+    return {
+        o.ename
+        for cell in notebook.cells
+        for o in cell.get("outputs", [])
+        if o.output_type == "error"
+    }
 
 
-def run(lesson: Lesson, solutions: bool, environment: dict[str, str], go_on: bool = False) -> Result:
+def run(
+    lesson: Lesson, solutions: bool, environment: dict[str, str], go_on: bool = False
+) -> Result:
     """Execute one lesson; with ``go_on`` past asserts, which weights that know nothing can't keep."""
     notebook = solution_notebook(lesson) if solutions else learner_notebook(lesson)
     start, problem = time.perf_counter(), ""
@@ -74,7 +89,13 @@ def run(lesson: Lesson, solutions: bool, environment: dict[str, str], go_on: boo
     write(notebook, OUT / lesson.notebook.name)
     page, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook)
     (OUT / f"{lesson.notebook.stem}.html").write_text(page, encoding="utf-8")
-    return Result(lesson, minutes, printed(notebook, "Peak memory"), problem or printed(notebook, "Headline"), bool(problem))
+    return Result(
+        lesson,
+        minutes,
+        printed(notebook, "Peak memory"),
+        problem or printed(notebook, "Headline"),
+        bool(problem),
+    )
 
 
 def mirror_environment() -> dict[str, str]:
@@ -88,9 +109,12 @@ def figures(result: Result, precision: str) -> dict:
     from course_utils.precision import training_speed
 
     return {
-        "minutes": round(result.minutes, 2), "memory_gib": float(result.memory.split()[0]),
-        "speed": round(training_speed(precision)), "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {precision}"}
+        "minutes": round(result.minutes, 2),
+        "memory_gib": float(result.memory.split()[0]),
+        "speed": round(training_speed(precision)),
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {precision}",
+    }
 
 
 def record(results: list[Result], profile: str, **more: bool) -> None:
@@ -119,22 +143,35 @@ def untrained_mirror(data: Path, folder: Path) -> Path:
     Minutes and memory don't depend on what the weights know; scores do, and say nothing there.
     """
     import torch
-    from transformers import BertConfig, BertForMaskedLM, DistilBertConfig, DistilBertForMaskedLM, DistilBertTokenizerFast
+    from transformers import (
+        BertConfig,
+        BertForMaskedLM,
+        DistilBertConfig,
+        DistilBertForMaskedLM,
+        DistilBertTokenizerFast,
+    )
 
     from course_utils import hub
     from course_utils.lab import EMBEDDED_MODELS
 
     if not (data / "datasets").is_dir():
-        raise SystemExit(f"--untrained {data}: no folder datasets/ there. Name a mirror of the data (make mirror).")
+        raise SystemExit(
+            f"--untrained {data}: no folder datasets/ there. Name a mirror of the data (make mirror)."
+        )
     folder.mkdir(parents=True)
     (folder / "datasets").symlink_to((data / "datasets").resolve())
     torch.manual_seed(0)
     vocabulary = EMBEDDED_MODELS["mini-distilbert"] / "vocab.txt"
-    models = {"distilbert": DistilBertForMaskedLM(DistilBertConfig()), "bert": BertForMaskedLM(BertConfig())}
+    models = {
+        "distilbert": DistilBertForMaskedLM(DistilBertConfig()),
+        "bert": BertForMaskedLM(BertConfig()),
+    }
     for name, model in models.items():
         place = folder / "models" / hub.MODELS[name].repo
         model.save_pretrained(place)
-        DistilBertTokenizerFast(vocab=str(vocabulary), do_lower_case=True, model_max_length=512).save_pretrained(place)
+        DistilBertTokenizerFast(
+            vocab=str(vocabulary), do_lower_case=True, model_max_length=512
+        ).save_pretrained(place)
         shutil.copy(vocabulary, place)
     return folder
 
@@ -143,9 +180,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.run_lessons", description=__doc__)
     parser.add_argument("lesson", nargs="*", help="two digits; all lessons by default")
     parser.add_argument("--solutions", action="store_true", help="run with the exercises solved")
-    parser.add_argument("--keep", action="store_true", help="on mini: make the executed notebooks the committed ones")
-    parser.add_argument("--untrained", type=Path, metavar="MIRROR", help="measure minutes and memory of the profile cpu (on a "
-                        "GPU: gpu) with this mirror's data and random weights of the published size")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="on mini: make the executed notebooks the committed ones",
+    )
+    parser.add_argument(
+        "--untrained",
+        type=Path,
+        metavar="MIRROR",
+        help="measure minutes and memory of the profile cpu (on a "
+        "GPU: gpu) with this mirror's data and random weights of the published size",
+    )
     args = parser.parse_args()
     results, environment = [], MINI if args.keep else mirror_environment()
     chosen = lessons(args.lesson)
@@ -160,10 +206,15 @@ def main() -> None:
     for number, lesson in enumerate(chosen, start=1):
         print(f"[{number}/{len(chosen)}] lesson {lesson.number}: {lesson.title} …", flush=True)
         results.append(run(lesson, args.solutions, environment, go_on=bool(args.untrained)))
-        print(f"      {'FAILED' if results[-1].failed else 'done'} after {results[-1].minutes:.1f} min", flush=True)
+        print(
+            f"      {'FAILED' if results[-1].failed else 'done'} after {results[-1].minutes:.1f} min",
+            flush=True,
+        )
     print("\n| lesson | minutes | peak memory | headline result |\n|---|---|---|---|")
     for r in results:
-        print(f"| {r.lesson.number} {r.lesson.title} | {r.minutes:.1f} | {r.memory} | {r.headline} |")
+        print(
+            f"| {r.lesson.number} {r.lesson.title} | {r.minutes:.1f} | {r.memory} | {r.headline} |"
+        )
     print(f"\nExecuted notebooks and HTML pages: {OUT.relative_to(ROOT)}/")
     good = [r for r in results if not r.failed]
     if args.keep and good:

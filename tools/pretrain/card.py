@@ -27,7 +27,12 @@ COLUMNS = {
     "random": "3 layers, random weights",
 }
 # Sanh et al. 2019, table 4: change of the GLUE macro score against all three losses and the teacher's layers.
-PAPER_ABLATION = {"no soft targets": -2.96, "no cosine": -1.46, "no masked LM": -0.31, "random start": -3.69}
+PAPER_ABLATION = {
+    "no soft targets": -2.96,
+    "no cosine": -1.46,
+    "no masked LM": -0.31,
+    "random start": -3.69,
+}
 HEADS = {
     "mini-distilbert": f"""A DistilBERT at half the published width, small enough to ship with a course: 6 layers, 384 wide,
 12 heads, and exactly the vocabulary of `distilbert-base-uncased` (30,522 uncased pieces). The published model has 6 layers
@@ -102,18 +107,28 @@ def percent(values: list[float] | None) -> str:
 
 def share_of_teacher(scores: dict[tuple[str, str], list[float]]) -> tuple[float, int] | None:
     """Mean over the benchmarks that both have of the student's score over the teacher's, and how many those are."""
-    both = [b.name for b in ALL if {(b.name, "mini-student"), (b.name, "mini-distilbert")} <= set(scores)]
+    both = [
+        b.name
+        for b in ALL
+        if {(b.name, "mini-student"), (b.name, "mini-distilbert")} <= set(scores)
+    ]
     if not both:
         return None
     mean = {key: statistics.mean(values) for key, values in scores.items()}
-    return statistics.mean(mean[n, "mini-student"] / mean[n, "mini-distilbert"] for n in both), len(both)
+    return statistics.mean(mean[n, "mini-student"] / mean[n, "mini-distilbert"] for n in both), len(
+        both
+    )
 
 
 def stage_rows(stages: tuple[Stage, ...], log: list[dict]) -> list[str]:
     """One table row per finished stage: what was trained, on how many tokens, and the losses that the log holds."""
     rows = []
     for number, stage in enumerate(stages):
-        done = [line for line in log if line["stage"] == number and "validation_mlm" in line and line["step"]]
+        done = [
+            line
+            for line in log
+            if line["stage"] == number and "validation_mlm" in line and line["step"]
+        ]
         last = [line["mlm"] for line in log if line["stage"] == number and "mlm" in line][-5:]
         if done:
             ended = f"{statistics.mean(last):.2f}" if last else "–"
@@ -126,7 +141,10 @@ def stage_rows(stages: tuple[Stage, ...], log: list[dict]) -> list[str]:
 
 
 def training_section(plan_name: str, stages: tuple[Stage, ...], log: list[dict], note: str) -> str:
-    begun = next((line["validation_mlm"] for line in log if "validation_mlm" in line and not line["step"]), None)
+    begun = next(
+        (line["validation_mlm"] for line in log if "validation_mlm" in line and not line["step"]),
+        None,
+    )
     lines = [
         "## Training\n",
         f"Plan `{plan_name}` on {os.cpu_count()} cores: {log[-1]['tokens'] / 1e6:.1f} million tokens in "
@@ -144,7 +162,9 @@ def training_section(plan_name: str, stages: tuple[Stage, ...], log: list[dict],
 
 
 def size_section(folders: dict[str, Path]) -> str:
-    (t_all, t_body, t_size), (s_all, s_body, s_size) = (parameters(folder) for folder in folders.values())
+    (t_all, t_body, t_size), (s_all, s_body, s_size) = (
+        parameters(folder) for folder in folders.values()
+    )
     lines = [
         "## Size\n",
         "| | mini-distilbert | mini-student | ratio |",
@@ -166,13 +186,21 @@ def aims(scores: dict[tuple[str, str], list[float]]) -> list[str]:
             lines.append(f"* {b.name}: {b.aim:.1f}, {verdict}")
     if not lines:
         return []
-    return ["What the six-layer model was meant to reach, set before the training, and whether it does:\n", *lines, ""]
+    return [
+        "What the six-layer model was meant to reach, set before the training, and whether it does:\n",
+        *lines,
+        "",
+    ]
 
 
 def evaluation_section(measured: Measured) -> str:
     if not measured.scores:
         return "## Evaluation\n\nNot measured yet: `python -m tools.pretrain evaluate` fills this section.\n"
-    lines = [INTRODUCTION, "| task | metric | " + " | ".join(COLUMNS.values()) + " |", "|---|---" + "|---" * len(COLUMNS) + "|"]
+    lines = [
+        INTRODUCTION,
+        "| task | metric | " + " | ".join(COLUMNS.values()) + " |",
+        "|---|---" + "|---" * len(COLUMNS) + "|",
+    ]
     for b in ALL:
         if any((b.name, m) in measured.scores for m in COLUMNS):
             cells = (percent(measured.scores.get((b.name, m))) for m in COLUMNS)
@@ -206,8 +234,14 @@ def evaluation_section(measured: Measured) -> str:
         ]
         for name, row in measured.ablation.items():
             change = 100 * (statistics.mean(row["scores"]) - statistics.mean(full["scores"]))
-            beside = f"{change:+.1f} | {PAPER_ABLATION[name]:+.2f} |" if name in PAPER_ABLATION else "– | – |"
-            lines.append(f"| {name} | {row['validation_mlm']:.2f} | {percent(row['scores'])} | {beside}")
+            beside = (
+                f"{change:+.1f} | {PAPER_ABLATION[name]:+.2f} |"
+                if name in PAPER_ABLATION
+                else "– | – |"
+            )
+            lines.append(
+                f"| {name} | {row['validation_mlm']:.2f} | {percent(row['scores'])} | {beside}"
+            )
         lines.append("")
     return "\n".join(lines)
 
@@ -236,12 +270,19 @@ def header(name: str, scores: dict[tuple[str, str], list[float]]) -> str:
 
 def section(card: Path, title: str) -> str:
     """A section of a card as it stands, with its title; empty where there is none."""
-    _, found, rest = (card.read_text(encoding="utf-8") if card.is_file() else "").partition(f"{title}\n")
+    _, found, rest = (card.read_text(encoding="utf-8") if card.is_file() else "").partition(
+        f"{title}\n"
+    )
     return found + rest.split("\n## ")[0] if found else ""
 
 
 def write_cards(
-    folders: dict[str, Path], work: Path, plan_name: str, plan: Plan, note: str = "", measured: Measured | None = None
+    folders: dict[str, Path],
+    work: Path,
+    plan_name: str,
+    plan: Plan,
+    note: str = "",
+    measured: Measured | None = None,
 ) -> None:
     """Write ``README.md`` beside both models; ``note`` is kept in ``work`` and used again when none is given.
 
@@ -259,10 +300,19 @@ def write_cards(
     ):
         log = read_log(work / plan_name / part / "log.jsonl")
         card = folder / "README.md"
-        trained = training_section(plan_name, stages, log, note if part == "teacher" else "") if log else ""
+        trained = (
+            training_section(plan_name, stages, log, note if part == "teacher" else "")
+            if log
+            else ""
+        )
         trained = trained or section(card, "## Training")
-        parts = [header(name, measured.scores), HEADS[name], "", INTENDED, trained, size_section(folders)]
+        parts = [
+            header(name, measured.scores),
+            HEADS[name],
+            "",
+            INTENDED,
+            trained,
+            size_section(folders),
+        ]
         text = "\n".join([*parts, evaluation_section(measured), LIMITS])
         card.write_text(text.rstrip() + "\n", encoding="utf-8")
-
-

@@ -18,7 +18,9 @@ from tqdm.auto import tqdm
 
 MIN_CHARACTERS = 200
 VALIDATION_SHARE = 0.005
-REVIEW_REPEATS = 12  # reviews are an eighth of the text; written twelve times they make up 63 % of what is seen
+REVIEW_REPEATS = (
+    12  # reviews are an eighth of the text; written twelve times they make up 63 % of what is seen
+)
 LINE_BREAK = "<br />"  # as IMDb's reviews have it
 
 
@@ -34,9 +36,15 @@ def in_validation(text: str, share: float = VALIDATION_SHARE) -> bool:
 
 def read_texts(folder: Path) -> Iterator[str]:
     """Texts of every .parquet (column ``text``) and .txt file (blank line between documents) below ``folder``."""
-    files = [folder] if folder.is_file() else sorted(p for p in folder.rglob("*") if p.suffix in {".parquet", ".txt"})
+    files = (
+        [folder]
+        if folder.is_file()
+        else sorted(p for p in folder.rglob("*") if p.suffix in {".parquet", ".txt"})
+    )
     if not files:
-        raise FileNotFoundError(f"{folder}: no .parquet or .txt file here. Name a folder of text with --text.")
+        raise FileNotFoundError(
+            f"{folder}: no .parquet or .txt file here. Name a folder of text with --text."
+        )
     for file in files:
         if file.suffix == ".txt":
             yield from file.read_text(encoding="utf-8").split("\n\n")
@@ -48,7 +56,9 @@ def read_texts(folder: Path) -> Iterator[str]:
 def imdb_texts(mirror: Path) -> Iterator[str]:
     """IMDb's unlabelled reviews without those that also stand in the labelled train or test split."""
     folder = mirror / "datasets/stanfordnlp/imdb"
-    labelled = {text_digest(t) for name in ("train", "test") for t in read_texts(folder / f"{name}.parquet")}
+    labelled = {
+        text_digest(t) for name in ("train", "test") for t in read_texts(folder / f"{name}.parquet")
+    }
     for text in read_texts(folder / "unsupervised.parquet"):
         if text_digest(text) not in labelled:
             yield text.replace(LINE_BREAK, " ")
@@ -70,7 +80,11 @@ def collect(sources: list[tuple[Iterator[str], int]], out: Path) -> dict[str, in
     order = sorted(seen)
     splits = ["validation" if in_validation(seen[d]) else "train" for d in order]
     out.parent.mkdir(parents=True, exist_ok=True)
-    columns = {"text": [seen[d] for d in order], "split": splits, "repeats": [repeats[d] for d in order]}
+    columns = {
+        "text": [seen[d] for d in order],
+        "split": splits,
+        "repeats": [repeats[d] for d in order],
+    }
     pq.write_table(pa.table(columns), out, compression="zstd")
     return {name: splits.count(name) for name in ("train", "validation")}
 
@@ -89,8 +103,15 @@ def encode(texts: Path, vocab_file: Path, work: Path) -> dict[str, int]:
     source = pq.ParquetFile(texts)
     with tqdm(total=source.metadata.num_rows, desc="encoding", unit=" texts", mininterval=5) as bar:
         for batch in source.iter_batches(batch_size=2000):
-            encoded = tokenizer.encode_batch(batch.column("text").to_pylist(), add_special_tokens=False)
-            rows = zip(batch.column("split").to_pylist(), batch.column("repeats").to_pylist(), encoded, strict=True)
+            encoded = tokenizer.encode_batch(
+                batch.column("text").to_pylist(), add_special_tokens=False
+            )
+            rows = zip(
+                batch.column("split").to_pylist(),
+                batch.column("repeats").to_pylist(),
+                encoded,
+                strict=True,
+            )
             for split, repeats, e in rows:
                 ids = np.asarray([*e.ids, separator], dtype=np.uint16)
                 files[split].write(ids.tobytes())

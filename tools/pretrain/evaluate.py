@@ -71,7 +71,9 @@ def source_of(model: str) -> Path:
         return TEACHER / "vocab.txt"  # it reads the same pieces of a text
     if model == "random":
         return STUDENT / "config.json"
-    return {"cut out": TEACHER, "mini-distilbert": TEACHER, "mini-student": STUDENT}.get(model, Path(model)) / "model.safetensors"
+    return {"cut out": TEACHER, "mini-distilbert": TEACHER, "mini-student": STUDENT}.get(
+        model, Path(model)
+    ) / "model.safetensors"
 
 
 def weights_mark(folder: Path) -> str:
@@ -89,18 +91,24 @@ def run_file(results: Path, run: Run) -> Path:
 
 def cut(texts: list[str], tokenizer, length: int) -> list[str]:
     """The part of each text that the model reads, for a fair comparison with TF-IDF."""
-    offsets = tokenizer(texts, truncation=True, max_length=length, return_offsets_mapping=True)["offset_mapping"]
+    offsets = tokenizer(texts, truncation=True, max_length=length, return_offsets_mapping=True)[
+        "offset_mapping"
+    ]
     return [text[: max(end for _, end in o)] for text, o in zip(texts, offsets, strict=True)]
 
 
 def tf_idf(benchmark: Benchmark, splits: Splits) -> dict[str, Judged]:
     model = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True), LogisticRegression(C=10, max_iter=1000)
+        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
+        LogisticRegression(C=10, max_iter=1000),
     )
     tokenizer = AutoTokenizer.from_pretrained(TEACHER)
     texts = {s: cut(rows["text"][:], tokenizer, benchmark.length) for s, rows in splits.items()}
     model.fit(texts["train"], splits["train"]["label"][:])
-    return {s: (np.array(splits[s]["label"]), model.predict_proba(texts[s])) for s in ("validation", "test")}
+    return {
+        s: (np.array(splits[s]["label"]), model.predict_proba(texts[s]))
+        for s in ("validation", "test")
+    }
 
 
 def word_labels(rows: dict[str, list], tokenizer, length: int) -> dict[str, list]:
@@ -109,13 +117,23 @@ def word_labels(rows: dict[str, list], tokenizer, length: int) -> dict[str, list
     out["labels"] = []
     for i, tags in enumerate(rows["tags"]):
         words = out.word_ids(i)
-        out["labels"].append([-100 if w is None or (j and words[j - 1] == w) else tags[w] for j, w in enumerate(words)])
+        out["labels"].append(
+            [
+                -100 if w is None or (j and words[j - 1] == w) else tags[w]
+                for j, w in enumerate(words)
+            ]
+        )
     return out
 
 
 def model_for(name: str, auto: type, classes: int):
     """A model with a new head: from a folder, with random weights, or with layers cut out of the teacher."""
-    folder = {"mini-distilbert": TEACHER, "mini-student": STUDENT, "random": STUDENT, "cut out": STUDENT}.get(name, Path(name))
+    folder = {
+        "mini-distilbert": TEACHER,
+        "mini-student": STUDENT,
+        "random": STUDENT,
+        "cut out": STUDENT,
+    }.get(name, Path(name))
     config = AutoConfig.from_pretrained(folder, num_labels=classes)
     if name == "random":
         return auto.from_config(config)
@@ -126,14 +144,18 @@ def model_for(name: str, auto: type, classes: int):
     return model
 
 
-def fine_tune(benchmark: Benchmark, splits: Splits, model_name: str, seed: int) -> dict[str, Judged | tuple]:
+def fine_tune(
+    benchmark: Benchmark, splits: Splits, model_name: str, seed: int
+) -> dict[str, Judged | tuple]:
     """Train on ``train`` with the benchmark's recipe; labels and probabilities of ``validation`` and ``test``."""
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     datasets.disable_progress_bars()
     tokenizer = AutoTokenizer.from_pretrained(TEACHER)
     entities = "tags" in splits["train"].column_names
-    feature = splits["train"].features["tags"].feature if entities else splits["train"].features["label"]
+    feature = (
+        splits["train"].features["tags"].feature if entities else splits["train"].features["label"]
+    )
     set_seed(seed)
     auto = AutoModelForTokenClassification if entities else AutoModelForSequenceClassification
     model = model_for(model_name, auto, feature.num_classes)
@@ -141,9 +163,14 @@ def fine_tune(benchmark: Benchmark, splits: Splits, model_name: str, seed: int) 
     def prepare(rows):
         if entities:
             return word_labels(rows, tokenizer, benchmark.length)
-        return tokenizer(rows["text"], truncation=True, max_length=benchmark.length) | {"labels": rows["label"]}
+        return tokenizer(rows["text"], truncation=True, max_length=benchmark.length) | {
+            "labels": rows["label"]
+        }
 
-    data = {s: rows.map(prepare, batched=True, remove_columns=rows.column_names) for s, rows in splits.items()}
+    data = {
+        s: rows.map(prepare, batched=True, remove_columns=rows.column_names)
+        for s, rows in splits.items()
+    }
     cuda = torch.cuda.is_available()
     trainer = Trainer(
         model=placed(model, "cuda" if cuda else "cpu"),
@@ -162,13 +189,25 @@ def fine_tune(benchmark: Benchmark, splits: Splits, model_name: str, seed: int) 
     trainer.train()
     out = {}
     for s in ("validation", "test"):
-        found = trainer.predict(data[s])  # grouped by length, so rows come back in another order, labels with them
+        found = trainer.predict(
+            data[s]
+        )  # grouped by length, so rows come back in another order, labels with them
         if entities:
             pairs = zip(found.label_ids, found.predictions.argmax(-1), strict=True)
-            kept = [[(feature.names[t], feature.names[p]) for t, p in zip(*pair, strict=True) if t != -100] for pair in pairs]
+            kept = [
+                [
+                    (feature.names[t], feature.names[p])
+                    for t, p in zip(*pair, strict=True)
+                    if t != -100
+                ]
+                for pair in pairs
+            ]
             out[s] = ([[t for t, _ in row] for row in kept], [[p for _, p in row] for row in kept])
         else:
-            out[s] = (found.label_ids, torch.from_numpy(found.predictions).float().softmax(-1).numpy())
+            out[s] = (
+                found.label_ids,
+                torch.from_numpy(found.predictions).float().softmax(-1).numpy(),
+            )
     return out
 
 
@@ -176,9 +215,15 @@ def perform(run: Run, mirror: Path, results: Path, threads: int) -> Path:
     """Carry out one run in this process and write its file."""
     torch.set_num_threads(threads)
     benchmark, started = find(run.benchmark), time.monotonic()
-    benchmark = replace(benchmark, rate=run.rate or benchmark.rate, epochs=run.epochs or benchmark.epochs)
+    benchmark = replace(
+        benchmark, rate=run.rate or benchmark.rate, epochs=run.epochs or benchmark.epochs
+    )
     splits = benchmark.load(mirror)
-    judged = tf_idf(benchmark, splits) if run.model == "TF-IDF" else fine_tune(benchmark, splits, run.model, run.seed)
+    judged = (
+        tf_idf(benchmark, splits)
+        if run.model == "TF-IDF"
+        else fine_tune(benchmark, splits, run.model, run.seed)
+    )
     if benchmark.metric == "entity F1":
         score = entity_f1(*judged[run.split])
     else:
@@ -187,12 +232,17 @@ def perform(run: Run, mirror: Path, results: Path, threads: int) -> Path:
     part = file.with_suffix(f".part{os.getpid()}")
     rows = {s: len(d) for s, d in splits.items()}
     seconds = round(time.monotonic() - started, 1)
-    part.write_text(json.dumps({**vars(run), "score": score, "rows": rows, "seconds": seconds}), encoding="utf-8")
+    part.write_text(
+        json.dumps({**vars(run), "score": score, "rows": rows, "seconds": seconds}),
+        encoding="utf-8",
+    )
     os.replace(part, file)
     return file
 
 
-def perform_all(runs: Iterable[Run], mirror: Path, results: Path, stop_after: float = math.inf) -> None:
+def perform_all(
+    runs: Iterable[Run], mirror: Path, results: Path, stop_after: float = math.inf
+) -> None:
     """Carry out the runs that have no file yet: one process per core on a CPU, where small models gain little from
     threads; one process on a GPU. After ``stop_after`` seconds no further run is begun."""
     started = time.monotonic()
@@ -200,7 +250,10 @@ def perform_all(runs: Iterable[Run], mirror: Path, results: Path, stop_after: fl
     missing = [run for run in runs if not run_file(results, run).exists()]
     workers = 1 if torch.cuda.is_available() else os.cpu_count()
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        jobs = {pool.submit(perform, run, mirror, results, os.cpu_count() // workers): run for run in missing}
+        jobs = {
+            pool.submit(perform, run, mirror, results, os.cpu_count() // workers): run
+            for run in missing
+        }
         for job in tqdm(as_completed(jobs), total=len(jobs), unit="run"):
             run, result = jobs[job], json.loads(job.result().read_text(encoding="utf-8"))
             if time.monotonic() - started > stop_after:
@@ -216,9 +269,19 @@ def perform_all(runs: Iterable[Run], mirror: Path, results: Path, stop_after: fl
 def planned(mirror: Path) -> list[Run]:
     """All runs of the cards' tables, those first that tell most per minute. TF-IDF needs no second seed."""
     benchmarks = EMBEDDED + (REAL if mirror.is_dir() else ())
-    runs = [Run(b.name, m, seed) for b in benchmarks for m in MODELS for seed in SEEDS if not seed or m != "TF-IDF"]
-    runs = [run for run in runs if run.model != "TF-IDF" or find(run.benchmark).metric != "entity F1"]  # it tags no words
-    return sorted(runs, key=lambda run: (find(run.benchmark).long, run.seed, MODELS.index(run.model)))
+    runs = [
+        Run(b.name, m, seed)
+        for b in benchmarks
+        for m in MODELS
+        for seed in SEEDS
+        if not seed or m != "TF-IDF"
+    ]
+    runs = [
+        run for run in runs if run.model != "TF-IDF" or find(run.benchmark).metric != "entity F1"
+    ]  # it tags no words
+    return sorted(
+        runs, key=lambda run: (find(run.benchmark).long, run.seed, MODELS.index(run.model))
+    )
 
 
 def scores(runs: Iterable[Run], results: Path) -> dict[tuple[str, str], list[float]]:
@@ -239,7 +302,9 @@ def keep(runs: Iterable[Run], results: Path, file: Path, ablation: dict[str, dic
     files = [run_file(results, run) for run in runs]
     kept = {f.stem: json.loads(f.read_text(encoding="utf-8")) for f in files if f.exists()}
     part = file.with_suffix(".part")
-    part.write_text(json.dumps({"runs": kept, "ablation": ablation}, indent=1) + "\n", encoding="utf-8")
+    part.write_text(
+        json.dumps({"runs": kept, "ablation": ablation}, indent=1) + "\n", encoding="utf-8"
+    )
     os.replace(part, file)
 
 
@@ -259,11 +324,16 @@ def speed(batches=(1, 32), lengths=(32, 128), repeats: int = 5) -> list[dict[str
     """Forward passes in fp32, the two in turn: {batch, length, student, teacher (median seconds), ratio}."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     folders = {"student": STUDENT, "teacher": TEACHER}
-    models = {m: AutoModel.from_pretrained(f, use_safetensors=True).eval().to(device) for m, f in folders.items()}
+    models = {
+        m: AutoModel.from_pretrained(f, use_safetensors=True).eval().to(device)
+        for m, f in folders.items()
+    }
     rows = []
     for batch in batches:
         for length in lengths:
-            ids = torch.randint(1000, 8000, (batch, length), generator=torch.Generator().manual_seed(0)).to(device)
+            ids = torch.randint(
+                1000, 8000, (batch, length), generator=torch.Generator().manual_seed(0)
+            ).to(device)
             seconds: dict[str, list[float]] = {m: [] for m in models}
             for repeat in range((4 if batch == 1 else 1) * repeats + 1):
                 for name, model in models.items():
@@ -272,5 +342,12 @@ def speed(batches=(1, 32), lengths=(32, 128), repeats: int = 5) -> list[dict[str
                     if repeat:  # the first pass allocates
                         seconds[name].append(time.perf_counter() - started)
             medians = {m: statistics.median(s) for m, s in seconds.items()}
-            rows.append({"batch": batch, "length": length, **medians, "ratio": medians["teacher"] / medians["student"]})
+            rows.append(
+                {
+                    "batch": batch,
+                    "length": length,
+                    **medians,
+                    "ratio": medians["teacher"] / medians["student"],
+                }
+            )
     return rows

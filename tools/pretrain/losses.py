@@ -28,20 +28,35 @@ class Distillation:
     """
 
     def __init__(
-        self, teacher: torch.nn.Module, weights: dict[str, float] = WEIGHTS, temperature: float = TEMPERATURE
+        self,
+        teacher: torch.nn.Module,
+        weights: dict[str, float] = WEIGHTS,
+        temperature: float = TEMPERATURE,
     ):
-        self.teacher, self.weights, self.temperature = teacher.eval().requires_grad_(False), weights, temperature
+        self.teacher, self.weights, self.temperature = (
+            teacher.eval().requires_grad_(False),
+            weights,
+            temperature,
+        )
 
-    def __call__(self, model: torch.nn.Module, batch: MaskedBatch) -> tuple[torch.Tensor, dict[str, float]]:
+    def __call__(
+        self, model: torch.nn.Module, batch: MaskedBatch
+    ) -> tuple[torch.Tensor, dict[str, float]]:
         hidden, logits = hidden_and_logits(model, batch.input_ids, batch.positions)
         with torch.no_grad():
-            teacher_hidden, teacher_logits = hidden_and_logits(self.teacher, batch.input_ids, batch.positions)
+            teacher_hidden, teacher_logits = hidden_and_logits(
+                self.teacher, batch.input_ids, batch.positions
+            )
         t = self.temperature
-        student_log, teacher_log = (F.log_softmax(x.float() / t, -1) for x in (logits, teacher_logits))
+        student_log, teacher_log = (
+            F.log_softmax(x.float() / t, -1) for x in (logits, teacher_logits)
+        )
         parts = {
-            "soft": F.kl_div(student_log, teacher_log, reduction="batchmean", log_target=True) * t**2,
+            "soft": F.kl_div(student_log, teacher_log, reduction="batchmean", log_target=True)
+            * t**2,
             "mlm": F.cross_entropy(logits.float(), batch.labels),
-            "cosine": 1 - F.cosine_similarity(hidden.float(), teacher_hidden.float(), dim=-1).mean(),
+            "cosine": 1
+            - F.cosine_similarity(hidden.float(), teacher_hidden.float(), dim=-1).mean(),
         }
         loss = sum(self.weights[name] * part for name, part in parts.items())
         return loss, {name: part.item() for name, part in parts.items()}

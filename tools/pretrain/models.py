@@ -10,11 +10,17 @@ from transformers import DistilBertForMaskedLM, DistilBertTokenizerFast, PreTrai
 
 from tools.pretrain.source import distilbert
 
-STUDENT_LAYERS = (0, 2, 4)  # every second one, as in the paper (section 3, "taking one layer out of two")
+STUDENT_LAYERS = (
+    0,
+    2,
+    4,
+)  # every second one, as in the paper (section 3, "taking one layer out of two")
 DROPOUT = 0.1  # of the published model; the shipped configurations have it for fine-tuning
 
 
-def cut_out(teacher: DistilBertForMaskedLM, layers: tuple[int, ...] = STUDENT_LAYERS) -> DistilBertForMaskedLM:
+def cut_out(
+    teacher: DistilBertForMaskedLM, layers: tuple[int, ...] = STUDENT_LAYERS
+) -> DistilBertForMaskedLM:
     """A student with the teacher's embeddings, masked-LM head and some of its layers, all copied."""
     student = distilbert(len(layers))
     state = {k: v for k, v in teacher.state_dict().items() if ".transformer.layer." not in k}
@@ -29,7 +35,9 @@ def cut_out(teacher: DistilBertForMaskedLM, layers: tuple[int, ...] = STUDENT_LA
     return student
 
 
-def average(before: DistilBertForMaskedLM, after: DistilBertForMaskedLM, share: float) -> DistilBertForMaskedLM:
+def average(
+    before: DistilBertForMaskedLM, after: DistilBertForMaskedLM, share: float
+) -> DistilBertForMaskedLM:
     """The body's weights between two models, ``share`` of the second (Wortsman et al. 2022, WiSE-FT); the second's head.
 
     A training that starts at a good model changes what it knew; the mean of both often keeps the old and has the new.
@@ -37,7 +45,9 @@ def average(before: DistilBertForMaskedLM, after: DistilBertForMaskedLM, share: 
     out = distilbert(after.config.n_layers)
     old, new = before.state_dict(), after.state_dict()
     inner = "distilbert."
-    out.load_state_dict({k: torch.lerp(old[k], new[k], share) if k.startswith(inner) else new[k] for k in new})
+    out.load_state_dict(
+        {k: torch.lerp(old[k], new[k], share) if k.startswith(inner) else new[k] for k in new}
+    )
     out.tie_weights()
     return out
 
@@ -61,7 +71,9 @@ def hidden_and_logits(
     """
     hidden = model.distilbert(input_ids=input_ids)[0]
     chosen = hidden.reshape(-1, hidden.shape[-1])[positions]
-    return hidden, model.vocab_projector(model.vocab_layer_norm(model.activation(model.vocab_transform(chosen))))
+    return hidden, model.vocab_projector(
+        model.vocab_layer_norm(model.activation(model.vocab_transform(chosen)))
+    )
 
 
 def export(model: DistilBertForMaskedLM, folder: Path, vocabulary: Path) -> None:
@@ -73,9 +85,13 @@ def export(model: DistilBertForMaskedLM, folder: Path, vocabulary: Path) -> None
     half = distilbert(model.config.n_layers)
     half.load_state_dict(model.state_dict())
     half.half().save_pretrained(folder)
-    (folder / "model.safetensors").chmod(0o644)  # safetensors writes files that only their owner can read
+    (folder / "model.safetensors").chmod(
+        0o644
+    )  # safetensors writes files that only their owner can read
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config |= {"dtype": "float32", "dropout": DROPOUT, "attention_dropout": DROPOUT}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     (folder / "vocab.txt").write_bytes(vocabulary.read_bytes())
-    DistilBertTokenizerFast(vocab=str(vocabulary), do_lower_case=True, model_max_length=512).save_pretrained(folder)
+    DistilBertTokenizerFast(
+        vocab=str(vocabulary), do_lower_case=True, model_max_length=512
+    ).save_pretrained(folder)

@@ -18,16 +18,32 @@ def draw_losses(folder: Path) -> Path | None:
     for number, name in enumerate(("teacher", "student")):
         log = read_log(folder / name / "log.jsonl")
         train = [(line["tokens"] / 1e6, line["mlm"]) for line in log if "mlm" in line]
-        held = [(line["tokens"] / 1e6, line["validation_mlm"]) for line in log if "validation_mlm" in line]
+        held = [
+            (line["tokens"] / 1e6, line["validation_mlm"])
+            for line in log
+            if "validation_mlm" in line
+        ]
         if train:
-            curve(ax, *zip(*train, strict=True), f"{name}, training", number, marker="", linewidth=1)
+            curve(
+                ax, *zip(*train, strict=True), f"{name}, training", number, marker="", linewidth=1
+            )
         if held:
-            ax.plot(*zip(*held, strict=True), "o", color=COLOURS[number], label=f"{name}, held-out text", markersize=7)
+            ax.plot(
+                *zip(*held, strict=True),
+                "o",
+                color=COLOURS[number],
+                label=f"{name}, held-out text",
+                markersize=7,
+            )
         drawn = drawn or bool(train or held)
     if not drawn:
         plt.close(figure)
         return None
-    ax.set(xlabel="million tokens seen", ylabel="masked-LM loss (nats)", title=f"Masked-LM loss, plan {folder.name}")
+    ax.set(
+        xlabel="million tokens seen",
+        ylabel="masked-LM loss (nats)",
+        title=f"Masked-LM loss, plan {folder.name}",
+    )
     ax.legend()
     figure.savefig(folder / "loss.png")
     plt.close(figure)
@@ -46,7 +62,13 @@ def draw_scores(measured: Measured, file: Path) -> None:
         ]
         if marks:
             face = "white" if model in ("TF-IDF", "random", "cut out") else COLOURS[number]
-            ax.plot(*zip(*marks, strict=True), MARKERS[number], color=COLOURS[number], label=name, markerfacecolor=face)
+            ax.plot(
+                *zip(*marks, strict=True),
+                MARKERS[number],
+                color=COLOURS[number],
+                label=name,
+                markerfacecolor=face,
+            )
     for row in range(1, len(tasks)):
         ax.axhline(row - 0.5, color="#dddddd", linewidth=0.8)
     ax.grid(visible=False, axis="y")

@@ -25,13 +25,21 @@ HEAD = Stage(128, 32, 500_000, 1e-3, warmup=20, head_only=True)
 PLANS = {
     # About an hour and a half on two cores without bf16 (750 tokens a second).
     "brief": Plan(
-        teacher=(HEAD, Stage(128, 32, 1_000_000, 2e-4, warmup=20), Stage(512, 8, 60_000, 5e-5, warmup=3)),
+        teacher=(
+            HEAD,
+            Stage(128, 32, 1_000_000, 2e-4, warmup=20),
+            Stage(512, 8, 60_000, 5e-5, warmup=3),
+        ),
         student=(Stage(128, 16, 400_000, 4e-4, warmup=20),),
         ablation=Stage(128, 16, 200_000, 4e-4, warmup=20),
     ),
     # A working day on two cores with native bf16, in as many sittings as you like.
     "cpu": Plan(
-        teacher=(HEAD, Stage(128, 32, 54 * M, 2e-4, warmup=100), Stage(512, 8, 6 * M, 5e-5, warmup=20)),
+        teacher=(
+            HEAD,
+            Stage(128, 32, 54 * M, 2e-4, warmup=100),
+            Stage(512, 8, 6 * M, 5e-5, warmup=20),
+        ),
         student=(Stage(128, 32, 27 * M, 4e-4, warmup=100), Stage(512, 8, 3 * M, 5e-5, warmup=20)),
         ablation=Stage(128, 16, 2 * M, 4e-4, warmup=50),
     ),

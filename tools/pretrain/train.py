@@ -56,7 +56,9 @@ class Progress:
     seconds: float = 0.0
 
 
-def save_checkpoint(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+def save_checkpoint(
+    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+) -> None:
     """Write weights, AdamW moments and progress to one safetensors file; the old file stays until the new is whole."""
     tensors = {f"model/{n}": p.detach().cpu().contiguous() for n, p in model.named_parameters()}
     for name, parameter in model.named_parameters():
@@ -73,7 +75,9 @@ def read_progress(path: Path) -> Progress:
         return Progress(**json.loads(file.metadata()["progress"]))
 
 
-def load_checkpoint(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
+def load_checkpoint(
+    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None = None
+) -> None:
     """Put the tensors of ``save_checkpoint`` back in place."""
     with safe_open(path, "pt") as file:
         keys = set(file.keys())
@@ -82,20 +86,30 @@ def load_checkpoint(path: Path, model: torch.nn.Module, optimizer: torch.optim.O
                 parameter.copy_(file.get_tensor(f"model/{name}"))
                 if optimizer is not None and f"exp_avg/{name}" in keys:
                     optimizer.state[parameter] = {
-                        key: file.get_tensor(f"{key}/{name}").to("cpu" if key == "step" else parameter.device)
-                        for key in ("step", "exp_avg", "exp_avg_sq")}
+                        key: file.get_tensor(f"{key}/{name}").to(
+                            "cpu" if key == "step" else parameter.device
+                        )
+                        for key in ("step", "exp_avg", "exp_avg_sq")
+                    }
 
 
 def make_optimizer(model: torch.nn.Module) -> torch.optim.AdamW:
     trained = [p for p in model.parameters() if p.requires_grad]
     decayed = [p for p in trained if p.ndim > 1]
     plain = [p for p in trained if p.ndim <= 1]
-    return torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}],
-                             lr=1e-3, betas=(0.9, 0.98), eps=1e-6, fused=True)
+    return torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}],
+        lr=1e-3,
+        betas=(0.9, 0.98),
+        eps=1e-6,
+        fused=True,
+    )
 
 
 def autocast(device: str) -> torch.autocast:
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda" or has_native_bf16())
+    return torch.autocast(
+        device, dtype=torch.bfloat16, enabled=device == "cuda" or has_native_bf16()
+    )
 
 
 def read_log(file: Path) -> list[dict]:
@@ -108,8 +122,18 @@ def read_log(file: Path) -> list[dict]:
 Loss = Callable[[torch.nn.Module, MaskedBatch], tuple[torch.Tensor, dict[str, float]]]
 
 
-def run_stage(model: torch.nn.Module, loss_of: Loss, stage: Stage, stream: TokenStream, folder: Path, progress: Progress,
-              *, device: str, save_every: float = 120.0, stop_after: float = math.inf) -> bool:
+def run_stage(
+    model: torch.nn.Module,
+    loss_of: Loss,
+    stage: Stage,
+    stream: TokenStream,
+    folder: Path,
+    progress: Progress,
+    *,
+    device: str,
+    save_every: float = 120.0,
+    stop_after: float = math.inf,
+) -> bool:
     """Train one stage from wherever ``folder/checkpoint.safetensors`` says it stands.
 
     ``loss_of(model, batch)`` returns the loss and the figures to log. Writes a checkpoint every ``save_every`` seconds
@@ -125,24 +149,40 @@ def run_stage(model: torch.nn.Module, loss_of: Loss, stage: Stage, stream: Token
     started = saved = last = time.monotonic()
     running: dict[str, float] = {}
     counted = 0
-    bar = tqdm(total=stage.steps, initial=progress.step, unit=" steps", mininterval=10,
-               desc=f"stage {progress.stage}: length {stage.length}")
+    bar = tqdm(
+        total=stage.steps,
+        initial=progress.step,
+        unit=" steps",
+        mininterval=10,
+        desc=f"stage {progress.stage}: length {stage.length}",
+    )
     while progress.step < stage.steps:
-        batch = stream.masked(progress.stage * 10_000_000 + progress.step, stage.batch_size, stage.length,
-                              stage.mask_share, vocab_size).to(device)
+        batch = stream.masked(
+            progress.stage * 10_000_000 + progress.step,
+            stage.batch_size,
+            stage.length,
+            stage.mask_share,
+            vocab_size,
+        ).to(device)
         for group in optimizer.param_groups:
             group["lr"] = stage.rate_at(progress.step)
         with autocast(device):
             loss, figures = loss_of(model, batch)
         if not math.isfinite(value := loss.item()):
-            raise FloatingPointError(f"loss is {value} at stage {progress.stage}, step {progress.step}: resume from "
-                                     f"{checkpoint} with a lower rate.")
+            raise FloatingPointError(
+                f"loss is {value} at stage {progress.stage}, step {progress.step}: resume from "
+                f"{checkpoint} with a lower rate."
+            )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         now = time.monotonic()
-        progress.step, progress.seconds, last = progress.step + 1, progress.seconds + now - last, now
+        progress.step, progress.seconds, last = (
+            progress.step + 1,
+            progress.seconds + now - last,
+            now,
+        )
         progress.tokens += stage.batch_size * stage.length
         for key, figure in {"loss": value, **figures}.items():
             running[key] = running.get(key, 0.0) + figure
@@ -167,7 +207,13 @@ def run_stage(model: torch.nn.Module, loss_of: Loss, stage: Stage, stream: Token
 
 @torch.no_grad()
 def validation_loss(
-    model: torch.nn.Module, loss_of: Loss, stream: TokenStream, stage: Stage, *, device: str, tokens: int = 102_400
+    model: torch.nn.Module,
+    loss_of: Loss,
+    stream: TokenStream,
+    stage: Stage,
+    *,
+    device: str,
+    tokens: int = 102_400,
 ) -> float:
     """Mean masked-LM loss over a fixed set of held-out batches, ``tokens`` in all."""
     model.eval()
