@@ -76,7 +76,7 @@ def alike_groups(texts) -> np.ndarray:
 
 
 def average_precision(positive: np.ndarray, score: np.ndarray) -> float:
-    """As scikit-learn's, which takes thirty times as long on thousands of resamples."""
+    """As scikit-learn's, which is too slow for thousands of resamples."""
     order = np.argsort(-score)
     positive, score = positive[order], score[order]
     last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
