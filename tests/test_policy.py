@@ -383,10 +383,9 @@ EXCUSED = {  # words of a line -> why no code of its section holds the number in
         "the 95 %?": "quoted behind it",
     },
     "02": {
-        "256 wide": "the card of mini-bert",
         "0.3) = 0.087 away": "arithmetic, written out in the sentence",
         "0.01) = 1.614, more than 18 times": "arithmetic, written out; the hidden test has the ratio",
-        "it is 40 % smaller, not 50 %": "the assert holds both counts",
+        "is 40 % smaller than BERT, not 50 %": "the assert holds both counts",
         "than 200 labels": "the split's size, on mini",
         "keeps 99.3 %": "92.82 / 93.46, quoted before it",
         "6.54 become 7.18": "100 minus what the exercise quotes",

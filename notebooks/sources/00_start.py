@@ -11,7 +11,7 @@
 #
 # # What can you do with DistilBERT, and will it run here?
 #
-# DistilBERT is a small language model that reads English text. In this lesson you let it guess words, turn it into a spam filter, and measure
+# DistilBERT is a small language model that reads English text. In this lesson you let it guess words, make it sort customers' requests, and measure
 # what your machine can do with it. Then you meet ten errors that beginners run into, while it is safe to do so.
 #
 # **After this lesson you can**
@@ -131,32 +131,28 @@ mine = "This film was very [MASK]."
 print(", ".join(f"{a['token_str']} {a['score']:.0%}" for a in fill(mine, top_k=5)))
 
 # %% [markdown]
-# ## 2. From guessing words to a spam filter
+# ## 2. From guessing words to sorting requests
 #
 # To guess words, the model has to turn a text into numbers that say something about it. You can use these numbers for your own
-# question. The course has a [task](glossary.md#task) named `messages`: is this message spam or not (*ham*)?
+# question. The course has a [task](glossary.md#task) named `requests`: short texts that customers wrote to a shop. What does each of them want: to cancel an order, to get an invoice, to know when the parcel comes?
 #
-# Take as many spam as wanted messages, so that guessing is right half of the time. A fixed [seed](glossary.md#seed) makes the draw repeatable.
+# The texts to judge on are by other writers than those to learn from. Leave out the requests that belong to none of the wishes; lesson 07 deals with them.
 
 # %%
-import numpy as np
 
-from course_utils.data import load_task
+from course_utils.data import TASKS, load_task
 
-messages = load_task("messages", lab.profile)
-
-
-def balanced(split, per_class):
-    """The same number of rows of each class, drawn at random."""
-    labels, draw = np.array(split["label"]), np.random.default_rng(lab.seed)
-    rows = [draw.permutation(np.flatnonzero(labels == c))[:per_class] for c in (0, 1)]
-    return split.select(np.concatenate(rows))
-
-
-train = balanced(messages["train"], 100)
-validation = balanced(messages["validation"],
-                      min(100, int(np.sum(messages["validation"]["label"]))))
-print(f"{len(train)} messages to learn from, {len(validation)} others to judge on")
+requests = load_task("requests", lab.profile)
+names = requests["train"].features["label"].names
+outside = names.index(TASKS["requests"].out_of_scope(names))
+train, validation = (
+    requests[split].filter(lambda label: label != outside, input_columns="label")
+    for split in ("train", "validation"))
+wishes = len(set(train["label"]))
+print(f"{len(train)} requests to learn from, {len(validation)} others to judge on, "
+      f"{wishes} wishes: guessing is right {1 / wishes:.0%} of the time")
+for row in validation.select(range(3)):
+    print(f"[{names[row['label']]}] {row['text']}")
 
 # %% [markdown]
 # Now the numbers. The model gives one vector per [token](glossary.md#token) (a word or a piece of one); their mean stands for the whole message.
@@ -192,31 +188,35 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 began = time.perf_counter()
-spam_filter = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
-spam_filter.fit(features(train["sms"][:]), train["label"][:])
-words = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10)).fit(
-    train["sms"][:], train["label"][:])
+sorter = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
+sorter.fit(features(train["text"][:]), train["label"][:])
+words = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10, max_iter=1000)).fit(
+    train["text"][:], train["label"][:])
 
 # %%
 truth = validation["label"][:]
-accuracy = {"DistilBERT": spam_filter.score(features(validation["sms"][:]), truth),
-            "counting words": words.score(validation["sms"][:], truth)}
+accuracy = {"DistilBERT": sorter.score(features(validation["text"][:]), truth),
+            "counting words": words.score(validation["text"][:], truth)}
 print({name: f"{value:.0%} right" for name, value in accuracy.items()},
       f"after {time.perf_counter() - began:.0f} s")
-print("ahead:", max(accuracy, key=accuracy.get))
-assert accuracy["DistilBERT"] > 0.6
-
-# %%
-tries = ["Can you pick up milk on the way home?",
-         "You have WON a free holiday! Call now to claim your prize.",
-         "Your parcel is waiting, pay the fee at parcels.example to release it."]
-for text, p in zip(tries, spam_filter.predict_proba(features(tries))[:, 1]):
-    print(f"{p:.0%} spam · {text}")
+lead = 100 * (accuracy["DistilBERT"] - accuracy["counting words"])
+print(f"DistilBERT minus counting words: {lead:+.0f} points")
+assert lead > 5
 
 # %% [markdown]
-# A spam filter, better than guessing, made in seconds. But look who is ahead before you are impressed: a rival that knows no language at all can
-# win. The model's weights were not changed here; in lesson 05 you train them for the task, again beside such a rival. The validation messages are
-# few (the count stands above), so some points of difference may be chance; lesson 06 shows how to tell.
+# Now three new ones. Look at the last: it belongs to no wish at all, and still gets one.
+
+# %%
+tries = ["The mug was in four pieces when I opened the box.",
+         "i was billed two times for the same rucksack",
+         "Is it going to rain in Vienna on Sunday?"]
+for text, p in zip(tries, sorter.predict_proba(features(tries))):
+    best = sorter.classes_[p.argmax()]
+    print(f"{names[best]:22} {p.max():.0%} sure · {text}")
+
+# %% [markdown]
+# A sorter for the wishes of a shop's customers, made in seconds, and it is ahead of a rival that only counts words. Why? A new writer says the same thing in other words, and the counter has never seen those; the model has met them in
+# the texts that it was pretrained on. Its weights were not changed here. In lesson 05 you train them for a task, again beside such a rival, and find cases where the rival is enough.
 #
 # ## 3. How do exercises, hints and checks work?
 #
@@ -1099,6 +1099,6 @@ assert class_probabilities(model, [too_long, "Short."]).shape == (2, 2)
 
 # %%
 lab.finish(f"first prediction after {first_prediction:.0f} s; "
-           f"spam filter {accuracy['DistilBERT']:.0%} right, "
+           f"requests {accuracy['DistilBERT']:.0%} right, "
            f"counting words {accuracy['counting words']:.0%}; "
            f"{raised} errors provoked and cured")

@@ -187,10 +187,10 @@ def evaluate_on(part, max_length):
 
 
 # %% [markdown]
-# A run is described by its `Settings`. The defaults are our *reference*. Its [learning rate](glossary.md#learning-rate) is twice lesson 05's, because the run is short; section 2 shows where it stands between the ends.
+# A run is described by its `Settings`. The defaults are our *reference*. Its [learning rate](glossary.md#learning-rate) is five times lesson 05's, because the run has so few steps; section 2 shows where it stands between the ends.
 
 # %%
-BASE_RATE = 2 * lab.profile.learning_rate
+BASE_RATE = 5 * lab.profile.learning_rate
 
 
 @dataclass(frozen=True)
