@@ -26,7 +26,7 @@ def test_every_intent_has_many_requests_and_there_are_hundreds_out_of_scope(requ
     counts = requests.label.value_counts()
     assert set(counts.index) == set(TASKS["requests"].labels)
     inside = counts.drop("out_of_scope")
-    assert len(inside) >= 24 and inside.min() >= 40 and counts["out_of_scope"] >= 230
+    assert len(inside) >= 24 and inside.min() >= 50 and counts["out_of_scope"] >= 300
     for _, split in requests.groupby("split"):
         assert split.label.value_counts().min() >= 5 and split.label.nunique() == len(counts)
 
@@ -34,7 +34,7 @@ def test_every_intent_has_many_requests_and_there_are_hundreds_out_of_scope(requ
 def test_no_writer_stands_in_two_splits(requests):
     assert requests.groupby("writer").split.nunique().max() == 1
     writers = requests.groupby("split").writer.nunique()
-    assert writers["train"] >= 3 and writers["test"] >= 1 and writers["validation"] >= 1
+    assert writers["train"] >= 5 and writers["test"] >= 1 and writers["validation"] >= 1
     for _, rows in requests.groupby("writer"):
         assert rows.label.value_counts().drop("out_of_scope").between(5, 9).all()
 
