@@ -138,7 +138,7 @@ def test_a_full_size_lesson_trains_saves_and_loads_again(
 
 
 LOAD = """
-checkpoint, revision = checkpoint_of("distilbert", PROFILES["cpu"])
+checkpoint, revision = checkpoint_of("model", PROFILES["cpu"])
 model = AutoModel.from_pretrained(checkpoint, revision=revision, use_safetensors=True)
 tokenizer = AutoTokenizer.from_pretrained(checkpoint, revision=revision)
 print(sum(p.numel() for p in model.parameters()), tokenizer("a film")["input_ids"])
