@@ -63,37 +63,35 @@ class Drawing:
 def masked_word() -> Drawing:
     d = Drawing(
         760,
-        250,
-        "The words They, live, in, the, United, [MASK], of, America in boxes. Arrows lead from the "
-        "words on both sides of the mask into DistilBERT, and from it to a list of guesses with "
-        "bars: one probability for every word of the vocabulary, together 1.",
+        236,
+        "The words It, was, the, [MASK], time, that, he, had, seen, her in boxes. Arrows lead from "
+        "the words on both sides of the mask into DistilBERT, and from it to a list of guesses with "
+        "bars: first, last, second; one probability for every piece of the vocabulary, together 1.",
     )
     x = 14
     for word, w in zip(
-        ["They", "live", "in", "the", "United", "[MASK]", "of", "America"],
-        (56, 48, 36, 44, 70, 80, 36, 84),
+        ["It", "was", "the", "[MASK]", "time", "that", "he", "had", "seen", "her"],
+        (36, 50, 46, 80, 54, 50, 40, 50, 58, 46),
         strict=True,
     ):
         mask = word == "[MASK]"
         d.box(x, 16, w, 36, word, SAND if mask else PALE, bold=mask, dashed=mask)
         middle = x + w / 2
         if not mask:
-            d.arrow(middle, 54, 195 + 0.42 * (middle - 195), 104, 1.1, GREY)
+            d.arrow(middle, 54, 205 + 0.45 * (middle - 205), 104, 1.1, GREY)
         x += w + 8
-    d.box(60, 108, 330, 52, "DistilBERT reads the words on both sides", "white", bold=True)
-    d.arrow(392, 134, 470, 134)
+    d.box(50, 108, 340, 52, "DistilBERT reads the words on both sides", "white", bold=True)
+    d.arrow(392, 134, 486, 134)
     for n, (word, share) in enumerate(
-        [("states", 0.8), ("kingdom", 0.5), ("state", 0.35), ("…", 0.12)]
+        [("first", 0.8), ("last", 0.66), ("second", 0.14), ("…", 0.08)]
     ):
-        y = 104 + 26 * n
+        y = 84 + 26 * n
         d.text(548, y + 13, word, 14, "end")
         d.bar(556, y + 1, 130 * share, 15)
     d.text(
-        478, 226, "a probability for each of 30,522 pieces;\nall together make 1", 13, colour=GREY
+        492, 214, "a probability for each of 30,522 pieces;\nall together make 1", 13, colour=GREY
     )
-    d.text(
-        14, 226, "It has to answer: the hidden word gets\nguesses, known or not.", 13, colour=GREY
-    )
+    d.text(50, 190, "It has to answer: a hidden word gets guesses, known or not.", 13, colour=GREY)
     return d
 
 

@@ -67,13 +67,13 @@ from transformers import pipeline
 
 fill = pipeline("fill-mask", model=lab.checkpoint, revision=lab.revision, device=lab.device,
                 model_kwargs={"use_safetensors": True})
-answers = fill("They live in the United [MASK] of America.", top_k=10)
+answers = fill("It was the [MASK] time that he had seen her.", top_k=10)
 first_prediction = time.perf_counter() - began
 for answer in answers[:3]:
     print(f"{answer['score']:6.1%}  {answer['token_str']}")
 
 # %% tags=["assert"]
-assert "states" in [answer["token_str"] for answer in answers]
+assert answers[0]["token_str"] in {"first", "last"}
 
 # %% [markdown]
 # Your first prediction: words, each with a [probability](glossary.md#probability). Now ask for something
@@ -83,7 +83,7 @@ assert "states" in [answer["token_str"] for answer in answers]
 unknowable = fill("My grandmother's name is [MASK].", top_k=10)
 
 figure, axes = plots.new_figure(columns=2, width=10, height=2.6)
-for ax, text, top in zip(axes, ["They live in the United [MASK] of America.",
+for ax, text, top in zip(axes, ["It was the [MASK] time that he had seen her.",
                                 "My grandmother's name is [MASK]."], [answers, unknowable]):
     plots.bars(ax, [a["token_str"] for a in top[:5]], [a["score"] for a in top[:5]], fmt="{:.1%}")
     ax.set(xlim=(0, 1.2 * max(a["score"] for a in answers + unknowable)), xlabel=text)
@@ -91,15 +91,15 @@ axes[0].set_title(f"There is an answer: “{answers[0]['token_str']}” first")
 axes[1].set_title(f"There is none: “{unknowable[0]['token_str']}” first")
 plots.show(figure,
            "Bars of the five best guesses for two sentences. "
-           f"Left, for the country: {answers[0]['token_str']} {answers[0]['score']:.1%} and four more. "
+           f"Left, for the time: {answers[0]['token_str']} {answers[0]['score']:.1%} and four more. "
            f"Right, for a grandmother's name: {unknowable[0]['token_str']} "
            f"{unknowable[0]['score']:.1%} and four more.")
 
 # %%
-right = next(a for a in answers if a["token_str"] == "states")
+sure, lost = answers[0], unknowable[0]
 plots.finding(
-    f"“states” stands at rank {answers.index(right) + 1} with {right['score']:.1%}. For the name, which "
-    f"nobody could know, the model still answers: its best guess has {unknowable[0]['score']:.1%}.")
+    f"Where the sentence fixes the word, “{sure['token_str']}” gets {sure['score']:.0%}. For the name, "
+    f"which nobody could know, the model still answers: “{lost['token_str']}”, {lost['score']:.1%}.")
 
 # %% [markdown]
 # The model cannot say "I don't know". It spreads a total of 1 over all words of its

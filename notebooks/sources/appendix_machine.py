@@ -40,7 +40,7 @@ from course_utils.lab import start_lab
 lab = start_lab("{{lesson}}", profile)
 
 # %% [markdown]
-# The model and its tokenizer; the table `machine` collects what you find out.
+# The model to time. The table `machine`, below, collects what you find out.
 
 # %%
 import time
@@ -60,6 +60,7 @@ encoder = AutoModel.from_pretrained(lab.checkpoint, revision=lab.revision,
 # Four things decide what you can train: the [device](glossary.md#device) (CPU or GPU), its memory,
 # how fast it multiplies matrices, and the disk.
 
+# %%
 import shutil
 from pathlib import Path
 
@@ -150,7 +151,7 @@ plots.show(figure,
 assert growth > 1
 
 # %% [markdown]
-# Two forces pull at that factor. Short batches can't keep a fast chip busy, which makes it smaller than 16. [Attention](glossary.md#attention) compares every token with
+# Two forces pull at that factor. Short batches can't keep a fast chip busy, which makes it smaller than that of the lengths. [Attention](glossary.md#attention) compares every token with
 # every other, which makes it larger. Lesson 03 takes this apart.
 #
 # Training costs more than reading: after the [forward pass](glossary.md#forward-pass) comes the *backward pass*, which computes how each weight should change. How much more?
