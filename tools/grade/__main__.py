@@ -29,9 +29,7 @@ from tools.launch import INSTRUCTOR_VENV, install, python_of
 from tools.lessons import ROOT, lessons
 
 
-def lesson_of(
-    submission: Submission, notebook: dict, assignments: dict[str, Assignment]
-) -> Assignment | None:
+def lesson_of(submission: Submission, notebook: dict, assignments: dict[str, Assignment]) -> Assignment | None:
     """By its exercise cells; they say more than a file name that anybody can change."""
     found = {number: len(answers(notebook, a)[0]) for number, a in assignments.items()}
     best = max(found, key=lambda number: found[number])
@@ -50,9 +48,7 @@ def lesson_of(
     return None
 
 
-def chosen(
-    submissions: list[Submission], assignments: dict[str, Assignment]
-) -> tuple[list[tuple], list[Submission]]:
+def chosen(submissions: list[Submission], assignments: dict[str, Assignment]) -> tuple[list[tuple], list[Submission]]:
     """((submission, assignment, answers) for each student and lesson, submissions without anything to grade).
 
     Of several notebooks of one student for one lesson the latest counts; files that are no notebook become remarks.
@@ -103,10 +99,7 @@ def record(out: Path, assignment: Assignment, graded: list[tuple], marks: report
     """Let nbgrader enter one lesson's results; its scores by student key."""
     name = f"lesson_{assignment.lesson.number}"
     course = out / "course"
-    build.write(
-        build.assignment_notebook(assignment.lesson),
-        course / "source" / name / assignment.lesson.notebook.name,
-    )
+    build.write(build.assignment_notebook(assignment.lesson), course / "source" / name / assignment.lesson.notebook.name)
     students = []
     for (submission, _, taken), results in graded:
         tests = {
@@ -118,62 +111,34 @@ def record(out: Path, assignment: Assignment, graded: list[tuple], marks: report
             for e in assignment.exercises
         }
         given = {
-            w.grade_id: marks.of(submission.key, w.grade_id, taken.get(w.grade_id, "").strip())
-            for w in assignment.written
+            w.grade_id: marks.of(submission.key, w.grade_id, taken.get(w.grade_id, "").strip()) for w in assignment.written
         }
-        given |= {
-            e.test_id: marks.points.get((submission.key, e.grade_id)) for e in assignment.exercises
-        }
-        students.append(
-            {"key": submission.key, "answers": taken, "results": tests, "manual": given}
-        )
+        given |= {e.test_id: marks.points.get((submission.key, e.grade_id)) for e in assignment.exercises}
+        students.append({"key": submission.key, "answers": taken, "results": tests, "manual": given})
     job = out / "job.json"
     job.write_text(json.dumps({"name": name, "students": students}), encoding="utf-8")
     run = subprocess.run(
-        [python_of(INSTRUCTOR_VENV), ROOT / "tools/grade/record.py", "grade", course, job],
-        text=True,
-        stderr=subprocess.PIPE,
+        [python_of(INSTRUCTOR_VENV), ROOT / "tools/grade/record.py", "grade", course, job], text=True, stderr=subprocess.PIPE
     )
     if run.returncode:
-        raise SystemExit(
-            f"nbgrader could not enter the scores. The results are kept in {out / 'runs'}.\n{run.stderr[-2000:]}"
-        )
+        raise SystemExit(f"nbgrader could not enter the scores. The results are kept in {out / 'runs'}.\n{run.stderr[-2000:]}")
     return json.loads((out / "scores.json").read_text(encoding="utf-8"))
 
 
 def workers_for(limits: Limits) -> int:
     """One submission per core, and no more than the memory holds."""
-    return max(
-        1,
-        min(os.cpu_count() or 1, int(psutil.virtual_memory().available // (limits.memory + 2**30))),
-    )
+    return max(1, min(os.cpu_count() or 1, int(psutil.virtual_memory().available // (limits.memory + 2**30))))
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m tools.grade",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="python -m tools.grade", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "submissions", type=Path, help="a folder or a zip, as your platform exports it"
-    )
-    parser.add_argument(
-        "--lesson",
-        nargs="*",
-        default=[],
-        help="grade these lessons only; by default all that are handed in",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=ROOT / "build/grade",
-        help="where everything goes (default: build/grade)",
-    )
+    parser.add_argument("submissions", type=Path, help="a folder or a zip, as your platform exports it")
+    parser.add_argument("--lesson", nargs="*", default=[], help="grade these lessons only; by default all that are handed in")
+    parser.add_argument("--out", type=Path, default=ROOT / "build/grade", help="where everything goes (default: build/grade)")
     parser.add_argument("--workers", type=int, help="submissions at a time (default: one per core)")
-    parser.add_argument(
-        "--part", default="1/1", help="2/4: the second of four parts, for several machines"
-    )
+    parser.add_argument("--part", default="1/1", help="2/4: the second of four parts, for several machines")
     parser.add_argument(
         NO_ISOLATION,
         dest="unsafe",
@@ -187,21 +152,13 @@ def main() -> None:
     args = arguments()
     limits = Limits()
     if args.unsafe:
-        print(
-            "WARNING: student code runs with your own rights: it can read, change and send all your files.",
-            file=sys.stderr,
-        )
+        print("WARNING: student code runs with your own rights: it can read, change and send all your files.", file=sys.stderr)
     else:
         try:
             check_isolation()
         except IsolationError as error:
-            raise SystemExit(
-                f"{error}\nTo run student code with all your rights, say so: {NO_ISOLATION}"
-            ) from None
-    if (
-        not re.fullmatch(r"[1-9]\d*/[1-9]\d*", args.part)
-        or eval_part(args.part)[0] >= eval_part(args.part)[1]
-    ):
+            raise SystemExit(f"{error}\nTo run student code with all your rights, say so: {NO_ISOLATION}") from None
+    if not re.fullmatch(r"[1-9]\d*/[1-9]\d*", args.part) or eval_part(args.part)[0] >= eval_part(args.part)[1]:
         raise SystemExit(f"--part {args.part}: expected something like 2/4.")
     try:
         assignments = {lesson.number: read_assignment(lesson) for lesson in lessons(args.lesson)}
@@ -220,58 +177,38 @@ def main() -> None:
         raise SystemExit(str(error)) from None
     results = {}
     workers = args.workers or workers_for(limits)
-    print(
-        f"{len(mine)} submissions to grade, {len(rejected)} files that can't be graded, {workers} at a time",
-        flush=True,
-    )
+    print(f"{len(mine)} submissions to grade, {len(rejected)} files that can't be graded, {workers} at a time", flush=True)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         jobs = {pool.submit(grade_one, w, runs, limits, not args.unsafe): w for w in mine}
         for done, job in enumerate(concurrent.futures.as_completed(jobs), start=1):
             submission, assignment, _ = jobs[job]
             try:
                 results[id(jobs[job])] = job.result()
-                verdict = " ".join(
-                    "●" if r["hidden"] else "◐" if r["visible"] else "○"
-                    for r in job.result().values()
-                )
+                verdict = " ".join("●" if r["hidden"] else "◐" if r["visible"] else "○" for r in job.result().values())
             except OSError as error:
                 raise SystemExit(
                     f"{submission.student}: {error}. What was graded is kept; free some space and run again."
                 ) from None
             except Exception as error:  # the grader's own fault: name it, go on with the others
-                submission.problem, verdict = (
-                    f"the grader failed, not the student: {error}",
-                    "grader failed",
-                )
+                submission.problem, verdict = f"the grader failed, not the student: {error}", "grader failed"
                 rejected.append(submission)
-            print(
-                f"[{done}/{len(mine)}] {submission.student}, lesson {assignment.lesson.number}: {verdict}",
-                flush=True,
-            )
+            print(f"[{done}/{len(mine)}] {submission.student}, lesson {assignment.lesson.number}: {verdict}", flush=True)
     graded = [(w, results[id(w)]) for w in mine if id(w) in results]
     if of > 1:
-        print(
-            f"Part {args.part} is graded: {runs}. Put the runs of all parts together and run once without --part."
-        )
+        print(f"Part {args.part} is graded: {runs}. Put the runs of all parts together and run once without --part.")
         return
     rows = []
     for number, assignment in assignments.items():
         group = [(w, r) for w, r in graded if w[1].lesson.number == number]
         if group:
-            rows += report.rows(
-                assignment, group, record(args.out, assignment, group, marks), marks
-            )
+            rows += report.rows(assignment, group, record(args.out, assignment, group, marks), marks)
     report.write(args.out, assignments, rows, rejected, marks)
     for rest in ("job.json", "scores.json"):
         (args.out / rest).unlink(missing_ok=True)
     shutil.rmtree(args.out / "course/autograded", ignore_errors=True)
-    print(
-        f"Scores: {args.out / 'grades.csv'}   Summary: {args.out / 'summary.html'}   Feedback: {args.out / 'feedback'}/"
-    )
+    print(f"Scores: {args.out / 'grades.csv'}   Summary: {args.out / 'summary.html'}   Feedback: {args.out / 'feedback'}/")
     if to_read := sum(row.to_read for row in rows):
-        print(
-            f"{to_read} written answers to read: fill in the points in {args.out / 'written.csv'} and run this again."
-        )
+        print(f"{to_read} written answers to read: fill in the points in {args.out / 'written.csv'} and run this again.")
 
 
 def eval_part(text: str) -> tuple[int, int]:

@@ -58,24 +58,18 @@ class Assignment:
     lesson: Lesson
     exercises: list[Exercise]
     written: list[Written]
-    cell_ids: dict[str, str] = field(
-        default_factory=dict
-    )  # id of a cell in any notebook handed out -> grade_id
+    cell_ids: dict[str, str] = field(default_factory=dict)  # id of a cell in any notebook handed out -> grade_id
 
     @property
     def mark(self) -> str:
         """Changes with anything that a score depends on."""
-        parts = [{k: v for k, v in vars(e).items() if k != "before"} for e in self.exercises] + [
-            vars(w) for w in self.written
-        ]
+        parts = [{k: v for k, v in vars(e).items() if k != "before"} for e in self.exercises] + [vars(w) for w in self.written]
         content = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def without_magics(code: str) -> str:
-    return "\n".join(
-        "pass" if line.lstrip().startswith(("%", "!")) else line for line in code.splitlines()
-    )
+    return "\n".join("pass" if line.lstrip().startswith(("%", "!")) else line for line in code.splitlines())
 
 
 def base(node: ast.AST) -> str | None:
@@ -111,9 +105,7 @@ def defines(code: str) -> set[str]:
 def changes(statement: ast.stmt) -> set[str]:
     """Names whose objects the statement changes in place: ``x.a = 1``, ``x[0] = 1``, and a bare call ``x.f()``."""
     found = {
-        base(n)
-        for n in ast.walk(statement)
-        if isinstance(n, (ast.Attribute, ast.Subscript)) and isinstance(n.ctx, ast.Store)
+        base(n) for n in ast.walk(statement) if isinstance(n, (ast.Attribute, ast.Subscript)) and isinstance(n.ctx, ast.Store)
     }
     if (
         isinstance(statement, ast.Expr)
@@ -141,9 +133,7 @@ def needed_statements(cells: list[str], *goals: str) -> list[str]:
             if not (defined | changes(statement)) & need:
                 continue
             kept.append(code)
-            if isinstance(
-                statement, (ast.Assign, ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
-            ):
+            if isinstance(statement, (ast.Assign, ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)):
                 need -= defined
             need |= uses(code)
     return kept[::-1]
@@ -159,17 +149,10 @@ def read_assignment(lesson: Lesson) -> Assignment:
         tags, meta = cell.metadata.get("tags", []), cell.metadata.get("nbgrader", {})
         if cell.cell_type == "markdown":
             heading = next(
-                (
-                    line.lstrip("# ")
-                    for line in reversed(cell.source.splitlines())
-                    if line.startswith("### ")
-                ),
-                heading,
+                (line.lstrip("# ") for line in reversed(cell.source.splitlines()) if line.startswith("### ")), heading
             )
             if "written" in tags:
-                written.append(
-                    Written(meta["grade_id"], heading, float(meta["points"]), cell.source)
-                )
+                written.append(Written(meta["grade_id"], heading, float(meta["points"]), cell.source))
         elif "grading" in tags:
             stand_in = cell.source
         elif "exercise" in tags:
@@ -179,9 +162,7 @@ def read_assignment(lesson: Lesson) -> Assignment:
             visible = build.HIDDEN.sub("", cell.source)
             block = build.HIDDEN.search(cell.source)
             hidden = "\n".join(
-                line
-                for line in (block[0] if block else "").splitlines()
-                if not line.lstrip().startswith("### ")
+                line for line in (block[0] if block else "").splitlines() if not line.lstrip().startswith("### ")
             )
             cells = [*before, stand_in]
             setup = [PRELUDE, *needed_statements(cells, source, visible, hidden)]
@@ -203,11 +184,7 @@ def read_assignment(lesson: Lesson) -> Assignment:
         elif "setup" not in tags:
             before.append(cell.source)
     asked = {e.stub: e.grade_id for e in exercises} | {w.placeholder: w.grade_id for w in written}
-    ids = {
-        cell["id"]: asked[cell.source]
-        for cell in build.learner_notebook(lesson).cells
-        if cell.source in asked
-    }
+    ids = {cell["id"]: asked[cell.source] for cell in build.learner_notebook(lesson).cells if cell.source in asked}
     ids |= {
         cell["id"]: cell.metadata["nbgrader"]["grade_id"]
         for cell in build.assignment_notebook(lesson).cells
@@ -219,9 +196,7 @@ def read_assignment(lesson: Lesson) -> Assignment:
 def text_of(cell: dict) -> str:
     """What stands in a cell, as text that can be written to a file: JSON may hold half characters (lone surrogates)."""
     source = cell.get("source", "")
-    text = "".join(
-        line for line in (source if isinstance(source, list) else [source]) if isinstance(line, str)
-    )
+    text = "".join(line for line in (source if isinstance(source, list) else [source]) if isinstance(line, str))
     return text.encode("utf-8", "replace").decode()
 
 
@@ -236,9 +211,7 @@ def grade_id_of(cell: dict, assignment: Assignment) -> str:
 
 def answers(notebook: dict, assignment: Assignment) -> tuple[dict[str, str], list[str]]:
     """(grade_id -> what the student wrote, remarks). Of copies of a cell the last that differs from the stub counts."""
-    untouched = {e.grade_id: e.stub for e in assignment.exercises} | {
-        w.grade_id: w.placeholder for w in assignment.written
-    }
+    untouched = {e.grade_id: e.stub for e in assignment.exercises} | {w.grade_id: w.placeholder for w in assignment.written}
     found: dict[str, list[str]] = {}
     for cell in notebook["cells"]:
         if (grade_id := grade_id_of(cell, assignment)) in untouched:
@@ -249,15 +222,11 @@ def answers(notebook: dict, assignment: Assignment) -> tuple[dict[str, str], lis
         taken[grade_id] = (worked_on or texts)[-1]
         if len(worked_on) > 1:
             remarks.append(f"{grade_id}: {len(texts)} copies of the cell; the last one counts")
-    for (
-        exercise
-    ) in assignment.exercises:  # a cell pasted into a new notebook keeps neither metadata nor id
+    for exercise in assignment.exercises:  # a cell pasted into a new notebook keeps neither metadata nor id
         if exercise.grade_id not in taken:
             texts = [text_of(c) for c in notebook["cells"] if c.get("cell_type") == "code"]
             pasted = [t for t in texts if any(f"def {name}(" in t for name in exercise.names)]
             if pasted:
                 taken[exercise.grade_id] = pasted[-1]
-                remarks.append(
-                    f"{exercise.grade_id}: found by the name of its function; its cell had lost its mark"
-                )
+                remarks.append(f"{exercise.grade_id}: found by the name of its function; its cell had lost its mark")
     return taken, remarks

@@ -52,13 +52,7 @@ class Channel:
     """
 
     def __init__(self, end: socket.socket, shared: dict[str, object], is_examiner: bool):
-        self.end, self.shared, self.is_examiner, self.functions, self.broken = (
-            end,
-            shared,
-            is_examiner,
-            [],
-            "",
-        )
+        self.end, self.shared, self.is_examiner, self.functions, self.broken = end, shared, is_examiner, [], ""
 
     def send(self, message: dict) -> None:
         data = json.dumps(message).encode()
@@ -99,11 +93,7 @@ class Channel:
             if value.dtype.kind not in ARRAY_KINDS:
                 raise Unsendable(f"an array of type {value.dtype}")
             return {
-                "array": [
-                    value.dtype.str,
-                    list(value.shape),
-                    base64.b64encode(np.ascontiguousarray(value).tobytes()).decode(),
-                ]
+                "array": [value.dtype.str, list(value.shape), base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()]
             }
         if isinstance(value, torch.Tensor):
             plain = value.detach().cpu()
@@ -115,21 +105,11 @@ class Channel:
                     self.pack((plain.float() if half else plain).numpy(), depth + 1),
                 ]
             }
-        for kind, name in (
-            (list, "list"),
-            (tuple, "tuple"),
-            (set, "set"),
-            (frozenset, "set"),
-            (range, "list"),
-        ):
+        for kind, name in ((list, "list"), (tuple, "tuple"), (set, "set"), (frozenset, "set"), (range, "list")):
             if isinstance(value, kind):
                 return {name: [self.pack(v, depth + 1) for v in value]}
         if isinstance(value, dict):
-            return {
-                "dict": [
-                    [self.pack(k, depth + 1), self.pack(v, depth + 1)] for k, v in value.items()
-                ]
-            }
+            return {"dict": [[self.pack(k, depth + 1), self.pack(v, depth + 1)] for k, v in value.items()]}
         if self.is_examiner:
             for name, known in self.shared.items():
                 if known is value:
@@ -164,9 +144,7 @@ class Channel:
             if not isinstance(kind_of_number, torch.dtype):
                 raise Unsendable(f"a tensor of type {dtype}")
             tensor = torch.from_numpy(np.asarray(self.unpack(array))).to(kind_of_number)
-            return (
-                tensor.requires_grad_() if requires_grad and tensor.is_floating_point() else tensor
-            )
+            return tensor.requires_grad_() if requires_grad and tensor.is_floating_point() else tensor
         if kind == "name" and not self.is_examiner:
             return self.shared[content]
         if kind == "function" and not self.is_examiner:
@@ -174,10 +152,7 @@ class Channel:
         raise Unsendable(f"a message of kind {kind}")
 
     def pack_call(self, args: tuple, kwargs: dict) -> dict:
-        return {
-            "args": [self.pack(a) for a in args],
-            "kwargs": {k: self.pack(v) for k, v in kwargs.items()},
-        }
+        return {"args": [self.pack(a) for a in args], "kwargs": {k: self.pack(v) for k, v in kwargs.items()}}
 
     def call_back(self, number: int, args: tuple, kwargs: dict) -> object:
         """The student's side: call a function of the examiner's."""
@@ -214,9 +189,7 @@ class Channel:
             raise error
         except Unsendable:
             raise
-        except (
-            Exception
-        ):  # whatever goes wrong with what the student's process sends is the student's
+        except Exception:  # whatever goes wrong with what the student's process sends is the student's
             self.broken = ENDED
             raise ChildProcessError(ENDED) from None
         return self.result(message)
@@ -228,25 +201,12 @@ class Channel:
             value = function(*args, **{k: self.unpack(v) for k, v in message["kwargs"].items()})
             reply = {"value": self.pack(value)}
             if not self.is_examiner:
-                reply["after"] = [
-                    self.pack(a) if isinstance(a, (list, dict, np.ndarray, torch.Tensor)) else None
-                    for a in args
-                ]
+                reply["after"] = [self.pack(a) if isinstance(a, (list, dict, np.ndarray, torch.Tensor)) else None for a in args]
             return reply
         except Unsendable as error:
-            return {
-                "error": [
-                    "TypeError",
-                    f"the answer must be plain numbers, texts, lists, arrays or tensors, not {error}",
-                ]
-            }
+            return {"error": ["TypeError", f"the answer must be plain numbers, texts, lists, arrays or tensors, not {error}"]}
         except NameError as error:
-            return {
-                "error": [
-                    "NameError",
-                    f"{error}; what your function needs must stand in its own cell or in the lesson",
-                ]
-            }
+            return {"error": ["NameError", f"{error}; what your function needs must stand in its own cell or in the lesson"]}
         except BaseException as error:
             return {"error": [type(error).__name__, str(error)]}
 
@@ -262,11 +222,7 @@ class Channel:
             old.update(new)
         elif isinstance(old, np.ndarray) and isinstance(new, np.ndarray) and old.shape == new.shape:
             old[...] = new
-        elif (
-            isinstance(old, torch.Tensor)
-            and isinstance(new, torch.Tensor)
-            and old.shape == new.shape
-        ):
+        elif isinstance(old, torch.Tensor) and isinstance(new, torch.Tensor) and old.shape == new.shape:
             old.data.copy_(new)
 
 
@@ -367,17 +323,9 @@ def examine(job: dict) -> dict:
         finally:
             os._exit(0)
     theirs.close()
-    channel = Channel(
-        ours, {k: v for k, v in namespace.items() if not k.startswith("__")}, is_examiner=True
-    )
+    channel = Channel(ours, {k: v for k, v in namespace.items() if not k.startswith("__")}, is_examiner=True)
     tests = take_message()
-    result = {
-        "grade_id": job["grade_id"],
-        "visible": False,
-        "hidden": False,
-        "lines": [],
-        "problem": "",
-    }
+    result = {"grade_id": job["grade_id"], "visible": False, "hidden": False, "lines": [], "problem": ""}
     try:
         channel.send({"code": tests["code"], "names": job["names"]})
         reply = channel.receive(CALL_SECONDS)
@@ -407,9 +355,7 @@ def examine(job: dict) -> dict:
     printed = io.StringIO()
     problem = attempt(tests["visible"], namespace, printed)
     result["lines"] = [line[:LINE_LIMIT] for line in printed.getvalue().splitlines()][:TEXT_LIMIT]
-    result["visible"] = (
-        not problem and bool(verdicts) and all(verdict is True for verdict in verdicts)
-    )
+    result["visible"] = not problem and bool(verdicts) and all(verdict is True for verdict in verdicts)
     result["hidden"] = result["visible"] and not attempt(tests["hidden"], namespace, io.StringIO())
     return result | {"problem": problem if not result["visible"] else ""}
 
@@ -423,9 +369,7 @@ def warm_up(statements: list[str]) -> None:
 
 
 def main() -> None:
-    ctypes.CDLL(None).prctl(
-        4, 0, 0, 0, 0
-    )  # PR_SET_DUMPABLE: other processes of this user may not look inside
+    ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE: other processes of this user may not look inside
     torch.set_num_threads(1)
     warm_up(take_message()["warm_up"])
     tell({"ready": True})
@@ -437,12 +381,7 @@ def main() -> None:
                 tell(examine(job))
                 os._exit(0)
             except BaseException as error:  # an error of the course, not of the student
-                tell(
-                    {
-                        "fault": f"{type(error).__name__}: {error}",
-                        "where": traceback.format_exc()[-1500:],
-                    }
-                )
+                tell({"fault": f"{type(error).__name__}: {error}", "where": traceback.format_exc()[-1500:]})
                 os._exit(0)
         code = os.waitstatus_to_exitcode(os.waitpid(examiner, 0)[1])
         with contextlib.suppress(ProcessLookupError):

@@ -78,9 +78,7 @@ class Entry:
 def folder_entries(top: Path) -> Iterator[Entry]:
     """Files below ``top``. A symbolic link is named, not followed: it may point at somebody else's work."""
     for path in sorted(top.rglob("*")):
-        printable = (
-            path.relative_to(top).as_posix().encode("utf-8", "backslashreplace").decode()
-        )  # names in another encoding
+        printable = path.relative_to(top).as_posix().encode("utf-8", "backslashreplace").decode()  # names in another encoding
         below = PurePosixPath(unicodedata.normalize("NFC", printable))
         if path.is_symlink():
             yield Entry(below, 0, 0.0, path, "a symbolic link; hand in the file itself")
@@ -114,9 +112,7 @@ def zip_entries(file: Path | io.BytesIO, inside: str = "") -> Iterator[Entry]:
         if ".." in parts or name.is_absolute() or (parts and ":" in parts[0]):
             yield Entry(path, 0, changed, (archive, info), "a path that leads out of the archive")
         elif stat.S_ISLNK(mode):
-            yield Entry(
-                path, 0, changed, (archive, info), "a symbolic link; hand in the file itself"
-            )
+            yield Entry(path, 0, changed, (archive, info), "a symbolic link; hand in the file itself")
         else:
             yield Entry(path, info.file_size, changed, (archive, info))
 
@@ -130,9 +126,7 @@ def opened(entries: Iterator[Entry]) -> Iterator[Entry]:
         try:
             inner = list(zip_entries(io.BytesIO(entry.read()), str(entry.path.with_suffix(""))))
         except Exception as error:  # a damaged archive raises whatever its decompressor raises
-            yield Entry(
-                entry.path, 0, entry.changed, entry.content, f"a zip that can't be read ({error})"
-            )
+            yield Entry(entry.path, 0, entry.changed, entry.content, f"a zip that can't be read ({error})")
             continue
         yield from inner or [Entry(entry.path, 0, entry.changed, entry.content, "an empty zip")]
 
@@ -140,9 +134,7 @@ def opened(entries: Iterator[Entry]) -> Iterator[Entry]:
 def common_top(paths: list[PurePosixPath]) -> int:
     """How many leading folders all files share and so name no student: an export is often one folder in a zip."""
     shared = 0
-    one_student = (
-        len({COPY.sub("", p.stem) for p in paths}) == 1
-    )  # copies of one notebook: the folder is the student
+    one_student = len({COPY.sub("", p.stem) for p in paths}) == 1  # copies of one notebook: the folder is the student
     while (
         all(len(p.parts) > shared + 1 for p in paths)
         and len({p.parts[shared] for p in paths}) == 1
@@ -168,11 +160,7 @@ def owner(path: PurePosixPath) -> tuple[str, bool]:
 def version(path: PurePosixPath) -> int:
     """Which copy a file name says it is: ``work (2).ipynb`` is copy 2, ``work.ipynb`` copy 0."""
     match = COPY.search(path.stem)
-    return (
-        max((int(g) if g else 1 for g in match.groups() if g is not None), default=1)
-        if match
-        else 0
-    )
+    return max((int(g) if g else 1 for g in match.groups() if g is not None), default=1) if match else 0
 
 
 def read_submissions(source: Path) -> list[Submission]:
@@ -184,9 +172,7 @@ def read_submissions(source: Path) -> list[Submission]:
     ValueError : it is neither a folder nor a zip, or holds no file.
     """
     if not source.exists():
-        raise FileNotFoundError(
-            f"{source}: there is no such file or folder. Give the folder or zip of your platform."
-        )
+        raise FileNotFoundError(f"{source}: there is no such file or folder. Give the folder or zip of your platform.")
     if source.is_dir():
         entries = list(opened(folder_entries(source)))
     else:
@@ -197,26 +183,16 @@ def read_submissions(source: Path) -> list[Submission]:
                 f"{source}: neither a folder nor a readable zip ({error}). Export the submissions again."
             ) from None
     skipped = {"__MACOSX", ".ipynb_checkpoints", "__pycache__"}
-    entries = [
-        e
-        for e in entries
-        if not skipped & set(e.path.parts) and not e.path.name.startswith(("._", ".DS_Store"))
-    ]
+    entries = [e for e in entries if not skipped & set(e.path.parts) and not e.path.name.startswith(("._", ".DS_Store"))]
     if not entries:
-        raise ValueError(
-            f"{source}: no file in it. Give the folder or zip that your platform exported."
-        )
+        raise ValueError(f"{source}: no file in it. Give the folder or zip that your platform exported.")
     found, total, top = [], 0, common_top([e.path for e in entries])
     for entry in entries:
         path = PurePosixPath(*entry.path.parts[top:])
         student, late = owner(path)
-        one = Submission(
-            student, str(entry.path), changed=entry.changed, late=late, problem=entry.problem
-        )
+        one = Submission(student, str(entry.path), changed=entry.changed, late=late, problem=entry.problem)
         if not one.problem and path.suffix.lower() != ".ipynb":
-            one.problem = (
-                f"{path.suffix or 'a file without ending'} is no notebook; hand in the .ipynb file"
-            )
+            one.problem = f"{path.suffix or 'a file without ending'} is no notebook; hand in the .ipynb file"
         if not one.problem:
             try:
                 one.data = entry.read() if total < ARCHIVE_LIMIT else b""
@@ -226,9 +202,7 @@ def read_submissions(source: Path) -> list[Submission]:
             if total >= ARCHIVE_LIMIT:
                 one.problem = f"all notebooks together are larger than {ARCHIVE_LIMIT // 2**30} GiB; grade them in parts"
         found.append(one)
-    return sorted(
-        found, key=lambda s: (s.student, s.changed, version(PurePosixPath(s.file)), s.file)
-    )
+    return sorted(found, key=lambda s: (s.student, s.changed, version(PurePosixPath(s.file)), s.file))
 
 
 def parse(submission: Submission) -> dict | None:

@@ -25,9 +25,7 @@ from nbgrader.preprocessors import (
 )
 from traitlets.config import Config
 
-os.environ["PATH"] = (
-    f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # nbgrader calls alembic by name
-)
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # nbgrader calls alembic by name
 
 
 class TakeResults(NbGraderPreprocessor):
@@ -41,26 +39,17 @@ class TakeResults(NbGraderPreprocessor):
             return cell, resources
         cell.outputs, cell.execution_count = [], None
         if meta.get("grade") and meta.get("locked"):
-            result = self.results.get(
-                meta["grade_id"], {"points": 0, "max": 1, "lines": ["no result"]}
-            )
-            cell.outputs.append(
-                nbformat.v4.new_output("stream", name="stdout", text="\n".join(result["lines"]))
-            )
+            result = self.results.get(meta["grade_id"], {"points": 0, "max": 1, "lines": ["no result"]})
+            cell.outputs.append(nbformat.v4.new_output("stream", name="stdout", text="\n".join(result["lines"])))
             if result["points"] == 0:
                 cell.outputs.append(
                     nbformat.v4.new_output(
-                        "error",
-                        ename="AssertionError",
-                        evalue="not all properties hold",
-                        traceback=["not all properties hold"],
+                        "error", ename="AssertionError", evalue="not all properties hold", traceback=["not all properties hold"]
                     )
                 )
             elif result["points"] < result["max"]:  # nbgrader takes a number as partial credit
                 cell.outputs.append(
-                    nbformat.v4.new_output(
-                        "execute_result", {"text/plain": str(result["points"])}, execution_count=1
-                    )
+                    nbformat.v4.new_output("execute_result", {"text/plain": str(result["points"])}, execution_count=1)
                 )
         return cell, resources
 
@@ -114,17 +103,13 @@ def grade(course: Path, job_file: Path) -> None:
         TakeResults.results = student["results"]
         hand_in(course, name, student["key"], student["answers"])
         outcome = api.autograde(name, student["key"], force=True, create=True)
-        entered[student["key"]] = (
-            "" if outcome["success"] else str(outcome.get("error") or outcome.get("log"))[-500:]
-        )
+        entered[student["key"]] = "" if outcome["success"] else str(outcome.get("error") or outcome.get("log"))[-500:]
     scores = {}
     with Gradebook(f"sqlite:///{(course / 'gradebook.db').resolve()}", "distilbert") as book:
         for student in job["students"]:
             key = student["key"]
             for grade_id, points in student["manual"].items():
-                book.find_grade(
-                    grade_id, notebook, name, key
-                ).manual_score = points  # None: as the tests found it
+                book.find_grade(grade_id, notebook, name, key).manual_score = points  # None: as the tests found it
             book.db.commit()
             try:
                 grades = book.find_submission_notebook(notebook, name, key).grades
@@ -146,7 +131,6 @@ def grade(course: Path, job_file: Path) -> None:
 
 
 if __name__ == "__main__":
-    {
-        "release": lambda: release(Path(sys.argv[2]), sys.argv[3]),
-        "grade": lambda: grade(Path(sys.argv[2]), Path(sys.argv[3])),
-    }[sys.argv[1]]()
+    {"release": lambda: release(Path(sys.argv[2]), sys.argv[3]), "grade": lambda: grade(Path(sys.argv[2]), Path(sys.argv[3]))}[
+        sys.argv[1]
+    ]()

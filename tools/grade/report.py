@@ -105,20 +105,9 @@ def rows(assignment: Assignment, graded: list[tuple], scores: dict, marks: Marks
         book = scores[submission.key]
         row = Row(submission, assignment, [], [book["problem"]] if book["problem"] else [])
         for e in assignment.exercises:
-            result, grade = (
-                results[e.grade_id],
-                book.get("grades", {}).get(e.test_id, {"score": 0.0}),
-            )
+            result, grade = results[e.grade_id], book.get("grades", {}).get(e.test_id, {"score": 0.0})
             code = taken.get(e.grade_id, "")
-            part = Part(
-                e.grade_id,
-                short(e.title),
-                grade["score"],
-                e.points,
-                "none",
-                answer=code,
-                message=result["problem"],
-            )
+            part = Part(e.grade_id, short(e.title), grade["score"], e.points, "none", answer=code, message=result["problem"])
             part.lines = [line for line in result["lines"] if line.startswith(("✅", "❌"))]
             if result["hidden"]:
                 part.state = "full"
@@ -138,20 +127,10 @@ def rows(assignment: Assignment, graded: list[tuple], scores: dict, marks: Marks
         for w in assignment.written:
             grade = book.get("grades", {}).get(w.grade_id, {"score": 0.0, "to_read": False})
             answer = taken.get(w.grade_id, "").strip()
-            part = Part(
-                w.grade_id,
-                short(w.title),
-                grade["score"],
-                w.points,
-                "marked",
-                answer=answer,
-                written=True,
-            )
+            part = Part(w.grade_id, short(w.title), grade["score"], w.points, "marked", answer=answer, written=True)
             if w.grade_id not in taken:
                 part.state = "missing"
-                row.remarks.append(
-                    f"{w.grade_id}: the answer's cell was not found; look into the notebook"
-                )
+                row.remarks.append(f"{w.grade_id}: the answer's cell was not found; look into the notebook")
             elif answer in ("", w.placeholder.strip()):
                 part.state, part.answer = "open", ""
             elif grade["to_read"]:
@@ -159,15 +138,11 @@ def rows(assignment: Assignment, graded: list[tuple], scores: dict, marks: Marks
             row.parts.append(part)
         out.append(row)
     for w in assignment.written:  # the same words from several students
-        texts = collections.Counter(
-            p.answer for r in out for p in r.parts if p.grade_id == w.grade_id and p.answer
-        )
+        texts = collections.Counter(p.answer for r in out for p in r.parts if p.grade_id == w.grade_id and p.answer)
         for row in out:
             same = next((texts[p.answer] for p in row.parts if p.grade_id == w.grade_id), 0)
             if same > 1:
-                row.remarks.append(
-                    f"{w.grade_id}: same text as {same - 1} other{'s' if same > 2 else ''}"
-                )
+                row.remarks.append(f"{w.grade_id}: same text as {same - 1} other{'s' if same > 2 else ''}")
     return out
 
 
@@ -188,9 +163,7 @@ def write_text(file: Path, text: str) -> None:
 
 def write_table(file: Path, header: list[str], lines: list[list[str]]) -> None:
     part = file.with_suffix(".part")
-    with open(
-        part, "w", newline="", encoding="utf-8-sig"
-    ) as out:  # the mark lets spreadsheets read the umlauts
+    with open(part, "w", newline="", encoding="utf-8-sig") as out:  # the mark lets spreadsheets read the umlauts
         csv.writer(out).writerows([header, *lines])
     os.replace(part, file)
 
@@ -231,9 +204,7 @@ def read_marks(out: Path, assignments: dict[str, Assignment]) -> Marks:
                         f"{file}, line {place}: {text!r} is no number of points. Write a number, or nothing."
                     ) from None
                 if here[1] in most and not 0 <= value <= most[here[1]]:
-                    raise ValueError(
-                        f"{file}, line {place}: {text} points, but {here[1]} gives 0 to {most[here[1]]:g}."
-                    )
+                    raise ValueError(f"{file}, line {place}: {text} points, but {here[1]} gives 0 to {most[here[1]]:g}.")
                 marks.points[here] = value
             if line.get("comment"):
                 marks.comments[here] = line["comment"]
@@ -250,9 +221,7 @@ def write_written(out: Path, all_rows: list[Row], marks: Marks) -> None:
         for part in row.parts:
             if part.written and (part.answer or part.state == "missing"):
                 given = marks.of(key, part.grade_id, part.answer)
-                answer = (
-                    safe(part.answer) or "(the answer's cell was not found: look into the notebook)"
-                )
+                answer = safe(part.answer) or "(the answer's cell was not found: look into the notebook)"
                 lines.append(
                     [
                         key,
@@ -266,11 +235,7 @@ def write_written(out: Path, all_rows: list[Row], marks: Marks) -> None:
                     ]
                 )
     lines.sort(key=lambda line: (line[2], line[0]))
-    write_table(
-        out / "written.csv",
-        ["key", "student", "question", "title", "answer", "most", "points", "comment"],
-        lines,
-    )
+    write_table(out / "written.csv", ["key", "student", "question", "title", "answer", "most", "points", "comment"], lines)
     if not (out / "adjust.csv").exists():
         write_table(out / "adjust.csv", ["key", "question", "points", "comment"], [])
 
@@ -286,15 +251,8 @@ def summary_of(assignment: Assignment, group: list[Row]) -> dict:
             for p in parts
             if p.state in ("none", "missing")
         )
-        states = {
-            s: count[s] + (count["missing"] if s == "none" else 0)
-            for s in ("full", "half", "none", "open")
-        }
-        tests = (
-            "; ".join(line.strip() for line in e.hidden.splitlines() if line.strip())
-            if count["half"]
-            else ""
-        )
+        states = {s: count[s] + (count["missing"] if s == "none" else 0) for s in ("full", "half", "none", "open")}
+        tests = "; ".join(line.strip() for line in e.hidden.splitlines() if line.strip()) if count["half"] else ""
         exercises.append(
             {
                 "title": short(e.title),
@@ -304,11 +262,7 @@ def summary_of(assignment: Assignment, group: list[Row]) -> dict:
                 "hidden": tests,
             }
         )
-    shares = [
-        sum(p.score for p in row.parts if not p.written)
-        / sum(e.points for e in assignment.exercises)
-        for row in group
-    ]
+    shares = [sum(p.score for p in row.parts if not p.written) / sum(e.points for e in assignment.exercises) for row in group]
     totals = collections.Counter(min(9, int(10 * share)) for share in shares)
     return {
         "title": assignment.lesson.title,
@@ -321,32 +275,14 @@ def summary_of(assignment: Assignment, group: list[Row]) -> dict:
     }
 
 
-def score_table(
-    all_rows: list[Row], rejected: list[Submission]
-) -> tuple[list[str], list[list[str]]]:
+def score_table(all_rows: list[Row], rejected: list[Submission]) -> tuple[list[str], list[list[str]]]:
     """Header and lines of ``grades.csv``. ``points`` stay empty until every written answer is read."""
     ids = list(dict.fromkeys(p.grade_id for row in all_rows for p in row.parts))
-    header = [
-        "student",
-        "number",
-        "key",
-        "lesson",
-        "status",
-        "points",
-        "most",
-        "late",
-        *ids,
-        "remark",
-        "feedback",
-        "file",
-    ]
+    header = ["student", "number", "key", "lesson", "status", "points", "most", "late", *ids, "remark", "feedback", "file"]
     lines = []
     for row in sorted(all_rows, key=lambda r: (r.assignment.lesson.number, r.submission.student)):
         one = row.submission
-        score = {
-            p.grade_id: p.state if p.state in ("open", "missing", "unread") else number(p.score)
-            for p in row.parts
-        }
+        score = {p.grade_id: p.state if p.state in ("open", "missing", "unread") else number(p.score) for p in row.parts}
         points = ["to read", ""] if row.to_read else ["final", number(row.score)]
         lines.append(
             [
@@ -383,13 +319,7 @@ def score_table(
     return header, lines
 
 
-def write(
-    out: Path,
-    assignments: dict[str, Assignment],
-    all_rows: list[Row],
-    rejected: list[Submission],
-    marks: Marks,
-) -> None:
+def write(out: Path, assignments: dict[str, Assignment], all_rows: list[Row], rejected: list[Submission], marks: Marks) -> None:
     """``grades.csv``, ``written.csv``, ``summary.html``, ``feedback/`` and ``feedback.zip``, each replaced as a whole."""
     write_table(out / "grades.csv", *score_table(all_rows, rejected))
     write_written(out, all_rows, marks)
@@ -399,36 +329,22 @@ def write(
     pages: list[tuple[Submission, str]] = [(row.submission, row.page) for row in all_rows]
     for row in all_rows:
         comments = {q: c for (key, q), c in marks.comments.items() if key == row.submission.key}
-        write_text(
-            out / "feedback" / row.page, page.render(row=row, number=number, comments=comments)
-        )
+        write_text(out / "feedback" / row.page, page.render(row=row, number=number, comments=comments))
     graded = {row.submission.student for row in all_rows}
     for s in rejected:
         if s.student not in graded:
-            write_text(
-                out / "feedback" / f"{s.key}.html",
-                TEMPLATES.get_template("not_graded.html").render(submission=s),
-            )
+            write_text(out / "feedback" / f"{s.key}.html", TEMPLATES.get_template("not_graded.html").render(submission=s))
             pages.append((s, f"{s.key}.html"))
     with zipfile.ZipFile(
         out / "feedback.zip", "w", zipfile.ZIP_DEFLATED
     ) as archive:  # in the export's own folders, for its way back
         for submission, name in pages:
-            folder = (
-                PurePosixPath(submission.file).parts[0]
-                if "/" in submission.file
-                else submission.key
-            )
+            folder = PurePosixPath(submission.file).parts[0] if "/" in submission.file else submission.key
             archive.write(
-                out / "feedback" / name,
-                f"{folder}/feedback.html"
-                if name == f"{submission.key}.html"
-                else f"{folder}/{name}",
+                out / "feedback" / name, f"{folder}/feedback.html" if name == f"{submission.key}.html" else f"{folder}/{name}"
             )
     groups = [[r for r in all_rows if r.assignment.lesson.number == n] for n in assignments]
     text = TEMPLATES.get_template("summary.html").render(
-        lessons=[summary_of(g[0].assignment, g) for g in groups if g],
-        rejected=rejected,
-        number=number,
+        lessons=[summary_of(g[0].assignment, g) for g in groups if g], rejected=rejected, number=number
     )
     write_text(out / "summary.html", text)

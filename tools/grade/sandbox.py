@@ -44,12 +44,8 @@ def check_isolation() -> None:
         "in a Linux virtual machine), or see INSTRUCTORS.md."
     )
     if not shutil.which("bwrap"):
-        raise IsolationError(
-            f"bubblewrap (bwrap) isn't installed, and student code is never run without isolation. {cure}"
-        )
-    trial = subprocess.run(
-        [*namespace_flags(), "--ro-bind", "/", "/", "true"], capture_output=True, text=True
-    )
+        raise IsolationError(f"bubblewrap (bwrap) isn't installed, and student code is never run without isolation. {cure}")
+    trial = subprocess.run([*namespace_flags(), "--ro-bind", "/", "/", "true"], capture_output=True, text=True)
     if trial.returncode:
         raise IsolationError(
             f"bubblewrap can't isolate here: {trial.stderr.strip()[:300]}. On Ubuntu 24.04 and later unprivileged "
@@ -150,15 +146,11 @@ class Watch(threading.Thread):
                 for member in members:
                     with contextlib.suppress(psutil.Error):
                         sizes.append(member.memory_info().rss)
-                libraries = min(
-                    (s for s in sizes if s > 50 * 2**20), default=0
-                )  # shared by all after a fork
+                libraries = min((s for s in sizes if s > 50 * 2**20), default=0)  # shared by all after a fork
                 if len(members) > self.limits.processes:
                     self.reason = f"started more than {self.limits.processes} processes"
                 elif sum(max(0, s - libraries) for s in sizes) > 1.5 * self.limits.memory:
-                    self.reason = (
-                        f"used more than {1.5 * self.limits.memory / 2**30:.0f} GiB of memory"
-                    )
+                    self.reason = f"used more than {1.5 * self.limits.memory / 2**30:.0f} GiB of memory"
                 time.sleep(0.05)
             if self.reason:
                 self.process.kill()
@@ -170,10 +162,7 @@ class Sandbox:
     def __init__(self, warm_up: list[str], limits: Limits, isolated: bool = True):
         self.limits = limits
         self.process = subprocess.Popen(
-            command(limits, isolated),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            command(limits, isolated), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         self.watch = Watch(self.process, limits)
         self.watch.start()
@@ -216,16 +205,8 @@ class Sandbox:
             self.process.stdin.flush()
 
     def ask(self, exercise: Exercise, code: str) -> dict:
-        job = {
-            "grade_id": exercise.grade_id,
-            "setup": exercise.setup_for(code),
-            "names": exercise.names,
-        }
-        tests = {
-            "code": without_magics(code),
-            "visible": exercise.visible,
-            "hidden": exercise.hidden,
-        }
+        job = {"grade_id": exercise.grade_id, "setup": exercise.setup_for(code), "names": exercise.names}
+        tests = {"code": without_magics(code), "visible": exercise.visible, "hidden": exercise.hidden}
         self.send(job, tests)
         return self.line(self.limits.seconds)
 
@@ -237,16 +218,10 @@ class Sandbox:
 def warm_up_of(assignment: Assignment) -> list[str]:
     """The imports of all exercises, and ``start_lab`` where one of them needs it."""
     statements = dict.fromkeys(s for e in assignment.exercises for s in e.setup)
-    return [
-        s
-        for s in statements
-        if s.startswith(("import ", "from ", "profile = ", "lab = start_lab("))
-    ]
+    return [s for s in statements if s.startswith(("import ", "from ", "profile = ", "lab = start_lab("))]
 
 
-def grade_answers(
-    assignment: Assignment, answers: dict[str, str], limits: Limits, isolated: bool = True
-) -> dict[str, dict]:
+def grade_answers(assignment: Assignment, answers: dict[str, str], limits: Limits, isolated: bool = True) -> dict[str, dict]:
     """grade_id -> {visible, hidden, lines, problem} for every exercise of the lesson.
 
     An exercise that breaks its sandbox gets the reason; the others go on in a new one.
@@ -258,35 +233,25 @@ def grade_answers(
             empty = {"visible": False, "hidden": False, "lines": []}
             code = answers.get(exercise.grade_id)
             if code is None:
-                results[exercise.grade_id] = empty | {
-                    "problem": "the exercise's cell is missing from the notebook"
-                }
+                results[exercise.grade_id] = empty | {"problem": "the exercise's cell is missing from the notebook"}
                 continue
             if code.strip() == exercise.stub.strip():
                 results[exercise.grade_id] = empty | {"problem": "not attempted yet"}
                 continue
             sandbox = sandbox or Sandbox(warm_up_of(assignment), limits, isolated)
-            for _ in range(
-                3
-            ):  # a thread pool of PyTorch's may not survive the fork: rare, and gone in a new sandbox
+            for _ in range(3):  # a thread pool of PyTorch's may not survive the fork: rare, and gone in a new sandbox
                 result = sandbox.ask(exercise, code)
                 if "fault" not in result:
                     break
                 sandbox.close()
                 sandbox = Sandbox(warm_up_of(assignment), limits, isolated)
             if "fault" in result:
-                raise RuntimeError(
-                    f"{exercise.grade_id}: the grader itself failed: {result['fault']}\n{result['where']}"
-                )
+                raise RuntimeError(f"{exercise.grade_id}: the grader itself failed: {result['fault']}\n{result['where']}")
             if "lost" in result or result.get("grade_id") != exercise.grade_id:
-                result = empty | {
-                    "problem": f"stopped by the grader: it {result.get('lost', 'broke the protocol')}"
-                }
+                result = empty | {"problem": f"stopped by the grader: it {result.get('lost', 'broke the protocol')}"}
                 sandbox.close()
                 sandbox = None
-            results[exercise.grade_id] = {
-                k: result[k] for k in ("visible", "hidden", "lines", "problem")
-            }
+            results[exercise.grade_id] = {k: result[k] for k in ("visible", "hidden", "lines", "problem")}
     finally:
         if sandbox:
             sandbox.close()
