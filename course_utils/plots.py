@@ -1,13 +1,16 @@
-"""One look for all figures: readable without colour, with alt text that travels in the notebook."""
+"""Figures, drawings and findings: one look, readable without colour, with alt text that travels in the notebook."""
 
 from __future__ import annotations
 
 import base64
 import io
+import re
+from html import unescape
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import display
+from IPython.display import Markdown, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -15,6 +18,7 @@ from matplotlib.figure import Figure
 COLOURS = ("#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#D55E00")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 LIGHT = "#9CC9E8"  # for bars: whiskers and grid stay visible on it
+PICTURES = Path(__file__).resolve().parents[1] / "notebooks/pictures"
 DASHES = ("-", "--", ":", "-.", (0, (1, 1)), (0, (5, 1)))
 STYLE = {
     "figure.dpi": 110,
@@ -51,6 +55,22 @@ def show(figure: Figure, alt: str) -> None:
     plt.close(figure)
     png = base64.b64encode(buffer.getvalue()).decode()
     display({"image/png": png, "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}})
+
+
+def picture(name: str) -> None:
+    """Display the drawing ``notebooks/pictures/<name>.svg``; its title is the alternative text."""
+    svg = (PICTURES / f"{name}.svg").read_text(encoding="utf-8")
+    alt = unescape(re.search(r"<title>(.*?)</title>", svg, re.S)[1])
+    display(
+        {"image/svg+xml": svg, "text/plain": alt},
+        raw=True,
+        metadata={"image/svg+xml": {"alt": alt}},
+    )
+
+
+def finding(text: str) -> None:
+    """Display a sentence made from the numbers just measured, so that prose and measurement can't differ."""
+    display(Markdown(f"**Found:** {text}"))
 
 
 def curve(ax: Axes, x, y, name: str, number: int = 0, low=None, high=None, **kwargs) -> None:

@@ -106,7 +106,12 @@ def test_no_output_is_an_error_a_path_or_a_widget(lesson):
 @each_lesson
 def test_every_figure_shows_something_and_has_alt_text(lesson):
     figures = [(place, o) for place, o in outputs(lesson) if "image/png" in o.get("data", {})]
-    assert len(figures) >= 4
+    assert figures
+    for place, output in outputs(lesson):
+        if "image/svg+xml" in output.get("data", {}):
+            assert len(output.metadata["image/svg+xml"]["alt"]) > 40, (
+                f"{place}: a drawing without alt text"
+            )
     for place, output in figures:
         alt = output.metadata.get("image/png", {}).get("alt", "")
         assert len(alt) > 40, f"{place}: a figure without a sentence of alt text"
@@ -204,7 +209,7 @@ def test_every_exercise_lists_three_wrong_answers(lesson):
         if "exercise" in c.metadata.get("tags", [])
     ]
     listed = wrong_answers(lesson)
-    assert set(listed) == set(exercises) and len(exercises) >= 3
+    assert set(listed) == set(exercises) and len(exercises) >= (1 if lesson.is_appendix else 3)
     assert not [
         g
         for g, answers in listed.items()

@@ -40,6 +40,7 @@ MINI = {
     "COURSE_MIRROR": "",  # how committed notebooks are executed
     "COURSE_PROGRESS": str(ROOT / "build/progress-of-nobody.json"),
 }
+DRAWS = ("plots.show(", "plots.picture(", "plots.finding(")  # cells whose code is folded
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -130,7 +131,7 @@ def fold(cell: nbformat.NotebookNode) -> None:
     tags = cell.metadata.get("tags", [])
     if (
         cell.cell_type == "code"
-        and ("setup" in tags or "plots.show(" in cell.source)
+        and ("setup" in tags or any(call in cell.source for call in DRAWS))
         and "exercise" not in tags
     ):
         cell.metadata["tags"] = [*tags, "hide-input"]

@@ -16,13 +16,18 @@ MEASURED = NOTEBOOKS / "measured.json"
 
 @dataclass(frozen=True)
 class Lesson:
-    """One lesson: its source and the learner notebook made from it."""
+    """One lesson or appendix: its source and the learner notebook made from it."""
 
     source: Path
 
     @property
     def number(self) -> str:
-        return self.source.stem[:2]
+        """Two digits; an appendix goes by its whole name."""
+        return self.source.stem if self.is_appendix else self.source.stem[:2]
+
+    @property
+    def is_appendix(self) -> bool:
+        return self.source.stem.startswith("appendix_")
 
     @property
     def notebook(self) -> Path:
@@ -35,8 +40,12 @@ class Lesson:
 
 
 def lessons(wanted: list[str] | None = None) -> list[Lesson]:
-    """All lessons in order, or those whose numbers are ``wanted``. Raises ValueError for a number that doesn't exist."""
-    found = [Lesson(p) for p in sorted(SOURCES.glob("[0-9][0-9]_*.py"))]
+    """All lessons in order, then the appendices; or those whose numbers are ``wanted``.
+
+    Raises ValueError for a number that doesn't exist.
+    """
+    files = [f for form in ("[0-9][0-9]_*.py", "appendix_*.py") for f in sorted(SOURCES.glob(form))]
+    found = [Lesson(p) for p in files]
     if not wanted:
         return found
     numbers = {lesson.number for lesson in found}

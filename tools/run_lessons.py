@@ -20,6 +20,7 @@ from pathlib import Path
 import nbformat
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
+from traitlets.config import Config
 
 from tools.build import (
     MINI,
@@ -33,6 +34,12 @@ from tools.build import (
 from tools.lessons import MEASURED, ROOT, Lesson, lessons, measured
 
 OUT = ROOT / "build/run"
+PAGE = HTMLExporter(  # a page shows what a notebook shows: cells that are folded there show their output alone
+    embed_images=True,
+    config=Config(
+        {"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": {"hide-input"}}}
+    ),
+)
 
 
 @dataclass
@@ -87,7 +94,7 @@ def run(
     minutes = (time.perf_counter() - start) / 60
     strip(notebook)
     write(notebook, OUT / lesson.notebook.name)
-    page, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook)
+    page, _ = PAGE.from_notebook_node(notebook)
     (OUT / f"{lesson.notebook.stem}.html").write_text(page, encoding="utf-8")
     return Result(
         lesson,

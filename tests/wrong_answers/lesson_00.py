@@ -39,104 +39,81 @@ WRONG = {
     ],
     "e0_2": [
         (
-            "returns seconds",
-            "    return 3 * texts * tokens_per_text * epochs / forward_tokens_per_second\n",
-            "divide by 60",
+            "compares logits instead of probabilities",
+            "    logits, truth = np.asarray(logits), np.asarray(truth)\n"
+            "    wrong = np.flatnonzero(logits.argmax(1) != truth)\n"
+            "    return int(wrong[logits.max(1)[wrong].argmax()]) if len(wrong) else None\n",
+            "hardly sure",
         ),
         (
-            "counts the forward pass only",
-            "    return texts * tokens_per_text * epochs / forward_tokens_per_second / 60\n",
-            "three times as long",
+            "returns the first mistake",
+            "    wrong = np.flatnonzero(np.asarray(logits).argmax(1) != np.asarray(truth))\n"
+            "    return int(wrong[0]) if len(wrong) else None\n",
+            "not the first",
         ),
         (
-            "forgets the epochs",
-            "    return 3 * texts * tokens_per_text / forward_tokens_per_second / 60\n",
-            "multiply by the number of epochs",
+            "stops where all is right",
+            "    powers = np.exp(np.asarray(logits, float))\n"
+            "    sure = (powers / powers.sum(1, keepdims=True)).max(1)\n"
+            "    wrong = np.flatnonzero(powers.argmax(1) != np.asarray(truth))\n"
+            "    return int(wrong[sure[wrong].argmax()])\n",
+            "your code stopped with ValueError",
         ),
         (
-            "multiplies by the speed",
-            "    return 3 * texts * tokens_per_text * epochs * forward_tokens_per_second / 60\n",
-            "divide the tokens by the tokens per second",
+            "looks at right answers too",
+            "    powers = np.exp(np.asarray(logits, float))\n"
+            "    return int((powers / powers.sum(1, keepdims=True)).max(1).argmax())\n",
+            "the one row whose answer is wrong",
+        ),
+        (
+            "softmax over the texts",
+            "    powers = np.exp(np.asarray(logits, float))\n"
+            "    sure = (powers / powers.sum(0)).max(1)\n"
+            "    wrong = np.flatnonzero(powers.argmax(1) != np.asarray(truth))\n"
+            "    return int(wrong[sure[wrong].argmax()]) if len(wrong) else None\n",
+            "look at every row",
         ),
     ],
     "e0_3": [
         (
-            "leaves out what was renamed",
-            "    known = {'output_dir', 'learning_rate'}\n"
-            "    return {name: value for name, value in settings.items() if name in known}\n",
-            "you dropped the evaluation",
+            "counts right answers too",
+            "    from collections import Counter\n"
+            "    pairs = Counter(zip(true, predicted))\n"
+            "    pair = min(pairs, key=lambda pair: (-pairs[pair], pair))\n"
+            "    return pair, pairs[pair]\n",
+            "leave out the rows",
         ),
         (
-            "forgets what is gone",
-            "    renamed = {'evaluation_strategy': 'eval_strategy', 'warmup_ratio': 'warmup_steps', 'no_cuda': 'use_cpu'}\n"
-            "    return {renamed.get(name, name): value for name, value in settings.items()}\n",
-            "unexpected keyword argument",
+            "takes 1 for 2 and 2 for 1 as one",
+            "    from collections import Counter\n"
+            "    pairs = Counter(tuple(sorted(p)) for p in zip(true, predicted) if p[0] != p[1])\n"
+            "    pair = min(pairs, key=lambda pair: (-pairs[pair], pair))\n"
+            "    return pair, pairs[pair]\n",
+            "true first, predicted second",
         ),
         (
-            "changes the dictionary it was given",
-            "    settings['eval_strategy'] = settings.pop('evaluation_strategy')\n"
-            "    settings['warmup_steps'] = settings.pop('warmup_ratio')\n"
-            "    settings['use_cpu'] = settings.pop('no_cuda')\n"
-            "    del settings['logging_dir'], settings['overwrite_output_dir']\n    return settings\n",
-            "make a new one",
+            "takes the first that was met",
+            "    from collections import Counter\n"
+            "    pairs = Counter(p for p in zip(true, predicted) if p[0] != p[1])\n"
+            "    return pairs.most_common(1)[0] if pairs else (None, 0)\n",
+            "take the smaller pair",
         ),
         (
-            "a fixed number of warm-up steps",
-            "    renamed = {'evaluation_strategy': 'eval_strategy', 'no_cuda': 'use_cpu'}\n"
-            "    gone = {'logging_dir', 'overwrite_output_dir', 'warmup_ratio'}\n"
-            "    return {renamed.get(n, n): v for n, v in settings.items() if n not in gone} | {'warmup_steps': 500}\n",
-            "with the same value, below 1",
+            "stops without a mistake",
+            "    from collections import Counter\n"
+            "    pairs = Counter(p for p in zip(true, predicted) if p[0] != p[1])\n"
+            "    pair = min(pairs, key=lambda pair: (-pairs[pair], pair))\n"
+            "    return pair, pairs[pair]\n",
+            "your code stopped with ValueError",
         ),
         (
-            "drops the choice of the CPU",
-            "    renamed = {'evaluation_strategy': 'eval_strategy', 'warmup_ratio': 'warmup_steps'}\n"
-            "    gone = {'logging_dir', 'overwrite_output_dir', 'no_cuda'}\n"
-            "    return {renamed.get(n, n): v for n, v in settings.items() if n not in gone}\n",
-            "no_cuda is now use_cpu",
-        ),
-    ],
-    "e0_4": [
-        (
-            "hands over the ids alone",
-            "    inputs = tokenizer(texts, padding=True, truncation=True, return_tensors='pt').to(model.device)\n"
-            "    with torch.no_grad():\n        return model(inputs['input_ids']).logits.softmax(-1)\n",
-            "hand over the attention mask",
-        ),
-        (
-            "softmax over the texts",
-            "    inputs = tokenizer(texts, padding=True, truncation=True, return_tensors='pt').to(model.device)\n"
-            "    with torch.no_grad():\n        return model(**inputs).logits.softmax(0)\n",
-            "the classes compete, not the texts",
-        ),
-        (
-            "no truncation",
-            "    inputs = tokenizer(texts, padding=True, return_tensors='pt').to(model.device)\n"
-            "    with torch.no_grad():\n        return model(**inputs).logits.softmax(-1)\n",
-            "your code stopped with",
-        ),
-        (
-            "logits",
-            "    inputs = tokenizer(texts, padding=True, truncation=True, return_tensors='pt').to(model.device)\n"
-            "    with torch.no_grad():\n        return model(**inputs).logits\n",
-            "logits and sigmoids don't sum to 1",
-        ),
-        (
-            "a sigmoid in place of the softmax",
-            "    inputs = tokenizer(texts, padding=True, truncation=True, return_tensors='pt').to(model.device)\n"
-            "    with torch.no_grad():\n        return model(**inputs).logits.sigmoid()\n",
-            "logits and sigmoids don't sum to 1",
-        ),
-        (
-            "keeps the gradient",
-            "    inputs = tokenizer(texts, padding=True, truncation=True, return_tensors='pt').to(model.device)\n"
-            "    return model(**inputs).logits.softmax(-1)\n",
-            "torch.no_grad()",
-        ),
-        (
-            "returns the winner",
-            "    inputs = tokenizer(texts, padding=True, truncation=True, return_tensors='pt').to(model.device)\n"
-            "    with torch.no_grad():\n        return model(**inputs).logits.argmax(-1)\n",
-            "return all probabilities",
+            "predicted comes first",
+            "    from collections import Counter\n"
+            "    pairs = Counter((p, t) for t, p in zip(true, predicted) if t != p)\n"
+            "    if not pairs:\n        return None, 0\n"
+            "    pair = min(pairs, key=lambda pair: (-pairs[pair], pair))\n"
+            "    return pair, pairs[pair]\n",
+            "return the pair with its count",
         ),
     ],
 }
