@@ -89,18 +89,15 @@ plots.show(figure, "Two falling curves over the limit: "
 # By default the tokenizer cuts the end away. `truncation_side="left"` keeps the end and cuts the beginning. Here is what each keeps of one long review.
 
 # %%
+from course_utils.common import shortened
+
 from_left = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision,
                                           truncation_side="left")
 
 
-def shortened(tokenizer, texts, limit=32):
-    ids = tokenizer(texts, truncation=True, max_length=limit)["input_ids"]
-    return tokenizer.batch_decode(ids, skip_special_tokens=True)
-
-
 long_one = texts[int(np.argsort(full_lengths)[len(texts) * 9 // 10])]
-print("first 32:", *shortened(tokenizer, [long_one]))
-print("last 32: ", *shortened(from_left, [long_one]))
+print("first 32:", *shortened(tokenizer, [long_one], 32))
+print("last 32: ", *shortened(from_left, [long_one], 32))
 
 # %% [markdown]
 # Where do reviewers put their verdict? A word counter ([TF-IDF](glossary.md#tf-idf) with logistic regression, lesson 05) is trained twice: on the first 32 tokens of each review, and on the last 32 (two of them are `[CLS]` and `[SEP]`).
@@ -117,8 +114,8 @@ def hits(cutter):
     """For each validation review, 1.0 where a word counter that sees 32 tokens is right."""
     counter = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), min_df=2),
                             LogisticRegression(C=10, max_iter=1000))
-    counter.fit(shortened(cutter, texts), labels)
-    return (counter.predict(shortened(cutter, judged)) == truth).astype(float)
+    counter.fit(shortened(cutter, texts, 32), labels)
+    return (counter.predict(shortened(cutter, judged, 32)) == truth).astype(float)
 
 
 # %%
@@ -348,13 +345,14 @@ assert abs(share_of_padding([[1, 2, 3], [6]]) - 0.2) < 1e-9 and share_of_padding
 # The next sections need a model with an opinion. The task `messages` (spam or not) has short texts, so a model learns something in 24 steps. Spam is rare; take as many messages of each class.
 
 # %%
+from course_utils.common import balanced_rows
+
 messages = load_task("messages", lab.profile)
 
 
 def balanced(split, per_class):
     """``per_class`` messages of each class in random order, tokenised, not padded."""
-    classes = np.array(split["label"])
-    rows = np.concatenate([np.flatnonzero(classes == c)[:per_class] for c in (0, 1)])
+    rows = balanced_rows(split["label"], per_class)
     chosen = split.select(np.random.default_rng(lab.seed).permutation(rows))
     return chosen.map(lambda batch: tokenizer(batch["sms"], truncation=True, max_length=64),
                       batched=True, remove_columns=[c for c in split.column_names if c != "label"])
@@ -546,26 +544,12 @@ def seconds_per_step(model, optimizer, inputs):
 
 
 # %% [markdown]
-# Memory is measured where it arises. PyTorch calls a hook for every tensor that the forward pass keeps for the backward pass; add up their bytes, leaving out the weights.
+# Memory is measured where it arises. PyTorch calls a hook for every tensor that the forward pass keeps for the
+# backward pass; `activation_bytes` adds up their bytes, leaving out the weights.
 
 # %%
-def activation_bytes(model, inputs):
-    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    kept = {}
+from course_utils.common import activation_bytes
 
-    def note(tensor):
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()  # once, however often it is used
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        loss = model(**inputs).loss
-    assert loss.requires_grad  # the graph, and with it every kept tensor, has lived until here
-    return sum(kept.values())
-
-
-# %%
 model = new_model().train()
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
 seconds = {size: seconds_per_step(model, optimizer, random_batch(size)) for size in sizes}

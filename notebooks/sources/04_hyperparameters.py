@@ -56,6 +56,7 @@ lab = start_lab("{{lesson}}", profile)
 import numpy as np
 from datasets import concatenate_datasets
 
+from course_utils.common import balanced_rows
 from course_utils.data import load_task
 
 messages = load_task("messages", lab.profile)
@@ -72,16 +73,9 @@ pool = (without_notices(concatenate_datasets([messages["train"], messages["valid
 # %%
 SIZES = {"mini": (128, 200, 48), "cpu": (128, 200, 48), "gpu": (512, 400, 64)}
 train_rows, validation_rows, TOKENS = SIZES[lab.profile.name]
-by_class = [np.flatnonzero(np.array(pool["label"]) == label) for label in (0, 1)]
-
-
-def half_and_half(first, rows):
-    """``rows`` rows of the pool, as many of each class, from place ``first`` of both classes on."""
-    return pool.select(np.concatenate([c[first // 2:(first + rows) // 2] for c in by_class]))
-
-
-parts = {"train": half_and_half(0, train_rows),
-         "validation": half_and_half(train_rows, validation_rows)}
+parts = {"train": pool.select(balanced_rows(pool["label"], train_rows // 2)),
+         "validation": pool.select(balanced_rows(pool["label"], validation_rows // 2,
+                                                 skip=train_rows // 2))}
 print({name: f"{len(part)} rows, {np.mean(part['label']):.0%} spam"
        for name, part in parts.items()})
 assert [len(part) for part in parts.values()] == [train_rows, validation_rows]

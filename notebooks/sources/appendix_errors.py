@@ -218,32 +218,19 @@ assert "allocate" in message or "memory" in message
 # %% [markdown]
 # In a training, nobody asks for that much in one piece. What fills the memory? In fp32 a number takes 4 bytes, and training keeps four numbers per
 # [parameter](glossary.md#parameter): the weight; its [gradient](glossary.md#gradient), which says how the error changes with it; and two running averages of the *optimiser*, the program that moves the weights. That is
-# 16 bytes, whatever the batch. Beside them lie the [activations](glossary.md#activation): results of the forward pass, kept for the backward pass. The next cell counts them. You may skip its code: it adds up the size of every
-# tensor that PyTorch keeps.
+# 16 bytes, whatever the batch. Beside them lie the [activations](glossary.md#activation): results of the forward pass, kept for the backward pass. The next cell counts them:
+# `activation_bytes` adds up the size of every tensor that PyTorch keeps.
 
 # %%
-def activation_bytes(rows, length):
-    """Bytes that one training step keeps for the backward pass, weights not counted."""
-    own, kept = {p.untyped_storage().data_ptr() for p in model.parameters()}, {}
+from course_utils.common import activation_bytes
 
-    def note(tensor):
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    ids = torch.randint(1000, 8000, (rows, length))
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        loss = model.train()(input_ids=ids, attention_mask=torch.ones_like(ids),
-                             labels=ids[:, 0] % 2).loss
-    assert loss.requires_grad
-    model.eval()
-    return sum(kept.values())
-
-
+model.train()
 needs = {"weights, gradients, AdamW": 16 * model.num_parameters()}
-needs |= {f"activations, {rows} × {length}": activation_bytes(rows, length)
-          for rows, length in [(8, 128), (4, 128), (8, 64)]}
+for rows, length in [(8, 128), (4, 128), (8, 64)]:
+    ids = torch.randint(1000, 8000, (rows, length))
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids[:, 0] % 2}
+    needs[f"activations, {rows} × {length}"] = activation_bytes(model, inputs)
+model.eval();
 
 # %%
 fixed, whole, half_batch, half_length = needs.values()
