@@ -91,15 +91,15 @@ axes[0].set_title(f"There is an answer: “{answers[0]['token_str']}” first")
 axes[1].set_title(f"There is none: “{unknowable[0]['token_str']}” first")
 plots.show(figure,
            "Bars of the five best guesses for two sentences. "
-           f"Left, for the time: {answers[0]['token_str']} {answers[0]['score']:.1%} and four more. "
+           f"Left: {answers[0]['token_str']} {answers[0]['score']:.1%} and four more. "
            f"Right, for a grandmother's name: {unknowable[0]['token_str']} "
            f"{unknowable[0]['score']:.1%} and four more.")
 
 # %%
 sure, lost = answers[0], unknowable[0]
 plots.finding(
-    f"Where the sentence fixes the word, “{sure['token_str']}” gets {sure['score']:.0%}. For the name, "
-    f"which nobody could know, the model still answers: “{lost['token_str']}”, {lost['score']:.1%}.")
+    f"Where the sentence tells, “{sure['token_str']}” gets {sure['score']:.0%}. For the name, which "
+    f"nobody could know, the model still answers: “{lost['token_str']}”, {lost['score']:.1%}.")
 
 # %% [markdown]
 # The model cannot say "I don't know". It spreads a total of 1 over all words of its
