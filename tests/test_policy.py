@@ -42,9 +42,10 @@ def mentions(pattern: str, files=None) -> list[str]:
     return found
 
 
-def test_the_code_is_clean():
+@pytest.mark.parametrize("command", [("check",), ("format", "--check")], ids=["lint", "format"])
+def test_the_code_is_clean_and_formatted(command):
     run = subprocess.run(
-        [sys.executable, "-m", "ruff", "check", "."], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stdout
 
