@@ -11,8 +11,10 @@
 #
 # # What can you do with DistilBERT, and will it run here?
 #
-# DistilBERT is a small language model that reads English text. In this lesson you let it guess words, make it sort customers' requests, and measure
-# what your machine can do with it. Then you meet ten errors that beginners run into, while it is safe to do so.
+# DistilBERT is a small language model that reads English text. In this lesson you let it guess
+# words, make it sort customers' requests, and measure
+# what your machine can do with it. Then you meet ten errors that beginners run into, while it is
+# safe to do so.
 #
 # **After this lesson you can**
 #
@@ -26,13 +28,15 @@
 #
 # {{cost}}
 #
-# A [profile](glossary.md#profile) decides the size of every lesson: `mini` uses a small DistilBERT that comes with the course and runs
+# A [profile](glossary.md#profile) decides the size of every lesson: `mini` uses a small DistilBERT
+# that comes with the course and runs
 # anywhere; `cpu` and `gpu` use the published one. The code is the same for all three.
 
 # %% [markdown]
 # ## Setup
 #
-# Click into a cell and press Shift+Enter to run it. Run the cells from top to bottom. The first one finds the course and installs what is
+# Click into a cell and press Shift+Enter to run it. Run the cells from top to bottom. The first one
+# finds the course and installs what is
 # missing; on Colab it may need a minute or two.
 
 # %% tags=["setup"]
@@ -42,7 +46,8 @@
 profile = "auto"  # "mini", "cpu", "gpu", or "auto": the largest that this machine and network allow
 
 # %% [markdown]
-# Every lesson begins with `start_lab`. It looks at the machine, chooses a profile and says in one line what it chose and why.
+# Every lesson begins with `start_lab`. It looks at the machine, chooses a profile and says in one
+# line what it chose and why.
 
 # %%
 import time
@@ -56,8 +61,10 @@ startup = time.perf_counter() - began
 # %% [markdown]
 # ## 1. Your first prediction
 #
-# DistilBERT was trained to fill gaps: some words of a text were hidden, and it had to guess them from the words on both sides. That makes it a
-# [masked language model](glossary.md#masked-language-model). You write `[MASK]` for the hidden word.
+# DistilBERT was trained to fill gaps: some words of a text were hidden, and it had to guess them
+# from the words on both sides. That makes it a
+# [masked language model](glossary.md#masked-language-model). You write `[MASK]` for the hidden
+# word.
 
 # %%
 began = time.perf_counter()
@@ -81,10 +88,12 @@ print(f"{loading:.0f} s to load the libraries and the model, {predicting:.2f} s 
 assert "states" in [answer["token_str"] for answer in answers] and predicting < loading
 
 # %% [markdown]
-# That is a prediction: a word and a [probability](glossary.md#probability). The course promises the first one within a minute after the setup, if you run
+# That is a prediction: a word and a [probability](glossary.md#probability). The course promises the
+# first one within a minute after the setup, if you run
 # the cells without a pause.
 #
-# Most of the wait was loading. Three more sentences; the last asks for something that no model can know.
+# Most of the wait was loading. Three more sentences; the last asks for something that no model can
+# know.
 
 # %%
 sentences = {
@@ -101,7 +110,8 @@ unknowable = guesses[sentences[None]]
 assert answers[0]["score"] > unknowable[0]["score"]
 
 # %% [markdown]
-# The words that you would expect are among its ten best guesses. Read the percentages too: where an odd word comes first with a high one, the model is sure and wrong.
+# The words that you would expect are among its ten best guesses. Read the percentages too: where an
+# odd word comes first with a high one, the model is sure and wrong.
 # A high probability is no sign that it knows. Put two extremes side by side.
 
 # %%
@@ -120,8 +130,10 @@ plots.show(figure,
            f"with {unknowable[0]['score']:.0%} and four others.")
 
 # %% [markdown]
-# On the right there is nothing to know, and still you got guesses. The model can't say "I don't know": it spreads its probability over the whole
-# [vocabulary](glossary.md#vocabulary), and the total is always 1. Low and spread-out numbers are the only sign of ignorance, and even
+# On the right there is nothing to know, and still you got guesses. The model can't say
+# "I don't know": it spreads its probability over the whole
+# [vocabulary](glossary.md#vocabulary), and the total is always 1. Low and spread-out numbers are
+# the only sign of ignorance, and even
 # they are not reliable. Never read a guess as a fact.
 #
 # Write your own sentence here. Keep one `[MASK]` in it.
@@ -133,10 +145,14 @@ print(", ".join(f"{a['token_str']} {a['score']:.0%}" for a in fill(mine, top_k=5
 # %% [markdown]
 # ## 2. From guessing words to sorting requests
 #
-# To guess words, the model has to turn a text into numbers that say something about it. You can use these numbers for your own
-# question. The course has a [task](glossary.md#task) named `requests`: short texts that customers wrote to a shop. What does each of them want: to cancel an order, to get an invoice, to know when the parcel comes?
+# To guess words, the model has to turn a text into numbers that say something about it. You can use
+# these numbers for your own
+# question. The course has a [task](glossary.md#task) named `requests`: short texts that customers
+# wrote to a shop. What does each of them want: to cancel an order, to get an invoice, to know when
+# the parcel comes?
 #
-# The texts to judge on are by other writers than those to learn from. Leave out the requests that belong to none of the wishes; lesson 07 deals with them.
+# The texts to judge on are by other writers than those to learn from. Leave out the requests that
+# belong to none of the wishes; lesson 07 deals with them.
 
 # %%
 
@@ -155,10 +171,14 @@ for row in validation.select(range(3)):
     print(f"[{names[row['label']]}] {row['text']}")
 
 # %% [markdown]
-# Now the numbers. The model gives one vector per [token](glossary.md#token) (a word or a piece of one); their mean stands for the whole message.
+# Now the numbers. The model gives one vector per [token](glossary.md#token) (a word or a piece of
+# one); their mean stands for the whole message.
 #
-# The model runs in PyTorch (`torch`). Its *tensors* are like NumPy arrays that can also lie on a GPU; `no_grad()` means "compute only, prepare no training". Texts of one batch are filled up to one length
-# ([padding](glossary.md#padding)); the filling doesn't count in the mean. The numbers inside the model that training has set are its *weights*.
+# The model runs in PyTorch (`torch`). Its *tensors* are like NumPy arrays that can also lie on a
+# GPU; `no_grad()` means "compute only, prepare no training". Texts of one batch are filled up to
+# one length
+# ([padding](glossary.md#padding)); the filling doesn't count in the mean. The numbers inside the
+# model that training has set are its *weights*.
 
 # %%
 import torch
@@ -179,7 +199,8 @@ def features(texts):
     return torch.cat(means).cpu().numpy()
 
 # %% [markdown]
-# A [logistic regression](glossary.md#logistic-regression) learns one weight per number. Beside it a rival that knows no language at all and only counts words.
+# A [logistic regression](glossary.md#logistic-regression) learns one weight per number. Beside it a
+# rival that knows no language at all and only counts words.
 
 # %%
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -215,12 +236,16 @@ for text, p in zip(tries, sorter.predict_proba(features(tries))):
     print(f"{names[best]:22} {p.max():.0%} sure · {text}")
 
 # %% [markdown]
-# A sorter for the wishes of a shop's customers, made in seconds, and it is ahead of a rival that only counts words. Why? A new writer says the same thing in other words, and the counter has never seen those; the model has met them in
-# the texts that it was pretrained on. Its weights were not changed here. In lesson 05 you train them for a task, again beside such a rival, and find cases where the rival is enough.
+# A sorter for the wishes of a shop's customers, made in seconds, and it is ahead of a rival that
+# only counts words. Why? A new writer says the same thing in other words, and the counter has never
+# seen those; the model has met them in
+# the texts that it was pretrained on. Its weights were not changed here. In lesson 05 you train
+# them for a task, again beside such a rival, and find cases where the rival is enough.
 #
 # ## 3. How do exercises, hints and checks work?
 #
-# An exercise is a function with a gap. You write the missing lines, run the cell, then run the *check* below it. Here is a check at work on
+# An exercise is a function with a gap. You write the missing lines, run the cell, then run
+# the *check* below it. Here is a check at work on
 # an example. The task: the share of predictions that are right. Three people hand in three answers.
 
 # %%
@@ -246,7 +271,8 @@ def check_it():
 check_it()
 
 # %% [markdown]
-# A tick means that this property holds. A cross says what probably went wrong. The second person has not started: every
+# A tick means that this property holds. A cross says what probably went wrong. The second person
+# has not started: every
 # exercise begins like this.
 
 # %%
@@ -268,16 +294,20 @@ check_it()
 
 # %% [markdown]
 # * An exercise has a difficulty, ●○○ to ●●●, and the minutes it usually takes.
-# * Open *Hint 1* when you are stuck, *Hint 2* when you still are. The solution is folded away below the check.
+# * Open *Hint 1* when you are stuck, *Hint 2* when you still are. The solution is folded away below
+#   the check.
 # * No later cell needs your answer. Skip an exercise, and everything below still runs.
-# * `make progress` lists what you have solved; so does `progress()` from `course_utils.exercises`. The list is a file on this machine and goes nowhere.
+# * `make progress` lists what you have solved; so does `progress()` from `course_utils.exercises`.
+#   The list is a file on this machine and goes nowhere.
 #
 # Now you.
 #
 # ### Exercise 0.1 Which rank has the word? ●○○ 4 minutes
 #
-# `fill` returns a list of dictionaries, the best guess first; section 1 printed one of them. Write a function that returns the rank of a word among them: 1 for
-# the best guess, and `None` for a word that isn't there. The model is *uncased*, it knows small letters only; someone who asks for
+# `fill` returns a list of dictionaries, the best guess first; section 1 printed one of them. Write
+# a function that returns the rank of a word among them: 1 for
+# the best guess, and `None` for a word that isn't there. The model is *uncased*, it knows small
+# letters only; someone who asks for
 # `Paris` wants `paris`.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e0_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -293,7 +323,8 @@ def rank_of(answers, word):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Walk through the answers in their order and compare `answer["token_str"]` with the word. What should happen when the loop ends without a match?
+# Walk through the answers in their order and compare `answer["token_str"]` with the word. What
+# should happen when the loop ends without a match?
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -323,7 +354,8 @@ assert rank_of([], "x") is None and rank_of(guessed[::-1], "LYON") == 3
 # %% [markdown]
 # ## 4. What can this machine do?
 #
-# Four things decide what you can train: the [device](glossary.md#device) (CPU or GPU), its memory, how fast it multiplies matrices, and
+# Four things decide what you can train: the [device](glossary.md#device) (CPU or GPU), its memory,
+# how fast it multiplies matrices, and
 # the disk. First what can be counted.
 
 # %%
@@ -348,8 +380,11 @@ if lab.device == "cuda":
 # %% [markdown]
 # ### Which number format is fast here?
 #
-# A model spends most of its time multiplying matrices. Numbers of 16 bits ([bf16](glossary.md#bf16), [fp16](glossary.md#fp16)) can be much faster than the usual
-# 32 bits (fp32), or slower: it depends on the chip, and what the chip *accepts* says nothing about what it does *fast*. The course asks the processor whether it computes in bf16 itself; time shows what that is worth. A
+# A model spends most of its time multiplying matrices. Numbers of 16 bits
+# ([bf16](glossary.md#bf16), [fp16](glossary.md#fp16)) can be much faster than the usual
+# 32 bits (fp32), or slower: it depends on the chip, and what the chip *accepts* says nothing about
+# what it does *fast*. The course asks the processor whether it computes in bf16 itself; time shows
+# what that is worth. A
 # [GFLOP/s](glossary.md#gflops) is $10^9$ multiplications or additions per second.
 
 # %%
@@ -373,12 +408,14 @@ plots.show(figure,
            + ", ".join(f"{n} {s:,.1f} GFLOP/s" for n, s in speeds.items()) + ".")
 
 # %% [markdown]
-# On a CPU the lessons take bf16 only where it is more than one and a half times as fast. On a GPU the hardware's generation decides: an older one, like the T4
+# On a CPU the lessons take bf16 only where it is more than one and a half times as fast. On a GPU
+# the hardware's generation decides: an older one, like the T4
 # that Colab often lends, accepts bf16 but only imitates it, and gets fp16.
 #
 # ### How does time grow with length?
 #
-# Time the model itself on eight texts of 32, 128 and 512 tokens. Random token ids will do: the time depends on the shape, not on the words.
+# Time the model itself on eight texts of 32, 128 and 512 tokens. Random token ids will do: the time
+# depends on the shape, not on the words.
 
 # %%
 def forward_seconds(length, rows=8, repeats=3):
@@ -417,10 +454,12 @@ plots.show(figure,
 assert growth > 1
 
 # %% [markdown]
-# Two forces pull at that factor. Short batches can't keep a fast chip busy, which makes it smaller than 16. [Attention](glossary.md#attention) compares every token with
+# Two forces pull at that factor. Short batches can't keep a fast chip busy, which makes it
+# smaller than 16. [Attention](glossary.md#attention) compares every token with
 # every other, which makes it larger. Lesson 03 takes this apart.
 #
-# Training costs more than reading: after the [forward pass](glossary.md#forward-pass) comes the *backward pass*, which computes how each weight should change. How much more?
+# Training costs more than reading: after the [forward pass](glossary.md#forward-pass) comes
+# the *backward pass*, which computes how each weight should change. How much more?
 
 # %%
 def training_seconds(repeats=3):
@@ -441,13 +480,18 @@ print(f"forward and backward take {factor:.1f} times as long as forward alone")
 assert factor > 1
 
 # %% [markdown]
-# The rule of thumb is 3: the backward pass does about twice the work of the forward pass, because it computes a gradient for the inputs and one for the
-# weights of each layer. Optimiser, evaluation and loading come on top, so take an estimate by this rule as *at least*, for one number format: the speed above is that of fp32, and where the lessons train in 16 bits they may need less.
+# The rule of thumb is 3: the backward pass does about twice the work of the forward pass, because
+# it computes a gradient for the inputs and one for the
+# weights of each layer. Optimiser, evaluation and loading come on top, so take an estimate by this
+# rule as *at least*, for one number format: the speed above is that of fp32, and where the lessons
+# train in 16 bits they may need less.
 #
 # ### Exercise 0.2 How long will it take? ●○○ 5 minutes
 #
-# Estimate a training before you start it. Given the number of texts, tokens per text and [epochs](glossary.md#epoch) (passes over all texts), and the
-# speed of the forward pass in tokens per second, return the *minutes* that training takes. Use the rule of thumb.
+# Estimate a training before you start it. Given the number of texts, tokens per text and
+# [epochs](glossary.md#epoch) (passes over all texts), and the
+# speed of the forward pass in tokens per second, return the *minutes* that training takes. Use the
+# rule of thumb.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e0_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def training_minutes(texts, tokens_per_text, epochs, forward_tokens_per_second):
@@ -460,11 +504,13 @@ def training_minutes(texts, tokens_per_text, epochs, forward_tokens_per_second):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# How many tokens does the model read in the whole training? How many seconds would that take if it only read?
+# How many tokens does the model read in the whole training? How many seconds would that take if it
+# only read?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Tokens divided by tokens per second are seconds. Training takes three times as long as reading; a minute has 60 seconds.
+# Tokens divided by tokens per second are seconds. Training takes three times as long as reading; a
+# minute has 60 seconds.
 # </details>
 
 # %% tags=["grading"]
@@ -500,8 +546,10 @@ assert near(training_minutes(25000, 256, 2, 1e5), 6.4)
 # %% [markdown]
 # ### How long will the course take here?
 #
-# Each lesson's minutes on `mini` were measured once, together with that machine's speed in a short training. Your machine's speed scales
-# them. Beside them stands your own time: the minutes that the authors allow for the exercises, and the reading at 200 words a minute.
+# Each lesson's minutes on `mini` were measured once, together with that machine's speed in a short
+# training. Your machine's speed scales
+# them. Beside them stands your own time: the minutes that the authors allow for the exercises, and
+# the reading at 200 words a minute.
 
 # %%
 import re
@@ -553,7 +601,9 @@ plots.show(figure,
            + ".")
 
 # %% [markdown]
-# A dash stands for a lesson that nobody has measured yet. The scaling is rough: it assumes that everything slows down as training does. The profiles `cpu` and `gpu` take longer; each training there prints an
+# A dash stands for a lesson that nobody has measured yet. The scaling is rough: it assumes that
+# everything slows down as training does. The profiles `cpu` and `gpu` take longer; each training
+# there prints an
 # estimate before it starts. Now the whole table:
 
 # %%
@@ -563,16 +613,20 @@ pd.set_option("display.max_colwidth", None)
 pd.DataFrame({"on this machine": machine})
 
 # %% [markdown]
-# Memory is rarely the problem on `mini`: compare your free memory with the peaks in the cost tables at the head of each lesson. In a
+# Memory is rarely the problem on `mini`: compare your free memory with the peaks in the cost tables
+# at the head of each lesson. In a
 # container the machine may report more memory than you are allowed to use.
 #
 # ## 5. How do you keep your work?
 #
-# **On Colab** the machine is lent. When it goes, its disk goes too: trained models, results, files. Only the notebook can survive, and one opened from a badge
-# does not belong to you until you choose *File → Save a copy in Drive*. Idle machines are taken back, and limits change (Colab's FAQ calls them not
+# **On Colab** the machine is lent. When it goes, its disk goes too: trained models, results, files.
+# Only the notebook can survive, and one opened from a badge
+# does not belong to you until you choose *File → Save a copy in Drive*. Idle machines are taken
+# back, and limits change (Colab's FAQ calls them not
 # guaranteed). Variables are lost in any case; a new machine starts empty.
 #
-# To keep files, use Google Drive. Colab asks you for access to it, so this happens only if you say so: set the variable to `True`.
+# To keep files, use Google Drive. Colab asks you for access to it, so this happens only if you say
+# so: set the variable to `True`.
 
 # %%
 KEEP_ON_DRIVE = False  # on Colab: True asks for access to your Drive and keeps results there
@@ -588,8 +642,10 @@ print("results go to",
       else f"{folder.name}, in the course's folder for work (or where COURSE_WORK points)")
 
 # %% [markdown]
-# **On your own machine** the files stay. JupyterLab saves a notebook with Ctrl+S. Work on a copy with a name of your own, such as `my_05_training.ipynb` in the same
-# folder: then `git pull` brings corrections without touching your answers, and `git add` and `git commit` keep your history.
+# **On your own machine** the files stay. JupyterLab saves a notebook with Ctrl+S. Work on a copy
+# with a name of your own, such as `my_05_training.ipynb` in the same
+# folder: then `git pull` brings corrections without touching your answers, and `git add` and
+# `git commit` keep your history.
 #
 # Saved is what you can read back. So read it back, in the same cell:
 
@@ -604,12 +660,14 @@ assert json.loads(file.read_text(encoding="utf-8")) == result
 print(f"{file.name}: {file.stat().st_size} bytes, read back and equal")
 
 # %% [markdown]
-# Save small and early: numbers as JSON, models as `safetensors` with `save_pretrained`. Lesson 05 shows how to save a training while it runs, and how to go on
+# Save small and early: numbers as JSON, models as `safetensors` with `save_pretrained`. Lesson 05
+# shows how to save a training while it runs, and how to go on
 # after a crash.
 #
 # ## 6. Ten errors, each with its cure
 #
-# Nobody publishes a count of learners' errors. For the errors 2, 3, 7 and 9, *Further reading* names public threads; the others are our choice. You will provoke each of them. Read a
+# Nobody publishes a count of learners' errors. For the errors 2, 3, 7 and 9, *Further reading*
+# names public threads; the others are our choice. You will provoke each of them. Read a
 # long error from its end: the traceback's last part begins with the type and the reason.
 #
 # | | the message begins or contains | cure |
@@ -625,7 +683,8 @@ print(f"{file.name}: {file.stat().st_size} bytes, read back and equal")
 # | 9 | `ConnectionError`, `OSError: We couldn't connect`, `FileNotFoundError: Couldn't find a module script` | write `owner/name`; or the network is missing |
 # | 10 | `ValueError: Your setup doesn't support bf16/gpu` | `use_cpu=True` |
 #
-# A small helper runs a faulty line, catches the error, and prints the line with its type and the beginning of its message.
+# A small helper runs a faulty line, catches the error, and prints the line with its type and the
+# beginning of its message.
 
 # %%
 import textwrap
@@ -651,7 +710,8 @@ import transformers
 print("transformers", transformers.__version__, "· torch", torch.__version__)
 
 # %% [markdown]
-# **1. A cell above has not run.** The [kernel](glossary.md#kernel) is the program behind the notebook. After a restart it has forgotten every variable, though you
+# **1. A cell above has not run.** The [kernel](glossary.md#kernel) is the program behind the
+# notebook. After a restart it has forgotten every variable, though you
 # still see the old outputs. `del` makes it forget one.
 
 # %%
@@ -661,7 +721,8 @@ message = provoke(1, lambda: answer)  # noqa: F821 (missing on purpose)
 assert "NameError" in message
 
 # %% [markdown]
-# Cure: *Run → Run All Above Selected Cell* (Colab: *Runtime → Run before*). `No module named 'course_utils'` is the same story: the setup cell has not run.
+# Cure: *Run → Run All Above Selected Cell* (Colab: *Runtime → Run before*).
+# `No module named 'course_utils'` is the same story: the setup cell has not run.
 #
 # **2. The tutorial is older than the library.** Two lines from many recipes of 2020 to 2024:
 
@@ -676,7 +737,8 @@ assert "tokenizer" in message
 cured = TrainingArguments(out, eval_strategy="epoch")
 
 # %% [markdown]
-# Cure: `eval_strategy`, and `Trainer(processing_class=tokenizer)`. The message names the word to look up in the current documentation.
+# Cure: `eval_strategy`, and `Trainer(processing_class=tokenizer)`. The message names the word to
+# look up in the current documentation.
 #
 # **3. A ragged batch.** Two texts of different length don't make a rectangle:
 
@@ -688,10 +750,14 @@ batch = tokenizer(texts, padding=True, return_tensors="pt")
 print("with padding:", tuple(batch["input_ids"].shape))
 
 # %% [markdown]
-# [Padding](glossary.md#padding) fills the shorter rows. In a training, a [collator](glossary.md#collator) does it per batch (lesson 03).
+# [Padding](glossary.md#padding) fills the shorter rows. In a training, a
+# [collator](glossary.md#collator) does it per batch (lesson 03).
 #
-# **4. A text that is too long.** DistilBERT has 512 positions. The tokenizer only warns; the model stops. For this and the next errors you need
-# a classifier: the model with a [head](glossary.md#head), an output layer that gives one raw score, a [logit](glossary.md#logit), per class. Ignore the report that loading prints, section 7 explains it.
+# **4. A text that is too long.** DistilBERT has 512 positions. The tokenizer only warns; the model
+# stops. For this and the next errors you need
+# a classifier: the model with a [head](glossary.md#head), an output layer that gives one raw score,
+# a [logit](glossary.md#logit), per class. Ignore the report that loading prints, section 7 explains
+# it.
 
 # %%
 from transformers import AutoModelForSequenceClassification
@@ -720,10 +786,14 @@ assert "Target" in message
 print(f"with three: loss {new_classifier(num_labels=3)(**batch, labels=labels).loss.item():.2f}")
 
 # %% [markdown]
-# Cure: `num_labels=3`. Labels count from 0: three classes are 0, 1 and 2, and a file with labels 1, 2, 3 fails in the same way. On a GPU this fault reads `CUDA error: device-side assert triggered`, and afterwards *every* GPU call fails: restart the
+# Cure: `num_labels=3`. Labels count from 0: three classes are 0, 1 and 2, and a file with
+# labels 1, 2, 3 fails in the same way. On a GPU this fault reads
+# `CUDA error: device-side assert triggered`, and afterwards *every* GPU call fails: restart the
 # kernel, and look for the fault on the CPU, where the message is plain.
 #
-# **6. No labels, no loss.** The [loss](glossary.md#loss) is one number that says how wrong the answers are; training makes it smaller, and needs labels for it. The trainer drops columns whose names the model doesn't know. A column called `sentiment` never arrives:
+# **6. No labels, no loss.** The [loss](glossary.md#loss) is one number that says how wrong the
+# answers are; training makes it smaller, and needs labels for it. The trainer drops columns whose
+# names the model doesn't know. A column called `sentiment` never arrives:
 
 # %%
 from transformers.trainer_callback import PrinterCallback
@@ -749,7 +819,8 @@ print(f"with the column label: loss {one_step('label').training_loss:.2f}")
 # %% [markdown]
 # Cure: `dataset.rename_column("sentiment", "label")`.
 #
-# **7. Two devices.** After a training on a GPU the model lives there, while the tokenizer's tensors lie in the CPU's memory. Without a GPU, PyTorch's device `meta`, which stores
+# **7. Two devices.** After a training on a GPU the model lives there, while the tokenizer's tensors
+# lie in the CPU's memory. Without a GPU, PyTorch's device `meta`, which stores
 # shapes and no numbers, stops with the same complaint:
 
 # %%
@@ -760,7 +831,8 @@ assert "device" in message
 print("cured:", tuple(layer(torch.ones(1, 4).to(layer.weight.device)).shape))
 
 # %% [markdown]
-# > Quoted: on a GPU PyTorch says `Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!`
+# > Quoted: on a GPU PyTorch says
+# > `Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!`
 # > (nlp-with-transformers/notebooks, issues 31 and 61).
 #
 # Cure: `inputs = tokenizer(...).to(model.device)`.
@@ -772,9 +844,13 @@ message = provoke(8, lambda: torch.empty(10**15))
 assert "allocate" in message or "memory" in message
 
 # %% [markdown]
-# In a training, nobody asks for that much in one piece. What fills the memory? In fp32 a number takes 4 bytes, and training keeps four numbers per
-# [parameter](glossary.md#parameter): the weight; its [gradient](glossary.md#gradient), which says how the error changes with it; and two running averages of the *optimiser*, the program that moves the weights. That is
-# 16 bytes, whatever the batch. Beside them lie the [activations](glossary.md#activation): results of the forward pass, kept for the backward pass. The next cell counts them:
+# In a training, nobody asks for that much in one piece. What fills the memory? In fp32 a number
+# takes 4 bytes, and training keeps four numbers per
+# [parameter](glossary.md#parameter): the weight; its [gradient](glossary.md#gradient), which says
+# how the error changes with it; and two running averages of the *optimiser*, the program that moves
+# the weights. That is
+# 16 bytes, whatever the batch. Beside them lie the [activations](glossary.md#activation): results
+# of the forward pass, kept for the backward pass. The next cell counts them:
 # `activation_bytes` adds up the size of every tensor that PyTorch keeps.
 
 # %%
@@ -801,10 +877,14 @@ plots.show(figure,
 assert 0.4 < half_batch / whole < 0.6 and 0.3 < half_length / whole < 0.6
 
 # %% [markdown]
-# Cure: halve `per_device_train_batch_size`, set `gradient_accumulation_steps=2` (the same effective batch) and `model.accepts_loss_kwargs = False` (section 7 says why); shorten `max_length`; use 16-bit
-# numbers. Half the batch halves what grows, not what is fixed. After a `CUDA out of memory`, restart the kernel: the failed attempt may still hold memory.
+# Cure: halve `per_device_train_batch_size`, set `gradient_accumulation_steps=2` (the same effective
+# batch) and `model.accepts_loss_kwargs = False` (section 7 says why); shorten `max_length`;
+# use 16-bit
+# numbers. Half the batch halves what grows, not what is fixed. After a `CUDA out of memory`,
+# restart the kernel: the failed attempt may still hold memory.
 #
-# **9. The Hub doesn't answer, or not to this name.** Models, data sets and metrics come from the [Hub](glossary.md#hub). The helper cuts the network, so that nothing is
+# **9. The Hub doesn't answer, or not to this name.** Models, data sets and metrics come from the
+# [Hub](glossary.md#hub). The helper cuts the network, so that nothing is
 # downloaded here:
 
 # %%
@@ -832,14 +912,18 @@ metric_message = provoke(9, lambda: offline(lambda: evaluate.load(metric)))
 assert "imdb" in data_message and "connect" in model_message
 
 # %% [markdown]
-# The last message is misleading: the metric does exist, there is no network. Note also that loading a metric by its name downloads a program and runs it; this course uses
+# The last message is misleading: the metric does exist, there is no network. Note also that loading
+# a metric by its name downloads a program and runs it; this course uses
 # `course_utils.metrics`, which needs no network.
 #
-# > Quoted: with a network, the name `imdb` alone fails too: `Repository id must be 'namespace/name', got 'imdb'` (huggingface/datasets, issue 8612).
+# > Quoted: with a network, the name `imdb` alone fails too:
+# > `Repository id must be 'namespace/name', got 'imdb'` (huggingface/datasets, issue 8612).
 #
-# Cure: write owner and name, `stanfordnlp/imdb`. Behind a wall or offline: choose the profile `mini`, or set `COURSE_MIRROR`.
+# Cure: write owner and name, `stanfordnlp/imdb`. Behind a wall or offline: choose the profile
+# `mini`, or set `COURSE_MIRROR`.
 #
-# **10. 16-bit training on a CPU.** The trainer refuses `bf16=True` where it finds no GPU, though many CPUs can do it:
+# **10. 16-bit training on a CPU.** The trainer refuses `bf16=True` where it finds no GPU, though
+# many CPUs can do it:
 
 # %%
 message = provoke(10, lambda: TrainingArguments(out, bf16=True))
@@ -851,11 +935,14 @@ raised = sum(not m.startswith("no error") for messages_of in seen.values() for m
 print(f"{len(seen)} kinds of error, {raised} messages")
 
 # %% [markdown]
-# Cure: say `use_cpu=True`, with `bf16=True` beside it only where the processor computes in bf16 quickly (section 4). `lab.precision_arguments` holds the right words for your machine. That was the last of the ten.
+# Cure: say `use_cpu=True`, with `bf16=True` beside it only where the processor computes in bf16
+# quickly (section 4). `lab.precision_arguments` holds the right words for your machine. That was
+# the last of the ten.
 #
 # ### Exercise 0.3 Mend an old recipe ●●○ 7 minutes
 #
-# Older recipes stop with error 2. Write `modern(settings)`: it takes a dictionary of old arguments for `TrainingArguments` and returns a *new* dictionary that works
+# Older recipes stop with error 2. Write `modern(settings)`: it takes a dictionary of old arguments
+# for `TrainingArguments` and returns a *new* dictionary that works
 # today and means the same.
 #
 # | old | today |
@@ -878,11 +965,13 @@ def modern(settings):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Go through the old dictionary pair by pair. For each name there are three cases: it is gone, it has a new name, or it stays.
+# Go through the old dictionary pair by pair. For each name there are three cases: it is gone, it
+# has a new name, or it stays.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Put the new names into a dictionary `renamed`; `renamed.get(name, name)` gives the new name, or the old one where nothing changed.
+# Put the new names into a dictionary `renamed`; `renamed.get(name, name)` gives the new name, or
+# the old one where nothing changed.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t0_3", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -920,9 +1009,12 @@ assert modern({"no_cuda": False}) == {"use_cpu": False}
 # %% [markdown]
 # ## 7. Worse: faults without a message
 #
-# An error stops you. A silent fault lets you go on with wrong numbers. But first the reverse: something that looks like an error and is none.
+# An error stops you. A silent fault lets you go on with wrong numbers. But first the reverse:
+# something that looks like an error and is none.
 #
-# **The report of new weights.** Each `new_classifier()` above prints a report with the word `MISSING` when you run it yourself (older versions: "some weights … newly initialized"). The checkpoint has no
+# **The report of new weights.** Each `new_classifier()` above prints a report with the word
+# `MISSING` when you run it yourself (older versions: "some weights … newly initialized"). The
+# checkpoint has no
 # [head](glossary.md#head) for your task, so a new one was made from random numbers:
 
 # %%
@@ -936,10 +1028,13 @@ print("the head's probabilities for two texts:",
 assert len(report["missing_keys"]) == 4 and (untrained - 0.5).abs().max() < 0.4
 
 # %% [markdown]
-# Four new tensors, and probabilities that mean nothing yet: before a fine-tuning that is right. After loading *your own trained* model it would be a fault: then you loaded the wrong folder.
+# Four new tensors, and probabilities that mean nothing yet: before a fine-tuning that is right.
+# After loading *your own trained* model it would be a fault: then you loaded the wrong folder.
 #
-# **Silent 1: logits taken for probabilities.** The model returns [logits](glossary.md#logit), numbers of any size. [Softmax](glossary.md#softmax) turns them into probabilities.
-# The number in brackets is the axis along which the results sum to 1: `softmax(-1)` takes the last axis, the classes of one text. With `softmax(0)` the texts would compete with each other.
+# **Silent 1: logits taken for probabilities.** The model returns [logits](glossary.md#logit),
+# numbers of any size. [Softmax](glossary.md#softmax) turns them into probabilities.
+# The number in brackets is the axis along which the results sum to 1: `softmax(-1)` takes the last
+# axis, the classes of one text. With `softmax(0)` the texts would compete with each other.
 
 # %%
 with torch.no_grad():
@@ -952,8 +1047,11 @@ assert (logits.argmax(-1) == logits.softmax(-1).argmax(-1)).all()
 # %% [markdown]
 # The winner is the same, so accuracy won't warn you; thresholds and reports of certainty are wrong.
 #
-# **Silent 2: the attention mask left out.** [Padding](glossary.md#padding) must be hidden by the [attention mask](glossary.md#attention-mask). Pass the ids alone, and the same text gets another answer beside a longer one.
-# The numbers are the largest change of a logit against the text alone: about 0 (rounding) is right, anything visible is wrong.
+# **Silent 2: the attention mask left out.** [Padding](glossary.md#padding) must be hidden by the
+# [attention mask](glossary.md#attention-mask). Pass the ids alone, and the same text gets another
+# answer beside a longer one.
+# The numbers are the largest change of a logit against the text alone: about 0 (rounding) is right,
+# anything visible is wrong.
 
 # %%
 with torch.no_grad():
@@ -966,7 +1064,8 @@ print({name: f"{value:.1e}" for name, value in change.items()})
 assert change["with mask"] < 1e-4 < change["without"]
 
 # %% [markdown]
-# **Silent 3: `label` in a loop of your own.** The trainer renames `label` to `labels`. Your own loop doesn't, and the model ignores words it doesn't know:
+# **Silent 3: `label` in a loop of your own.** The trainer renames `label` to `labels`. Your own
+# loop doesn't, and the model ignores words it doesn't know:
 
 # %%
 print("label: ", model(**batch, label=torch.tensor([0, 1])).loss)
@@ -974,7 +1073,8 @@ print("labels:", model(**batch, labels=torch.tensor([0, 1])).loss.item())
 assert model(**batch, label=torch.tensor([0, 1])).loss is None
 
 # %% [markdown]
-# **Silent 4: empty attention plots.** The fast attention never stores its weights. Ask for them, and you get an empty tuple; the slower `eager` keeps them.
+# **Silent 4: empty attention plots.** The fast attention never stores its weights. Ask for them,
+# and you get an empty tuple; the slower `eager` keeps them.
 
 # %%
 fast = model(**batch, output_attentions=True).attentions
@@ -984,8 +1084,11 @@ print("fast:", fast, "· eager:", len(eager), "layers of shape", tuple(eager[0].
 assert not fast and len(eager) == model.config.num_hidden_layers
 
 # %% [markdown]
-# **Silent 5: gradient accumulation multiplies the loss.** [Gradient accumulation](glossary.md#gradient-accumulation) takes several small batches for one step. The trainer
-# believes that this model divides its loss by the number of items in all of them. It doesn't. One line, `model.accepts_loss_kwargs = False`, tells the trainer so:
+# **Silent 5: gradient accumulation multiplies the loss.** [Gradient
+# accumulation](glossary.md#gradient-accumulation) takes several small batches for one step. The
+# trainer
+# believes that this model divides its loss by the number of items in all of them. It doesn't. One
+# line, `model.accepts_loss_kwargs = False`, tells the trainer so:
 
 # %%
 twice = dict(per_device_train_batch_size=1, gradient_accumulation_steps=2)
@@ -995,11 +1098,13 @@ print({name: f"{loss:.2f}" for name, loss in losses.items()})
 assert losses["without"] > 1.5 * losses["with the line"]
 
 # %% [markdown]
-# Silent faults have one cure: write down what must hold, and let an `assert` watch it. Rows sum to 1. A text alone and in a batch gives the same answer. The loss is a number.
+# Silent faults have one cure: write down what must hold, and let an `assert` watch it. Rows sum
+# to 1. A text alone and in a batch gives the same answer. The loss is a number.
 #
 # ### Exercise 0.4 Three faults without a message ●●○ 10 minutes
 #
-# A colleague's function runs on short texts without a word of complaint. It has three faults; you have met all of them in sections 6 and 7. Write it anew: it
+# A colleague's function runs on short texts without a word of complaint. It has three faults; you
+# have met all of them in sections 6 and 7. Write it anew: it
 # returns the class probabilities, shape `(texts, classes)`.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e0_4", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -1018,11 +1123,13 @@ def class_probabilities(model, texts):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Follow one text through the function. What happens if it is the shorter of two? If it has 600 words? Over what does the softmax sum?
+# Follow one text through the function. What happens if it is the shorter of two? If it has 600
+# words? Over what does the softmax sum?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Hand over everything the tokenizer made (`**inputs`), let it truncate, and take the softmax over the last axis.
+# Hand over everything the tokenizer made (`**inputs`), let it truncate, and take the softmax over
+# the last axis.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t0_4", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
@@ -1058,9 +1165,11 @@ assert class_probabilities(model, [too_long, "Short."]).shape == (2, 2)
 # %% [markdown]
 # ## What to remember
 #
-# 1. The model always answers. A probability is not knowledge: the probabilities sum to 1 whatever the text is.
+# 1. The model always answers. A probability is not knowledge: the probabilities sum to 1 whatever
+#    the text is.
 # 2. Compare every result with a cheap rival, even on the first day.
-# 3. Estimate before you train: tokens, divided by tokens per second in the same number format, times three, at least.
+# 3. Estimate before you train: tokens, divided by tokens per second in the same number format,
+#    times three, at least.
 # 4. What isn't saved and read back is lost; on Colab the disk goes with the machine.
 # 5. Read the last line of an error first. Guard against silent faults with asserts.
 #
@@ -1075,14 +1184,18 @@ assert class_probabilities(model, [too_long, "Short."]).shape == (2, 2)
 # | changes vanish after a reload | the notebook was not saved | Ctrl+S; on Colab, save a copy in Drive |
 # | `not attempted yet` though you wrote code | the line `raise NotImplementedError()` is still there, or the cell was not run again | delete the line, run the cell, then the check |
 #
-# **Where next?** [The route through the lessons](README.md) says what to read in an hour, a day or a week.
+# **Where next?** [The route through the lessons](README.md) says what to read in an hour, a day or
+# a week.
 #
 # ## Further reading
 #
 # * Sanh, Debut, Chaumond, Wolf 2019, *DistilBERT, a distilled version of BERT*, arXiv 1910.01108v4.
-# * Threads behind the errors: huggingface/transformers issues 5421 and 30099 (new weights), 20638 (ragged batches), 278 and 1948 (attention mask), pull request 30190 (renamed arguments);
-#   huggingface/datasets issue 8612 (names without owner); nlp-with-transformers/notebooks issues 31 and 61 (devices).
-# * Google Research, README of BERT, section on out-of-memory issues: the largest batch by length on one GPU.
+# * Threads behind the errors: huggingface/transformers issues 5421 and 30099 (new weights), 20638
+#   (ragged batches), 278 and 1948 (attention mask), pull request 30190 (renamed arguments);
+#   huggingface/datasets issue 8612 (names without owner); nlp-with-transformers/notebooks issues 31
+#   and 61 (devices).
+# * Google Research, README of BERT, section on out-of-memory issues: the largest batch by length on
+#   one GPU.
 
 # %%
 lab.finish(f"first prediction after {first_prediction:.0f} s; "
