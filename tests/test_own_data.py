@@ -470,3 +470,11 @@ def test_a_course_task_can_be_read_like_a_file_of_one_s_own(capsys):
     splits = load_own(root / "data/messages", text="sms")
     assert splits["train"].features["label"].names == ["ham", "spam"]
     assert "dropped" not in capsys.readouterr().out
+
+
+def test_a_parquet_file_without_rows_is_refused(tmp_path):
+    file = tmp_path / "own.parquet"
+    pq.write_table(
+        pa.table({"text": pa.array([], pa.string()), "label": pa.array([], pa.string())}), file
+    )
+    assert f"{file}: no rows. Expected at least one; copy the file again." in error_of(file)
