@@ -194,7 +194,7 @@ def run_folder(trainer: Trainer) -> Iterator[None]:
             try:
                 yield
             finally:
-                trainer.remove_callback(record)
+                trainer.remove_callback(RunRecord)  # by class: resuming may put a copy in its place
 
 
 @contextmanager
