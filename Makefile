@@ -77,7 +77,7 @@ test-newest:
 	@mkdir -p build && sed 's/==.*//' requirements.txt > build/newest.txt
 	@.venv-newest/bin/python -m pip install -q -U -r build/newest.txt -e .
 	@$(NEWEST) -m pytest tests/test_data.py tests/test_exercises.py tests/test_lab.py tests/test_load_task.py tests/test_metrics.py \
-		tests/test_plots.py tests/test_setup.py tests/test_timing.py
+		tests/test_common.py tests/test_own_data.py tests/test_plots.py tests/test_setup.py tests/test_timing.py
 	@$(NEWEST) -m tools.run_lessons $(LESSON)
 
 links:

@@ -19,7 +19,7 @@ OUT_OF_SCOPE = ("out_of_scope", "oos")  # the class of texts that belong to no o
 
 @dataclass(frozen=True)
 class Task:
-    """What stands in a task's files.
+    """The columns and class names of a task's files.
 
     ``text`` is the column with the texts, ``labels`` the class names in the order of their
     numbers. On the Hub and in a mirror ``hub_label`` is the column with the labels, and
@@ -167,7 +167,7 @@ def to_dataset(table: Table, text: str, names: Sequence[str]) -> datasets.Datase
 
 
 def mirror_files(source: hub.HubDataset, folder: Path) -> dict[str, Path]:
-    """A data set's files below a mirror; only ``train_subset`` is taken too, and said to be one."""
+    """A data set's files in a mirror. Without ``train``, ``train_subset`` is taken, and this is printed."""
     files = {}
     for split in source.files:
         file = folder / source.folder / f"{split}.parquet"

@@ -38,9 +38,8 @@ def check(name: str, *properties: Property, strict: bool = False) -> bool:
     for what, holds, *hint in properties:
         try:
             result = holds()
-            good = any(type(result) is t for t in truth_types) and bool(
-                result
-            )  # "in" would ask a metaclass
+            # By identity: "in" would ask the answer's own type whether it is one of these.
+            good = any(type(result) is t for t in truth_types) and bool(result)
             problem = "" if good else (hint[0] if hint else one_line(f"got {result!r}"))
         except NotImplementedError:
             print(f"{name}: not attempted yet")
@@ -48,11 +47,7 @@ def check(name: str, *properties: Property, strict: bool = False) -> bool:
                 raise AssertionError(f"{name}: not attempted yet") from None
             remember(name, "not attempted")
             return False
-        except (
-            Exception,
-            SystemExit,
-            GeneratorExit,
-        ) as error:  # type and message, not a traceback from inside the course
+        except (Exception, SystemExit, GeneratorExit) as error:  # without a traceback of the course
             good, problem = False, stopped_with(error)
         print(f"✅ {what}" if good else f"❌ {what}: {problem}")
         passed += good
@@ -87,11 +82,7 @@ def recorded() -> dict[str, str]:
     """Name of each exercise checked so far -> "solved", "not solved yet" or "not attempted"."""
     try:
         known = json.loads(progress_file().read_text(encoding="utf-8"))
-    except (
-        OSError,
-        ValueError,
-        RecursionError,
-    ):  # none yet, or damaged: progress starts anew, the exercise goes on
+    except (OSError, ValueError, RecursionError):  # no file yet, or a damaged one: start anew
         return {}
     return {n: s for n, s in known.items() if s in list(MARKS)} if isinstance(known, dict) else {}
 
@@ -111,7 +102,7 @@ def remember(name: str, state: str) -> None:
 
 
 def progress(lesson: str = "") -> None:
-    """Print what is solved of ``lesson`` ("05"), or of all lessons. It stands in a file on this machine and goes nowhere."""
+    """Print what is solved of ``lesson`` ("05"), or of all lessons. It is kept in a file on this machine and sent nowhere."""
     states = {
         name: state
         for name, state in recorded().items()

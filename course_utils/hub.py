@@ -169,7 +169,7 @@ def fetch(repo: str, revision: str, files: Iterable[str], kind: str = "model") -
 
 
 def fetch_model(name: str) -> None:
-    """Have a model of ``MODELS`` in the Hub's cache, where ``from_pretrained`` finds it.
+    """Download a model of ``MODELS`` into the Hub's cache, where ``from_pretrained`` finds it.
 
     In offline mode nothing is fetched. Raises CheckpointError.
     """

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EMBEDDED_MODELS = {
     name: ROOT / "data/models" / name for name in ("mini-distilbert", "mini-student")
 }
-# Which model plays which part, by where a profile takes its models from. "model" is the one that a lesson works with.
+# Which model a lesson uses as model, teacher and student, by the source of its profile.
 PARTS = {
     "embedded": {
         "model": "mini-distilbert",
@@ -51,7 +51,7 @@ PROFILES = {
     "mini": Profile(
         "mini",
         "embedded",
-        1200,
+        1000,
         500,
         1000,
         max_length=256,
@@ -95,7 +95,7 @@ def choose_profile(wanted: str = "auto") -> tuple[Profile, str]:
 
 @dataclass(frozen=True)
 class Lab:
-    """What ``start_lab`` found out. ``checkpoint`` and ``revision`` are what ``from_pretrained`` wants."""
+    """What ``start_lab`` found out. ``checkpoint`` and ``revision`` are arguments of ``from_pretrained``."""
 
     lesson: str
     profile: Profile
@@ -160,7 +160,7 @@ def expected_minutes(lesson: str, profile: str, speed: float) -> float | None:
 
 
 def time_here(lesson: str, profile: str, precision: str, device: str) -> str:
-    """The minutes to expect on this machine, as a person says it."""
+    """The minutes to expect on this machine, as text."""
     minutes = (
         None
         if device == "cuda"

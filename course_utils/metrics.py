@@ -33,7 +33,7 @@ class ClassificationMetrics(evaluate.Metric):
         )
 
     def add_batch(self, *, predictions=None, references=None, **kwargs) -> None:
-        """``compute`` calls this as well. Without the check a probability would become class 0 silently."""
+        """Add predictions; ``compute`` calls this too. Refuses probabilities, which would be cast to 0."""
         for values in map(np.asarray, (predictions, references)):
             if values.dtype.kind == "f" and (values % 1 != 0).any():
                 raise ValueError(
@@ -73,14 +73,18 @@ def bootstrap_interval(
     if min(lengths) < 2 or len(set(lengths)) != 1:
         raise ValueError(f"bootstrap_interval needs arrays of one length above 1, got {lengths}.")
     rows = (np.arange(lengths[0]),)
-    with (
-        warnings.catch_warnings()
-    ):  # a metric that is the same for every draw is an answer, not a fault
+    with warnings.catch_warnings():
+        # A metric that is the same for every draw has an interval of width 0.
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         found = stats.bootstrap(
-            rows, lambda draw: metric(*(a[draw] for a in arrays)), vectorized=False, n_resamples=resamples,
-            confidence_level=level, method="percentile", rng=np.random.default_rng(seed),
-        )  # fmt: skip
+            rows,
+            lambda draw: metric(*(a[draw] for a in arrays)),
+            vectorized=False,
+            n_resamples=resamples,
+            confidence_level=level,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        )
     if not np.isfinite(found.bootstrap_distribution).all():
         raise ValueError(
             "bootstrap_interval: the metric is NaN or infinite for some draws of the rows. Look for NaN in the "

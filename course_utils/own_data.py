@@ -1,4 +1,4 @@
-"""``load_own``: texts and labels of one's own, as strictly read as the course's."""
+"""``load_own``: read own texts and labels, with the same checks as the course's data."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def load_own(
     encoding: str | None = None,
     seed: int = 0,
 ) -> datasets.DatasetDict:
-    """Load texts of one's own to be classified, and print what was found.
+    """Load own labelled texts for classification, and print what was found.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def load_own(
             "column with the labels, or add texts of another class."
         )
     splits = {split: to_dataset(table, "text", names) for split, table in tables.items()}
-    shares = {"test": test, "validation": validation / (1 - test)}  # validation: of what is left
+    shares = {"test": test, "validation": validation / (1 - test)}  # of the rows that test leaves
     if group:
         check_groups(splits, files)
     draw = partial(by_group, path=path) if group else by_label
@@ -129,7 +129,7 @@ def by_group(
     number = max(2, min(round(1 / share), len(set(groups))))
     folds = StratifiedGroupKFold(number, shuffle=True, random_state=seed)
     try:
-        with warnings.catch_warnings(action="ignore"):  # of rare classes, which are counted below
+        with warnings.catch_warnings(action="ignore"):  # about rare classes: counted below
             rest, chosen = next(folds.split(groups, split["label"][:], groups))
     except ValueError as error:
         raise DataError(f"{path}: can't be split by group ({error}). Name no group.") from None
@@ -159,7 +159,7 @@ def check_groups(splits: Mapping[str, datasets.Dataset], files: Mapping[str, Pat
 
 
 def read_labels(table: Table, column: str) -> list[str]:
-    """Each row's label as a word. Raises DataError for a label that is none."""
+    """Each row's label as a string. Raises DataError for an empty or unusable one."""
     words = []
     for row, value in enumerate(table.columns[column], start=1):
         if value is None or value != value or not str(value).strip():  # None, NaN, white space
@@ -182,7 +182,7 @@ def read_labels(table: Table, column: str) -> list[str]:
 
 
 def spelling(label: str) -> str:
-    """What the spellings of one label share: case, white space, "-" or "_" for it, 1 and 1.0."""
+    """A label without its case, white space, hyphens and decimals ("1.0"), to compare spellings."""
     label = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
     label = re.sub(r"(?<=\w)[-_ ]+(?=\w)", " ", label)
     return re.sub(r"^([+-]?\d+)\.0+$", r"\1", label)

@@ -64,10 +64,10 @@ def separate(
     draw: Draw = by_label,
     cure: str = "This is another data set or a part of it: fetch the file again.",
 ) -> dict[str, datasets.Dataset]:
-    """Drop repeated texts, make the splits that the source lacks, and see that none lacks a class.
+    """Drop repeated texts, make missing splits, and check that each split has every class.
 
     A text that stands in two splits is kept in the last of train, validation, test that has it,
-    so that no training text is met again in a test. A split that is missing is drawn from train:
+    so that no training text is in a test split. A split that is missing is drawn from train:
     ``shares`` gives its part of the rows, and ``draw`` chooses them, by default by label.
 
     Raises

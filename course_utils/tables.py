@@ -76,7 +76,7 @@ def read_table(
         raw = file.read_bytes()
     except OSError as error:
         raise DataError(f"{file}: can't be opened ({error.strerror}). Correct the path.") from None
-    if raw.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):  # the formats of Excel and its kin
+    if raw.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):  # .xlsx (a zip file) and .xls
         raise DataError(f"{file}: this is an Excel workbook. Save the sheet as 'CSV UTF-8'.")
     form = FORMATS.get(file.suffix.lower())
     if form is None:
@@ -96,7 +96,7 @@ def decode(file: Path, raw: bytes, encoding: str | None = None) -> str:
         row = row_at(raw[:place].count(b"\n"))
         guess = "utf-16-le" if place % 2 else "utf-16-be"
         raise DataError(
-            f"{file}, {row}: a byte 0 is no text. Save the file with the encoding UTF-8; if it is "
+            f"{file}, {row}: a byte 0 is not text. Save the file with the encoding UTF-8; if it is "
             f'UTF-16 without a byte order mark, load_own(..., encoding="{guess}") reads it.'
         )
     encoding = encoding or (marked[0] if marked else "utf-8")
@@ -116,7 +116,7 @@ def decode(file: Path, raw: bytes, encoding: str | None = None) -> str:
         ) from None
     if "\0" in content:
         row = row_at(content[: content.index("\0")].count("\n"))
-        raise DataError(f"{file}, {row}: a character 0 is no text. Save the file as UTF-8.")
+        raise DataError(f"{file}, {row}: a character 0 is not text. Save the file as UTF-8.")
     return content
 
 
@@ -295,13 +295,9 @@ def names_in(schema: pa.Schema, column: str) -> list[str] | None:
     """The names of a ClassLabel column, which ``datasets`` keeps in a file's metadata, or None."""
     try:
         names = json.loads(schema.metadata[b"huggingface"])["info"]["features"][column]["names"]
-        return (
-            names
-            if isinstance(names, list) and all(isinstance(name, str) for name in names)
-            else None
-        )
     except (KeyError, TypeError, ValueError):
         return None
+    return names if isinstance(names, list) and all(isinstance(n, str) for n in names) else None
 
 
 def check_text(where: str, column: str, text: object) -> None:

@@ -1,4 +1,4 @@
-"""Say how long something will take before it starts, and how long it took and how much memory it used after."""
+"""Estimate how long a training takes; measure time and peak memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 
 def duration(seconds: float) -> str:
-    """A length of time as a person says it: ``"40 s"``, ``"3 min"``, ``"2.5 h"``."""
+    """A length of time, rounded: ``"40 s"``, ``"3 min"``, ``"2.5 h"``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -71,7 +71,7 @@ def estimate_training(trainer, steps: int = 6) -> float:
     A copy of the trainer makes ``steps`` real steps or, within 3 s, more, on random batches of its
     own data, with clipping, optimizer and callbacks; it evaluates a few batches of the size that
     evaluations have, and writes one checkpoint. Random states are put back: training gives the
-    same numbers with and without an estimate. Early stopping is not foreseen.
+    same numbers with and without an estimate. Early stopping is not taken into account.
     """
     from course_utils.trial import trial_run  # here: importing transformers takes seconds
 

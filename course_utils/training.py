@@ -1,5 +1,5 @@
-"""What the Trainer leaves to you: a folder with checkpoints of another run, a damaged checkpoint, a
-full disk, a loss that is not a number."""
+"""Faults that the Trainer doesn't handle: checkpoints of another run in the output folder, a damaged
+checkpoint, a full disk, a loss that is NaN."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 # What the operating system says of a full disk, of a quota and of a file that may not grow;
-# torch.save hides all three behind words of its own.
+# torch.save reports all three with messages of its own.
 FULL_DISK = r"(os error|Errno) (27|28|69|112|122)\b|unexpected pos \d|PytorchStreamWriter"
 CHECKPOINT_FILES = (
     "model.safetensors",
@@ -33,26 +33,12 @@ CHECKPOINT_FILES = (
 )
 # The arguments that change the weights. Precision is left out: the machine decides it, and a run
 # may go on on another machine.
-SETTINGS = (
-    "per_device_train_batch_size",
-    "gradient_accumulation_steps",
-    "train_sampling_strategy",
-    "learning_rate",
-    "lr_scheduler_type",
-    "lr_scheduler_kwargs",
-    "warmup_steps",
-    "weight_decay",
-    "max_grad_norm",
-    "optim",
-    "optim_args",
-    "adam_beta1",
-    "adam_beta2",
-    "adam_epsilon",
-    "label_smoothing_factor",
-    "neftune_noise_alpha",
-    "seed",
-    "data_seed",
-)
+SETTINGS = """
+    per_device_train_batch_size gradient_accumulation_steps train_sampling_strategy
+    learning_rate lr_scheduler_type lr_scheduler_kwargs warmup_steps weight_decay max_grad_norm
+    optim optim_args adam_beta1 adam_beta2 adam_epsilon
+    label_smoothing_factor neftune_noise_alpha seed data_seed
+"""
 
 
 class TrainingError(RuntimeError):
@@ -84,7 +70,7 @@ def describe_run(trainer: Trainer) -> dict[str, object]:
     }
     length = "max_steps" if args.max_steps > 0 else "num_train_epochs"
     settings = args.to_dict()
-    run |= {name: settings.get(name) for name in (length, *SETTINGS)}
+    run |= {name: settings.get(name) for name in (length, *SETTINGS.split())}
     return json.loads(json.dumps(run, default=str))  # as it is read back from a file
 
 
@@ -97,7 +83,7 @@ def recorded_run(trainer_state: object) -> dict[str, object]:
 
 
 def differences(there: dict[str, object], here: dict[str, object]) -> str:
-    """Why a checkpoint is not one of this run, or ""."""
+    """Why a checkpoint (``there``) does not belong to this run (``here``), or ""."""
     if not there:
         return "it does not say which run it belongs to"
     names = [name for name in there | here if there.get(name) != here.get(name)]
@@ -126,7 +112,7 @@ class RunRecord(TrainerCallback, ExportableState):
 
 
 def checkpoint_problem(checkpoint: Path) -> str:
-    """What keeps a run from being resumed exactly, or "": a file that is missing or cut off.
+    """Which file of a checkpoint is missing or incomplete, so that it can't be resumed, or "".
 
     Without optimizer.pt the Trainer would go on with a new optimizer and say nothing.
     """
@@ -199,7 +185,7 @@ def run_folder(trainer: Trainer) -> Iterator[None]:
         yield
         return
     record = RunRecord(describe_run(trainer))
-    with full_disk_named(folder):
+    with full_disk_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with folder_lock(folder):
             who = {"process": os.getpid(), "host": platform.node(), "started": time.ctime()}
@@ -208,7 +194,7 @@ def run_folder(trainer: Trainer) -> Iterator[None]:
             try:
                 yield
             finally:
-                trainer.remove_callback(record)
+                trainer.remove_callback(RunRecord)  # by class: resuming may put a copy in its place
 
 
 @contextmanager
@@ -234,8 +220,8 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def full_disk_named(folder: str | Path) -> Iterator[None]:
-    """A checkpoint that can't be written because the disk is full ends in a clear TrainingError.
+def full_disk_error(folder: str | Path) -> Iterator[None]:
+    """Raise TrainingError where the disk is full and a checkpoint can't be written.
 
     ``run_folder`` does this too; by itself it is for a run that needs no more.
     """

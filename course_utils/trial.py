@@ -1,4 +1,4 @@
-"""A trial run: a few real steps of a Trainer on copies, to know how long all of them will take."""
+"""A trial run: time a few steps of a copied Trainer, to estimate the whole training."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,12 @@ from torch.utils.data import DataLoader, Subset
 from transformers import DefaultFlowCallback, Trainer, TrainerCallback, TrainerControl
 
 EVALUATION_BATCHES = 3
-KNOWN_BATCHES = 100  # as many are looked at to know how their sizes vary
+KNOWN_BATCHES = 100  # the sample from which the distribution of batch sizes is known
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Seconds of what a training does, and how many batches an epoch has.
+    """Measured seconds of each part of a training, and the batches of an epoch.
 
     ``start`` is what comes before the first step: sorting rows into batches, preparing the model.
     """
@@ -37,7 +38,7 @@ class Trial:
 
 
 def clock() -> float:
-    """Seconds, once a GPU has finished what it was asked to do."""
+    """The time in seconds, after a GPU has finished its queue."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -73,34 +74,25 @@ class Steps(TrainerCallback):
 
     def __init__(self, callback: TrainerCallback):
         self.callback = copy.copy(callback)
-        for name, value in vars(callback).items():  # what it collects stays the original's
+        for name, value in vars(callback).items():  # a copy's lists must not change the original's
             if isinstance(value, list | dict | set):
                 setattr(self.callback, name, copy.copy(value))
 
-    def call(self, event: str, args, state, **kwargs) -> None:
+    def call(self, args, state, control, event: str, **kwargs) -> None:
         state = copy.copy(state)
         state.global_step = 1
         getattr(self.callback, event)(args, state, TrainerControl(), **kwargs)
 
-    def on_train_begin(self, args, state, control, **kwargs):
-        self.call("on_train_begin", args, state, **kwargs)
-
-    def on_step_begin(self, args, state, control, **kwargs):
-        self.call("on_step_begin", args, state, **kwargs)
-
-    def on_pre_optimizer_step(self, args, state, control, **kwargs):
-        self.call("on_pre_optimizer_step", args, state, **kwargs)
-
-    def on_optimizer_step(self, args, state, control, **kwargs):
-        self.call("on_optimizer_step", args, state, **kwargs)
-
-    def on_step_end(self, args, state, control, **kwargs):
-        self.call("on_step_end", args, state, **kwargs)
+    on_train_begin = partialmethod(call, event="on_train_begin")
+    on_step_begin = partialmethod(call, event="on_step_begin")
+    on_pre_optimizer_step = partialmethod(call, event="on_pre_optimizer_step")
+    on_optimizer_step = partialmethod(call, event="on_optimizer_step")
+    on_step_end = partialmethod(call, event="on_step_end")
 
 
 @contextlib.contextmanager
 def random_state_kept() -> Iterator[None]:
-    """Whatever draws random numbers inside, nobody outside notices."""
+    """Restore the random states of Python, NumPy and PyTorch at the end."""
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
         try:
@@ -113,16 +105,9 @@ def random_state_kept() -> Iterator[None]:
 def twin_of(trainer: Trainer, max_steps: int, callbacks: list[TrainerCallback]) -> Trainer:
     """The same trainer with copies of the model and of all that a training changes."""
     twin = copy.copy(trainer)
-    twin.args = copy.copy(trainer.args)
-    for name, value in {
-        "max_steps": max_steps,
-        "eval_strategy": "no",
-        "save_strategy": "no",
-        "eval_on_start": False,
-        "load_best_model_at_end": False,
-        "push_to_hub": False,
-    }.items():
-        setattr(twin.args, name, value)
+    args = twin.args = copy.copy(trainer.args)
+    args.max_steps, args.eval_strategy, args.save_strategy = max_steps, "no", "no"
+    args.eval_on_start = args.load_best_model_at_end = args.push_to_hub = False
     twin.model = twin.model_wrapped = copy.deepcopy(trainer.model)
     for name in ("forward", "_original_forward"):  # after a training: a wrapper of the original's
         vars(twin.model).pop(name, None)
@@ -197,13 +182,11 @@ def trial_run(trainer: Trainer, steps: int, evaluates: bool, saves: bool) -> Tri
         loader = trainer.get_train_dataloader()
         batches = list(loader.batch_sampler)
         sorting = clock() - begun
-        own = [
-            c
-            for c in trainer.callback_handler.callbacks
-            if not type(c).__module__.startswith("transformers.")
-        ]
         step_clock = StepClock(steps)
-        callbacks = [DefaultFlowCallback(), *map(Steps, own), step_clock]
+        callbacks = [DefaultFlowCallback(), step_clock]
+        for callback in trainer.callback_handler.callbacks:
+            if not type(callback).__module__.startswith("transformers."):
+                callbacks.insert(-1, Steps(callback))
         most = 3 * steps + 1
         twin = twin_of(trainer, most, callbacks)
         wanted = most * twin.args.gradient_accumulation_steps

@@ -58,7 +58,9 @@ def most_alike(texts: list[str]) -> float:
         for gram in found:
             where[gram].append(number)
     shared = Counter(pair for numbers in where.values() for pair in combinations(numbers, 2))
-    return max((n / (len(grams[a]) + len(grams[b]) - n) for (a, b), n in shared.items()), default=0.0)
+    return max(
+        (n / (len(grams[a]) + len(grams[b]) - n) for (a, b), n in shared.items()), default=0.0
+    )
 
 
 def stump_accuracy(task: str) -> float:
@@ -89,16 +91,24 @@ def f1(positive: np.ndarray, predicted: np.ndarray) -> float:
 
 
 @cache
-def spam_scores(weight: str | None = None) -> tuple[float, dict[str, tuple[np.ndarray, np.ndarray]]]:
+def spam_scores(
+    weight: str | None = None,
+) -> tuple[float, dict[str, tuple[np.ndarray, np.ndarray]]]:
     """The threshold with the best F1 on validation, and each split's (is spam, score) by the word counter of the lessons."""
     data = embedded("messages")
     train = data[data.split == "train"]
-    model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
-                          LogisticRegression(C=10, max_iter=1000, class_weight=weight)).fit(train.sms, train.label)
-    scores = {split: ((rows.label == "spam").to_numpy(), model.predict_proba(rows.sms)[:, 1])
-              for split, rows in data.groupby("split")}
+    model = make_pipeline(
+        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
+        LogisticRegression(C=10, max_iter=1000, class_weight=weight),
+    ).fit(train.sms, train.label)
+    scores = {
+        split: ((rows.label == "spam").to_numpy(), model.predict_proba(rows.sms)[:, 1])
+        for split, rows in data.groupby("split")
+    }
     precision, recall, thresholds = precision_recall_curve(*scores["validation"])
-    return thresholds[np.argmax((2 * precision * recall / np.maximum(precision + recall, 1e-9))[:-1])], scores
+    return thresholds[
+        np.argmax((2 * precision * recall / np.maximum(precision + recall, 1e-9))[:-1])
+    ], scores
 
 
 def messages_card() -> str:
@@ -128,13 +138,19 @@ def test_no_group_of_alike_messages_stands_in_two_splits(messages):
     groups = alike_groups(messages.sms)
     assert messages.split.groupby(groups).nunique().max() == 1
     sizes = np.bincount(groups)
-    assert (f"{len(sizes):,} groups: {(sizes == 1).sum():,} messages stand alone, {sizes[sizes > 1].sum()} share "
-            f"{(sizes > 1).sum()} groups of 2 to {sizes.max()}.") in " ".join(messages_card().split())
+    assert (
+        f"{len(sizes):,} groups: {(sizes == 1).sum():,} messages stand alone, {sizes[sizes > 1].sum()} share "
+        f"{(sizes > 1).sum()} groups of 2 to {sizes.max()}."
+    ) in " ".join(messages_card().split())
 
 
 def test_alike_messages_are_grouped_also_by_way_of_a_third():
-    texts = ["see you at the harbour at nine tonight", "see you at the harbour at nine, bring bread",
-             "harbour at nine, bring bread, butter and eggs", "quite another message"]
+    texts = [
+        "see you at the harbour at nine tonight",
+        "see you at the harbour at nine, bring bread",
+        "harbour at nine, bring bread, butter and eggs",
+        "quite another message",
+    ]
     groups = alike_groups(texts)
     assert len(set(groups[:3])) == 1 and groups[3] != groups[0]
 
@@ -142,7 +158,9 @@ def test_alike_messages_are_grouped_also_by_way_of_a_third():
 def test_the_fast_scores_are_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     positive, score = rng.random(200) < 0.2, rng.integers(30, size=200) / 30  # with ties
-    assert average_precision(positive, score) == pytest.approx(average_precision_score(positive, score))
+    assert average_precision(positive, score) == pytest.approx(
+        average_precision_score(positive, score)
+    )
     assert f1(positive, score > 0.5) == pytest.approx(f1_score(positive, score > 0.5))
 
 
@@ -152,29 +170,48 @@ def test_validation_and_test_of_messages_are_drawn_alike():
     rng = np.random.default_rng(0)
     pairs = [scores["validation"], scores["test"]]
     validation, test = (average_precision(*pair) for pair in pairs)
-    draws = [[average_precision(positive[rows], score[rows]) for rows in rng.integers(len(score), size=(2000, len(score)))]
-             for positive, score in pairs]
+    draws = [
+        [
+            average_precision(positive[rows], score[rows])
+            for rows in rng.integers(len(score), size=(2000, len(score)))
+        ]
+        for positive, score in pairs
+    ]
     low, high = np.quantile(np.subtract(*draws), [0.025, 0.975])
     assert low < 0 < high
-    assert (f"validation minus test is {validation - test:.3f} (95 % interval {low:.3f} to {high:.3f}, both splits resampled)"
-            ) in " ".join(messages_card().split())
+    assert (
+        f"validation minus test is {validation - test:.3f} (95 % interval {low:.3f} to {high:.3f}, both splits resampled)"
+    ) in " ".join(messages_card().split())
 
 
 def test_the_word_counters_on_messages_by_the_fair_rule():
-    stated = {tuple(row[:2]): row[2:] for row in (
-        [cell.strip(" `") for cell in line.strip("|").split("|")]
-        for line in messages_card().split("| word counter |")[1].split("\n\n")[0].splitlines()[2:])}
+    stated = {
+        tuple(row[:2]): row[2:]
+        for row in (
+            [cell.strip(" `") for cell in line.strip("|").split("|")]
+            for line in messages_card()
+            .split("| word counter |")[1]
+            .split("\n\n")[0]
+            .splitlines()[2:]
+        )
+    }
     expected = {}
     for name, weight in (("default", None), ("balanced", "balanced")):
         threshold, scores = spam_scores(weight)
         for split in ("validation", "test"):
             positive, score = scores[split]
             predicted = score >= threshold
-            cells = [f"{metric(positive, given):.3f} ({low:.3f} to {high:.3f})"
-                     for metric, given in ((average_precision, score), (f1, predicted))
-                     for low, high in [bootstrap_interval(metric, positive, given)]]
-            expected[name, split] = [cells[0], f"{threshold:.2f}", cells[1],
-                                     *(f"{(side & predicted).sum()} of {side.sum()}" for side in (positive, ~positive))]
+            cells = [
+                f"{metric(positive, given):.3f} ({low:.3f} to {high:.3f})"
+                for metric, given in ((average_precision, score), (f1, predicted))
+                for low, high in [bootstrap_interval(metric, positive, given)]
+            ]
+            expected[name, split] = [
+                cells[0],
+                f"{threshold:.2f}",
+                cells[1],
+                *(f"{(side & predicted).sum()} of {side.sum()}" for side in (positive, ~positive)),
+            ]
     assert stated == expected
 
 
@@ -185,7 +222,14 @@ def test_reviews_are_as_long_as_reviews_are(reviews):
 
 
 def test_at_least_a_fifth_of_every_reviews_split_is_not_plain(reviews):
-    assert set(reviews.kind) == {"plain", "plot_words", "mixed", "negation", "sarcasm", "comparison"}
+    assert set(reviews.kind) == {
+        "plain",
+        "plot_words",
+        "mixed",
+        "negation",
+        "sarcasm",
+        "comparison",
+    }
     assert (reviews.kind != "plain").groupby(reviews.split).mean().min() >= 0.2
     assert reviews[reviews.split == "test"].kind.value_counts().min() >= 10
 
@@ -227,12 +271,19 @@ def test_no_common_word_gives_spam_away():
 def test_length_alone_does_not_tell_the_sides_apart(reviews):
     length = reviews.text.str.len().to_numpy()[:, None]
     for model in (DecisionTreeClassifier(max_depth=3, random_state=0), LogisticRegression()):
-        assert cross_val_score(model, length, reviews.label, groups=reviews.film, cv=GroupKFold(5)).mean() < 0.6
+        assert (
+            cross_val_score(
+                model, length, reviews.label, groups=reviews.film, cv=GroupKFold(5)
+            ).mean()
+            < 0.6
+        )
 
 
 def test_counting_words_solves_some_reviews_but_far_from_all(reviews):
     model = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
-    accuracy = cross_val_score(model, reviews.text, reviews.label, groups=reviews.film, cv=GroupKFold(5)).mean()
+    accuracy = cross_val_score(
+        model, reviews.text, reviews.label, groups=reviews.film, cv=GroupKFold(5)
+    ).mean()
     assert 0.70 <= accuracy <= 0.92
 
 
@@ -248,8 +299,10 @@ def test_links_and_addresses_lead_to_reserved_domains_only(task):
     everything = "\n".join(embedded(task)[TEXT[task]])
     hosts = re.findall(r"(?:https?://|www\.|@)([\w.-]+\w)", everything)
     hosts += re.findall(r"\b[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}\b(?=/)", everything)
-    hosts += re.findall(r"\b[a-z][\w-]*(?:\.[a-z][\w-]*)*\.(?:com|net|org|info|biz|app|io|co|uk|de|me|ly|example)\b",
-                        everything.lower())
+    hosts += re.findall(
+        r"\b[a-z][\w-]*(?:\.[a-z][\w-]*)*\.(?:com|net|org|info|biz|app|io|co|uk|de|me|ly|example)\b",
+        everything.lower(),
+    )
     assert len(hosts) >= (100 if task == "messages" else 0)
     assert [h for h in hosts if not h.endswith(".example")] == []
 
@@ -257,9 +310,14 @@ def test_links_and_addresses_lead_to_reserved_domains_only(task):
 @BOTH
 def test_telephone_numbers_come_from_ranges_kept_for_fiction(task):
     everything = "\n".join(embedded(task)[TEXT[task]])
-    numbers = [re.sub(r"\D", "", n) for n in re.findall(r"(?<!\d)(?:\+|0)\d(?:[ ()-]?\d){7,}|555[ -]\d{4}", everything)]
+    numbers = [
+        re.sub(r"\D", "", n)
+        for n in re.findall(r"(?<!\d)(?:\+|0)\d(?:[ ()-]?\d){7,}|555[ -]\d{4}", everything)
+    ]
     # Ofcom's numbers for drama, and the North American 555-0100 to 555-0199.
-    fiction = re.compile(r"07700900\d{3}|01632960\d{3}|02079460\d{3}|08081570\d{3}|09098790\d{3}|(1?\d{3})?55501\d\d")
+    fiction = re.compile(
+        r"07700900\d{3}|01632960\d{3}|02079460\d{3}|08081570\d{3}|09098790\d{3}|(1?\d{3})?55501\d\d"
+    )
     assert len(numbers) >= (50 if task == "messages" else 0)
     assert [n for n in numbers if not fiction.fullmatch(n)] == []
 
@@ -271,4 +329,6 @@ def test_files_are_utf8_with_one_row_a_line_and_no_stray_white_space(task):
         rows = list(csv.reader(content.splitlines(), strict=True))
         assert len(rows) == content.count("\n") and "\r" not in content and "\ufeff" not in content
         assert {len(row) for row in rows} == {len(rows[0])}
-        assert [cell for row in rows for cell in row if cell != " ".join(cell.split()) or not cell] == []
+        assert [
+            cell for row in rows for cell in row if cell != " ".join(cell.split()) or not cell
+        ] == []

@@ -44,7 +44,7 @@ from course_utils.training import (
     StopAtNaN,
     TrainingError,
     data_fingerprint,
-    full_disk_named,
+    full_disk_error,
     last_whole_checkpoint,
     run_folder,
 )
@@ -617,7 +617,7 @@ def test_a_disk_full_at_the_last_small_file_is_named_too(tmp_path, monkeypatch):
     "error", [RuntimeError("shapes differ"), PermissionError(errno.EACCES, "no"), KeyError("label")]
 )
 def test_another_error_is_not_called_a_full_disk(error, tmp_path):
-    with pytest.raises(type(error)) as raised, full_disk_named(tmp_path):
+    with pytest.raises(type(error)) as raised, full_disk_error(tmp_path):
         raise error
     assert raised.value is error
 

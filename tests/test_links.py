@@ -55,24 +55,28 @@ def test_addresses_inside_this_repository_are_looked_up_among_its_files():
     home = links.repository()
     blob = f"https://github.com/{home.name}/blob/{home.branch}"
     assert (
-        links.own(f"{blob}/README.md#top").state
-        == links.own(f"https://github.com/{home.name}").state
+        links.internal_answer(f"{blob}/README.md#top").state
+        == links.internal_answer(f"https://github.com/{home.name}").state
         == "alive"
     )
-    assert links.own(f"{blob}/no/such.md") == links.Answer(
+    assert links.internal_answer(f"{blob}/no/such.md") == links.Answer(
         f"{blob}/no/such.md", "dead", "no such file in this repository"
     )
     on_colab = blob.replace("github.com", "colab.research.google.com/github")
-    assert links.own(f"{on_colab}/notebooks/99_none.ipynb").state == "dead"
-    assert links.own(f"https://github.com/{home.name}-other/blob/main/README.md") is None
-    assert links.own("https://colab.research.google.com/assets/colab-badge.svg") is None
+    assert links.internal_answer(f"{on_colab}/notebooks/99_none.ipynb").state == "dead"
+    assert (
+        links.internal_answer(f"https://github.com/{home.name}-other/blob/main/README.md") is None
+    )
+    assert links.internal_answer("https://colab.research.google.com/assets/colab-badge.svg") is None
 
 
 def test_every_address_of_the_repository_is_collected_and_its_own_ones_lead_somewhere():
     found = links.collect()
     assert "https://huggingface.co/distilbert/distilbert-base-uncased" in found
     assert sum("colab.research.google.com/github/" in url for url in found) >= 7
-    assert not [url for url in found if (answer := links.own(url)) and answer.state != "alive"]
+    assert not [
+        url for url in found if (answer := links.internal_answer(url)) and answer.state != "alive"
+    ]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """``load_own`` reads what stands in a file, to the letter, or names file, row and cure."""
 
+import codecs
 import csv
 import json
 from collections import Counter
@@ -76,6 +77,7 @@ def test_the_same_seed_gives_the_same_splits_and_another_seed_others(own):
     [
         (";", "utf-8-sig", "\r\n"),  # Excel in Germany, "CSV UTF-8"
         ("\t", "utf-16", "\r\n"),  # Excel, "Unicode text"
+        ("\t", "utf-16-be", "\r\n"),
         ("\t", "utf-8", "\n"),
         ("|", "utf-8", "\r"),
     ],
@@ -83,6 +85,8 @@ def test_the_same_seed_gives_the_same_splits_and_another_seed_others(own):
 def test_the_delimiter_and_a_marked_encoding_are_found(own, delimiter, encoding, newline):
     rows = [(f"Größe {i}; weiß, rund: „{text}“", label) for i, (text, label) in enumerate(ROWS)]
     write_csv(own, rows, delimiter=delimiter, encoding=encoding, newline=newline)
+    if encoding == "utf-16-be":  # Python writes a byte order mark for "utf-16" only
+        own.write_bytes(codecs.BOM_UTF16_BE + own.read_bytes())
     assert sorted(rows_of(load_own(own))) == sorted(rows)
 
 
@@ -114,7 +118,7 @@ def test_bytes_that_are_no_text_and_an_encoding_that_is_none_are_refused(own):
     own.write_bytes(b"\x1f\x8b\x08\x01 an archive")
     assert f"{own}, line 1: byte 0x8b is not UTF-8" in error_of(own)
     own.write_text("text,label\nA film\0,neg\n", encoding="utf-16")
-    assert f"{own}, row 1 (line 2): a character 0 is no text" in error_of(own)
+    assert f"{own}, row 1 (line 2): a character 0 is not text" in error_of(own)
     assert "there is no encoding 'utf-61'" in error_of(own, encoding="utf-61")
 
 
@@ -188,6 +192,11 @@ def test_a_class_with_one_row_is_named_with_that_row_and_what_is_needed(own):
     assert "too few rows of the class 'other' (1, first in row 81 (line 82))" in message
     assert "at least 6 in this file, 2 for each of the 3 splits made of it" in message
     assert "Add texts of this class, give its rows another label, or delete them." in message
+
+
+def test_the_row_of_a_rare_class_is_the_file_s_where_repeats_were_dropped(own):
+    message = error_of(write_csv(own, [ROWS[0], *ROWS, ("Neither.", "other")]))
+    assert "class 'other' (1, first in row 82 (line 83)), after 1 repeated texts" in message
 
 
 def test_six_rows_of_a_class_are_enough_and_come_into_every_split(own):
@@ -266,6 +275,13 @@ def test_a_label_in_two_spellings_is_named_with_the_row_of_the_rarer(own, usual,
     message = error_of(write_csv(own, [*rows[:7], ("Another one", other), *rows[7:]]))
     assert f"row 8 (line 9): the label {other!r} (1) looks like another spelling" in message
     assert f"spelling of {usual!r} (40). Write the same word in every row" in message
+
+
+def test_a_label_in_another_spelling_is_named_in_the_file_that_has_it(tmp_path):
+    write_csv(tmp_path / "train.csv", ROWS[:60])
+    write_csv(tmp_path / "test.csv", [*ROWS[60:], ("Another one", "Pos")])
+    message = error_of(tmp_path)
+    assert f"{tmp_path / 'test.csv'}, row 21 (line 22): the label 'Pos' (1)" in message
 
 
 def test_labels_that_only_look_alike_are_two_classes(own):
@@ -375,6 +391,8 @@ def test_a_column_named_twice_and_a_row_of_another_length_are_named(own):
     own.write_text("text;label\nA film; and a long one;neg\n", encoding="utf-8")
     message = error_of(own)
     assert "row 1 (line 2): 2 columns expected, 3 found" in message and "delimiter ';'" in message
+    own.write_text("text;label\nA film;neg\nA longer one\n", encoding="utf-8")
+    assert "row 2 (line 3): 2 columns expected, 1 found" in error_of(own)
 
 
 def test_repeated_texts_are_dropped_and_said_to_be_with_those_that_contradict(own, capsys):
@@ -430,6 +448,10 @@ def test_groups_that_can_not_be_split_are_refused(own, tmp_path):
     message = error_of(own, group="writer")
     assert f"{own}: split by group, 40 rows hold 0 of the class" in message
     assert "Add groups with rows of this class, or name no group." in message
+    lone = [(*row, "a" if row[1] == "neg" or row == ROWS[1] else "b") for row in ROWS[:40]]
+    lone += [(f"{text} Again.", label, "b") for text, label in ROWS[:40]]
+    message = error_of(write_csv(own, lone, ("text", "label", "writer")), group="writer")
+    assert "split by group, 21 rows hold 1 of the class 'pos'; 2 are needed." in message
     own.unlink()
     for split, part in (("train", rows[:40]), ("test", rows[40:])):
         write_csv(tmp_path / f"{split}.csv", part, ("text", "label", "writer"))
@@ -448,3 +470,11 @@ def test_a_course_task_can_be_read_like_a_file_of_one_s_own(capsys):
     splits = load_own(root / "data/messages", text="sms")
     assert splits["train"].features["label"].names == ["ham", "spam"]
     assert "dropped" not in capsys.readouterr().out
+
+
+def test_a_parquet_file_without_rows_is_refused(tmp_path):
+    file = tmp_path / "own.parquet"
+    pq.write_table(
+        pa.table({"text": pa.array([], pa.string()), "label": pa.array([], pa.string())}), file
+    )
+    assert f"{file}: no rows. Expected at least one; copy the file again." in error_of(file)

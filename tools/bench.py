@@ -1,6 +1,6 @@
 """Measure what the course's settings are worth on this machine: ``make bench``, or ``python -m tools.bench --quick``.
 
-Popular recipes against ours as ratios within one run, with accuracy beside each time; the share of the machine's own
+Popular recipes against ours as ratios within one run, with the accuracy of each; the share of the machine's own
 speed that training reaches; how time grows; how far estimates are off. Each finished measurement is a JSON file in
 ``--out``, and a killed run goes on behind the last one. To measure again, delete the file.
 """
@@ -342,7 +342,7 @@ def try_on_top(label: str, best: Recipe, candidate: Recipe, task: str, sizes: Si
         ]
     except (
         Exception
-    ) as error:  # compiling needs a C++ compiler, and fails in many ways: say so and go on
+    ) as error:  # compiling needs a C++ compiler and fails in many ways: print it and continue
         return {
             "name": label,
             "seconds": None,
@@ -475,7 +475,7 @@ def measure_classify(sizes: Sizes, done: dict) -> dict:
     few = replace(sizes, rows=min(320, sizes.rows or 320))
     trainer = make_trainer(Recipe(128, False, True), tokenized("reviews", 128, few), few)
     if sizes.model == "mini":
-        trainer.train()  # so that the labels mean something; random weights sit on the fence
+        trainer.train()  # so that labels can differ: untrained weights give probabilities near 0.5
     model, precision, part = trainer.model.eval(), choose_precision(DEVICE), texts[::4]
 
     def one(text: str, padding: str | bool) -> int:

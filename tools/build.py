@@ -91,7 +91,7 @@ def read_source(lesson: Lesson, grading: bool = False) -> nbformat.NotebookNode:
 
 
 def finished(notebook: nbformat.NotebookNode, lesson: Lesson, kind: str) -> nbformat.NotebookNode:
-    """Stable ids (nbgrader's where there is one), a fixed header, no outputs; valid or an error."""
+    """Stable ids (nbgrader's where there is one), a fixed header, no outputs. Raises an error where the notebook is invalid."""
     seen: dict[str, int] = {}
     for cell in notebook.cells:
         name = cell.metadata.get("nbgrader", {}).get("grade_id") or cell.source
@@ -171,7 +171,7 @@ def learner_notebook(lesson: Lesson) -> nbformat.NotebookNode:
 
 
 def solution_notebook(lesson: Lesson) -> nbformat.NotebookNode:
-    """Everything in it; what CI runs."""
+    """The notebook with all solutions; CI runs it."""
     return finished(read_source(lesson), lesson, "solution")
 
 

@@ -128,7 +128,7 @@ def added(before: dict[str, str], after: dict[str, str]) -> list[str]:
 
 
 def disturbed(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """What was there and is another version now, or gone."""
+    """Packages that were installed and now have another version, or are missing."""
     return [
         f"{name} {version} " + (f"became {after[name]}" if name in after else "is gone")
         for name, version in sorted(before.items())
@@ -157,7 +157,7 @@ def installed(python: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Colab:
-    """The environment that stands for Colab: ``packages`` is what it holds before a lesson, ``missing`` what Colab lacks."""
+    """The environment that simulates Colab: ``packages`` is what it holds before a lesson, ``missing`` what Colab lacks."""
 
     python: Path
     versions: dict[str, str]
@@ -166,13 +166,13 @@ class Colab:
 
 
 def prepare() -> Colab:
-    """Make ``.venv-colab``, or take the one that is there: as it was made, without what a lesson added to it."""
+    """Make ``.venv-colab``, or restore the existing one to its first state, without what a lesson installed."""
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
         "dependencies"
     ]
     colab = versions(CONSTRAINTS.read_text(encoding="utf-8"))
     there, missing = split(wanted, colab)
-    # Colab's torch was built for another CUDA than the one that pip installs: which of NVIDIA's parts fit is torch's to say.
+    # Colab's torch was built for another CUDA than the one that pip installs: its requirements name those that fit.
     colab = {
         name: version
         for name, version in colab.items()
@@ -248,14 +248,14 @@ def snapshot(folder: Path) -> str:
 
 
 def write_fake_colab(folder: Path) -> None:
-    """A package ``google.colab`` by which a program takes this machine for Colab."""
+    """Write a package ``google.colab``, by which programs recognise Colab."""
     for name, text in FAKE_COLAB.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
 
 
 def kernel_environment(folder: Path, python: Path, source: str) -> dict[str, str]:
-    """The variables of a kernel that knows nothing of this repository; the profile is ``mini``, the Hub is shut off."""
+    """The variables of a kernel without paths to this repository; the profile is ``mini``, the Hub is offline."""
     foreign = ("COURSE_", "PYTHON", "JUPYTER", "IPYTHON", "VIRTUAL_ENV", "CONDA", "MPL", "HF_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return kept | {

@@ -89,7 +89,7 @@ def install(folder: Path | None = None, requirements: str = "requirements.txt") 
         try:
             venv.create(folder, with_pip=True, clear=folder.exists())
         except (subprocess.CalledProcessError, OSError) as error:
-            # Half an environment would be taken for a whole one the next time.
+            # An incomplete environment would be used as a complete one the next time.
             shutil.rmtree(folder, ignore_errors=True)
             stop(explain_venv(error, folder))
     print(f"Installing the packages of {requirements} (a few minutes the first time) …", flush=True)

@@ -1,4 +1,4 @@
-"""What the maintainers' programs know about the repository: its lessons, its settings, its measurements."""
+"""The repository's lessons, settings and measurements, for the maintainers' programs."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def collect() -> dict[str, list[str]]:
     return dict(sorted(found.items()))
 
 
-def own(url: str) -> Answer | None:
+def internal_answer(url: str) -> Answer | None:
     """The answer for an address inside this repository, which may not be published yet; None for any other."""
     home = repository()
     parts = urlsplit(url)
@@ -113,7 +113,9 @@ def write_lists(found: dict[str, list[str]], folder: Path) -> int:
     """For each page a file with the addresses that lychee is to ask; returns how many there are."""
     shutil.rmtree(folder, ignore_errors=True)
     lists: dict[str, list[str]] = {}
-    asked = [u for u in found if own(u) is None and urlsplit(u).hostname not in BOT_BLOCKING]
+    asked = [
+        u for u in found if internal_answer(u) is None and urlsplit(u).hostname not in BOT_BLOCKING
+    ]
     for url in asked:
         for page in found[url]:
             lists.setdefault(page, []).append(url)
@@ -126,7 +128,7 @@ def write_lists(found: dict[str, list[str]], folder: Path) -> int:
 
 def main() -> None:
     found = collect()
-    dead = [a for url in found if (a := own(url)) and a.state == "dead"]
+    dead = [a for url in found if (a := internal_answer(url)) and a.state == "dead"]
     for answer in dead:
         print(f"dead: {answer.url} ({answer.why}) in {', '.join(found[answer.url])}")
     asked = write_lists(found, ROOT / "build/links")

@@ -82,7 +82,7 @@ def errors(notebook: nbformat.NotebookNode) -> set[str]:
 def run(
     lesson: Lesson, solutions: bool, environment: dict[str, str], go_on: bool = False
 ) -> Result:
-    """Execute one lesson; with ``go_on`` past asserts, which weights that know nothing can't keep."""
+    """Execute one lesson; with ``go_on`` past asserts, which untrained weights don't satisfy."""
     notebook = solution_notebook(lesson) if solutions else learner_notebook(lesson)
     start, problem = time.perf_counter(), ""
     try:
@@ -147,7 +147,7 @@ def record_mini(results: list[Result]) -> None:
 def untrained_mirror(data: Path, folder: Path) -> Path:
     """A mirror with the data of ``data`` and, as its models, random weights of the published sizes.
 
-    Minutes and memory don't depend on what the weights know; scores do, and say nothing there.
+    Minutes and memory don't depend on the weights' values; scores do, and are meaningless there.
     """
     import torch
     from transformers import (

@@ -11,9 +11,13 @@
 #
 # # What is DistilBERT, and which claims about it are true?
 #
-# BERT is Google's model of 2018 that reads text. DistilBERT (2019) is a smaller copy of it, trained to guess hidden words as BERT was, and to imitate BERT while doing so: *distillation*, which lesson 02 takes
-# apart. You give it a sentence, it gives you a label. In this lesson you follow one sentence through every step in between, and compute the
-# central step yourself. Then you count, time and question the model, and hold popular claims about it against what you measured.
+# BERT is Google's model of 2018 that reads text. DistilBERT (2019) is a smaller copy of it, trained
+# to guess hidden words as BERT was, and to imitate BERT while doing so: *distillation*, which
+# lesson 02 takes
+# apart. You give it a sentence, it gives you a label. In this lesson you follow one sentence
+# through every step in between, and compute the
+# central step yourself. Then you count, time and question the model, and hold popular claims about
+# it against what you measured.
 #
 # **After this lesson you can**
 #
@@ -27,8 +31,10 @@
 #
 # {{cost}}
 #
-# A [profile](glossary.md#profile) decides which model you look at: `mini` uses a small DistilBERT that comes with the course, `cpu` and `gpu` use the
-# published one. Both are built in the same way. Sections 6 and 7 take the full size on every profile: parameters and speed need no trained weights.
+# A [profile](glossary.md#profile) decides which model you look at: `mini` uses a small DistilBERT
+# that comes with the course, `cpu` and `gpu` use the
+# published one. Both are built in the same way. Sections 6 and 7 take the full size on every
+# profile: parameters and speed need no trained weights.
 #
 # ## Setup
 
@@ -46,7 +52,8 @@ lab = start_lab("{{lesson}}", profile)
 # %% [markdown]
 # ## 1. Which pieces does the model read?
 #
-# DistilBERT reads neither letters nor words. Its [tokenizer](glossary.md#tokenizer) cuts a text into pieces from a fixed list, the
+# DistilBERT reads neither letters nor words. Its [tokenizer](glossary.md#tokenizer) cuts a text
+# into pieces from a fixed list, the
 # [vocabulary](glossary.md#vocabulary). This is the sentence that you will follow:
 
 # %%
@@ -58,8 +65,10 @@ pieces = tokenizer.tokenize(sentence)
 print(pieces)
 
 # %% [markdown]
-# Common words stay whole. A rare word is cut, and `##` marks a piece that goes on from the one before it. The model is *uncased*: `The` and
-# `the` are one piece. The method is called [WordPiece](glossary.md#wordpiece). It takes the longest piece that fits, from the left:
+# Common words stay whole. A rare word is cut, and `##` marks a piece that goes on from the one
+# before it. The model is *uncased*: `The` and
+# `the` are one piece. The method is called [WordPiece](glossary.md#wordpiece). It takes the longest
+# piece that fits, from the left:
 
 # %%
 vocabulary = tokenizer.get_vocab()  # piece -> id
@@ -81,8 +90,10 @@ print(cut("unputdownable"), cut("ending"), cut("♞"))
 assert cut("unputdownable") == tokenizer.tokenize("unputdownable") and len(cut("unputdownable")) > 1
 
 # %% [markdown]
-# Your function and the library agree. `[UNK]` stands for what the vocabulary can't spell. A piece's *id* is its place in the list, and
-# the ids are all that the model gets to see. Two [special tokens](glossary.md#special-token) frame the text: `[CLS]` in front, `[SEP]` behind.
+# Your function and the library agree. `[UNK]` stands for what the vocabulary can't spell. A
+# piece's *id* is its place in the list, and
+# the ids are all that the model gets to see. Two [special tokens](glossary.md#special-token) frame
+# the text: `[CLS]` in front, `[SEP]` behind.
 
 # %%
 inputs = tokenizer(sentence, return_tensors="pt")
@@ -112,13 +123,18 @@ plots.show(figure,
 assert len(tokens) == len(words) + 2 + len(cut("unputdownable")) - 1
 
 # %% [markdown]
-# A rare word is kept as long as pieces can spell it; capitals are lost, and so are words that become `[UNK]`. But a rare word costs more [tokens](glossary.md#token) than a common one, and tokens are what you pay for in time and memory.
+# A rare word is kept as long as pieces can spell it; capitals are lost, and so are words that
+# become `[UNK]`. But a rare word costs more [tokens](glossary.md#token) than a common one, and
+# tokens are what you pay for in time and memory.
 #
 # ## 2. How does an id become a vector?
 #
-# Load the model. `AutoModelForMaskedLM` takes the whole checkpoint, with the part that guesses hidden words; section 8 uses that. What is
-# inside it is the [base model](glossary.md#base-model), here called `encoder`. `attn_implementation="eager"` makes the library hand out its attention weights;
-# the faster default keeps them to itself. Nothing is trained in this lesson, so gradients are switched off.
+# Load the model. `AutoModelForMaskedLM` takes the whole checkpoint, with the part that guesses
+# hidden words; section 8 uses that. What is
+# inside it is the [base model](glossary.md#base-model), here called `encoder`.
+# `attn_implementation="eager"` makes the library hand out its attention weights;
+# the faster default keeps them to itself. Nothing is trained in this lesson, so gradients are
+# switched off.
 
 # %%
 import torch
@@ -130,8 +146,10 @@ encoder = guesser.base_model
 encoder.embeddings
 
 # %% [markdown]
-# Two tables. `word_embeddings` has one row for each piece, `position_embeddings` one for each place in the text. A row is the
-# [embedding](glossary.md#embedding): numbers that training has set. A third table, which articles like to list, is missing. BERT has it:
+# Two tables. `word_embeddings` has one row for each piece, `position_embeddings` one for each place
+# in the text. A row is the
+# [embedding](glossary.md#embedding): numbers that training has set. A third table, which articles
+# like to list, is missing. BERT has it:
 
 # %%
 from transformers import (BertConfig, BertModel, DistilBertConfig,
@@ -145,9 +163,11 @@ print("only BERT has", missing)
 assert missing == {"token_type_embeddings.weight"}
 
 # %% [markdown]
-# `token_type_embeddings` are the [segment embeddings](glossary.md#segment-embedding): they tell BERT which of two sentences a token belongs to. DistilBERT has none.
+# `token_type_embeddings` are the [segment embeddings](glossary.md#segment-embedding): they tell
+# BERT which of two sentences a token belongs to. DistilBERT has none.
 #
-# How are the two rows put together? They are added, and the sum is put on a common scale by [layer normalisation](glossary.md#layer-normalisation): mean 0,
+# How are the two rows put together? They are added, and the sum is put on a common scale by [layer
+# normalisation](glossary.md#layer-normalisation): mean 0,
 # variance 1, then a learned gain and bias.
 
 # %%
@@ -160,8 +180,10 @@ word_rows, place_rows = (encoder.embeddings.word_embeddings.weight,
 embedded = normalise(encoder.embeddings.LayerNorm, word_rows[ids] + place_rows[:len(ids)])
 
 # %% [markdown]
-# One vector per token. Is it what the library computes? `output_hidden_states=True` returns the vectors before the first block and after each
-# block: the [hidden states](glossary.md#hidden-state). You will compare after each step, so `compare` does it.
+# One vector per token. Is it what the library computes? `output_hidden_states=True` returns the
+# vectors before the first block and after each
+# block: the [hidden states](glossary.md#hidden-state). You will compare after each step, so
+# `compare` does it.
 
 # %%
 def compare(mine, library, tolerance=1e-5):
@@ -179,7 +201,8 @@ hidden = states(sentence)
 compare(embedded, hidden[0])
 
 # %% [markdown]
-# The word *the* stands in the sentence twice. It has one id and one row in the word table. Does it have one vector?
+# The word *the* stands in the sentence twice. It has one id and one row in the word table. Does it
+# have one vector?
 
 # %%
 first, second = [place for place, token in enumerate(tokens) if token == "the"]
@@ -197,17 +220,22 @@ plots.show(figure,
 assert 0.3 < likeness < 0.999
 
 # %% [markdown]
-# The position makes the difference. ([Cosine similarity](glossary.md#cosine-similarity) is 1 for vectors of the same direction.) So far each token
+# The position makes the difference. ([Cosine similarity](glossary.md#cosine-similarity) is 1 for
+# vectors of the same direction.) So far each token
 # knows its word and its place, and nothing about its neighbours.
 #
 # ## 3. What happens in a block?
 #
-# Now the heart of the model. A [block](glossary.md#block) takes one vector per token and returns one vector per token. It does two things: *attention* lets the tokens exchange
+# Now the heart of the model. A [block](glossary.md#block) takes one vector per token and returns
+# one vector per token. It does two things: *attention* lets the tokens exchange
 # information, and a *feed-forward network* works on each token alone. You compute both.
 #
-# **Attention.** Every token asks a question (*query*), offers a description (*key*) and a content (*value*). All three are the token's vector times
-# a learned matrix. A query times a key says how well they fit; [softmax](glossary.md#softmax) turns the fits into shares that add up to 1; and the token receives that mixture of
-# values. Several [heads](glossary.md#attention-head) do this side by side, each in its own slice of the vector:
+# **Attention.** Every token asks a question (*query*), offers a description (*key*) and a content
+# (*value*). All three are the token's vector times
+# a learned matrix. A query times a key says how well they fit; [softmax](glossary.md#softmax) turns
+# the fits into shares that add up to 1; and the token receives that mixture of
+# values. Several [heads](glossary.md#attention-head) do this side by side, each in its own slice of
+# the vector:
 #
 # $$\text{weights} = \text{softmax}\!\left(\frac{Q K^\top}{\sqrt{d}}\right), \qquad \text{result} = \text{weights} \cdot V, \qquad d = \text{width of a slice}$$
 
@@ -230,11 +258,15 @@ def attend(layer, x):
     return layer.out_lin(mixed), weights
 
 # %% [markdown]
-# `q_lin(x)` is `x` times a matrix plus a bias, and so are the other three. Without the division by $\sqrt{d}$, wide slices would give large scores, and softmax would give
-# nearly everything to one token. Softmax takes $e$ to the power of each score and divides by their sum. A token that nobody may look at gets the score $-\infty$ *before* the softmax: $e^{-\infty} = 0$, so its share is 0 and the
+# `q_lin(x)` is `x` times a matrix plus a bias, and so are the other three. Without the division by
+# $\sqrt{d}$, wide slices would give large scores, and softmax would give
+# nearly everything to one token. Softmax takes $e$ to the power of each score and divides by their
+# sum. A token that nobody may look at gets the score $-\infty$ *before* the softmax:
+# $e^{-\infty} = 0$, so its share is 0 and the
 # others still add up to 1. In code: `scores.masked_fill(condition, -math.inf)`.
 #
-# **Feed-forward.** Each vector is widened four times, bent by [GELU](glossary.md#gelu) (a smooth ramp: large numbers pass, very negative ones become almost 0), and narrowed again.
+# **Feed-forward.** Each vector is widened four times, bent by [GELU](glossary.md#gelu) (a smooth
+# ramp: large numbers pass, very negative ones become almost 0), and narrowed again.
 
 # %%
 def gelu(x):
@@ -245,7 +277,9 @@ def feed_forward(layer, x):
     return layer.lin2(gelu(layer.lin1(x)))
 
 # %% [markdown]
-# **The block.** After each of the two, the input is added back (a [residual connection](glossary.md#residual-connection)), and the sum is normalised. Compare the result with the
+# **The block.** After each of the two, the input is added back (a [residual
+# connection](glossary.md#residual-connection)), and the sum is normalised. Compare the result with
+# the
 # library's, then the attention weights with its maps, in which rows look and columns are looked at.
 
 # %%
@@ -269,7 +303,9 @@ print(f"{ahead:.0%} of the attention goes to tokens further on")
 assert ahead > 0.1 and torch.allclose(weights.sum(-1), torch.ones(heads, len(ids)))
 
 # %% [markdown]
-# Equal, but for rounding: there is no more to a block than these few lines. The attention weights agree too, every row adds up to 1, and a token looks ahead as well as back. That is what *bidirectional* means, and what makes this model an
+# Equal, but for rounding: there is no more to a block than these few lines. The attention weights
+# agree too, every row adds up to 1, and a token looks ahead as well as back. That is
+# what *bidirectional* means, and what makes this model an
 # [encoder](glossary.md#encoder). One token's view, in all heads of the first block:
 
 # %%
@@ -291,12 +327,15 @@ plots.show(figure,
            f"Darkest cells for the token “slow”: {' '.join(f'“{t}”' for t in favourites)}.")
 
 # %% [markdown]
-# Each row is one head's mixture. The heads have no assigned jobs; what a head looks at came out of training.
+# Each row is one head's mixture. The heads have no assigned jobs; what a head looks at came out of
+# training.
 #
 # ### Exercise 1.1 Three faults in an attention ●●○ 10 minutes
 #
-# A colleague wrote the attention in the comment below. It runs and gives tensors of the right shape, and it has three faults. `q`, `k` and `v` have the shape (heads, tokens, $d$). `mask` has
-# the shape (tokens,): 1 for a real token, 0 for [padding](glossary.md#padding), which nobody may look at. Write it right.
+# A colleague wrote the attention in the comment below. It runs and gives tensors of the right
+# shape, and it has three faults. `q`, `k` and `v` have the shape (heads, tokens, $d$). `mask` has
+# the shape (tokens,): 1 for a real token, 0 for [padding](glossary.md#padding), which nobody may
+# look at. Write it right.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e1_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def attention(q, k, v, mask):
@@ -311,11 +350,13 @@ def attention(q, k, v, mask):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Compare line by line with `attend`. Which numbers must add up to 1? What in `attend` has no counterpart here? And what does the colleague do with `mask`?
+# Compare line by line with `attend`. Which numbers must add up to 1? What in `attend` has no
+# counterpart here? And what does the colleague do with `mask`?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Rows of the scores belong to queries, columns to keys: a query shares out its attention along the last axis. A key gets no attention when its score is
+# Rows of the scores belong to queries, columns to keys: a query shares out its attention along the
+# last axis. A key gets no attention when its score is
 # `-math.inf` *before* the softmax: `scores.masked_fill(mask == 0, -math.inf)`.
 # </details>
 
@@ -364,7 +405,8 @@ compare(x, hidden[-1], tolerance=1e-4)  # rounding adds up
 assert len(blocks) == 6
 
 # %% [markdown]
-# You have computed DistilBERT. What for? Take a word with two meanings. In these six sentences *bank* stands at the same place, so its vector
+# You have computed DistilBERT. What for? Take a word with two meanings. In these six
+# sentences *bank* stands at the same place, so its vector
 # before the first block is the same in all of them.
 
 # %%
@@ -400,12 +442,15 @@ plots.show(figure,
 assert np.allclose([same[0], other[0]], 1, atol=1e-5) and other[1] < 0.999 and same[-1] > other[-1]
 
 # %% [markdown]
-# Before the blocks a word's vector depends on the word and its place only, whatever it means. Afterwards the vector depends on the text around it. That is the gain over a table
-# of word vectors. Be careful with the reason: the river sentences also share neighbours ("on the … of the"), so this picture can't tell meaning from neighbouring words.
+# Before the blocks a word's vector depends on the word and its place only, whatever it means.
+# Afterwards the vector depends on the text around it. That is the gain over a table
+# of word vectors. Be careful with the reason: the river sentences also share neighbours
+# ("on the … of the"), so this picture can't tell meaning from neighbouring words.
 #
 # ### Exercise 1.2 Same vector or not? ●●○ 6 minutes
 #
-# Predict before you measure. In each pair, is the vector of *bank* the same in both texts (1) before the first block, (2) after the first block?
+# Predict before you measure. In each pair, is the vector of *bank* the same in both texts (1)
+# before the first block, (2) after the first block?
 #
 # | pair | first text | second text |
 # |---|---|---|
@@ -414,7 +459,8 @@ assert np.allclose([same[0], other[0]], 1, atol=1e-5) and other[1] < 0.999 and s
 # | c | The **bank** is closed. | The **bank** is closed. *plus padding to 16 tokens, with attention mask* |
 # | d | We saw the **bank**. | We like the **bank**. |
 #
-# Return the dictionary from the comment, with `True` (the same) or `False` in place of each `None`. Write one sentence of reason for each pair *before* you run the check.
+# Return the dictionary from the comment, with `True` (the same) or `False` in place of each `None`.
+# Write one sentence of reason for each pair *before* you run the check.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e1_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def same_vector():
@@ -427,11 +473,13 @@ def same_vector():
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Before the first block a vector depends on two things only. Count the place of *bank* in each text.
+# Before the first block a vector depends on two things only. Count the place of *bank* in each
+# text.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# In a block, a token looks at *all* tokens that the mask lets it see: those before it, and those after it.
+# In a block, a token looks at *all* tokens that the mask lets it see: those before it, and those
+# after it.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t1_2", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -468,8 +516,10 @@ assert {p: tuple(map(bool, s)) for p, s in same_vector().items()} == {
 # %% [markdown]
 # ## 5. How does a vector become a label?
 #
-# A classifier needs one vector per text, and takes that of `[CLS]`. This token means nothing by itself; it is a place where the blocks can collect what matters
-# about the text. On it sits the [head](glossary.md#head): two layers that end in one number per class, the [logits](glossary.md#logit).
+# A classifier needs one vector per text, and takes that of `[CLS]`. This token means nothing by
+# itself; it is a place where the blocks can collect what matters
+# about the text. On it sits the [head](glossary.md#head): two layers that end in one number per
+# class, the [logits](glossary.md#logit).
 
 # %%
 from transformers import AutoModelForSequenceClassification, set_seed, utils
@@ -488,8 +538,11 @@ probabilities = logits.exp() / logits.exp().sum()  # softmax
 print("logits", logits.numpy().round(3), "probabilities", probabilities.numpy().round(3))
 
 # %% [markdown]
-# That is the whole way: **text → pieces → ids → embeddings → six blocks → `[CLS]` → head → logits → probabilities**. (In training,
-# [dropout](glossary.md#dropout) also acts before the last layer.) And which class is which? Nobody has said: the head is new, its weights are random. Put twenty such heads on the same vector:
+# That is the whole
+# way: **text → pieces → ids → embeddings → six blocks → `[CLS]` → head → logits → probabilities**.
+# (In training,
+# [dropout](glossary.md#dropout) also acts before the last layer.) And which class is which? Nobody
+# has said: the head is new, its weights are random. Put twenty such heads on the same vector:
 
 # %%
 from torch import nn
@@ -519,12 +572,14 @@ plots.show(figure,
 assert (abs(positive - 0.5) < 0.35).all() and 0 < (positive > 0.5).sum() < 20
 
 # %% [markdown]
-# All near one half. So "load a DistilBERT fine-tuned for classification" is false when the checkpoint is the base model: the label comes from chance until you
+# All near one half. So "load a DistilBERT fine-tuned for classification" is false when the
+# checkpoint is the base model: the label comes from chance until you
 # train. Lesson 05 trains; section 8 of this lesson shows how far you get without.
 #
 # ## 6. Where are the parameters?
 #
-# A [parameter](glossary.md#parameter) is one learned number. To count them you need the architecture, not the weights. The configurations below are
+# A [parameter](glossary.md#parameter) is one learned number. To count them you need the
+# architecture, not the weights. The configurations below are
 # those of the published models, and on the device `meta` they take no memory. First, what differs?
 
 # %%
@@ -538,7 +593,9 @@ print({what: (getattr(small, a), getattr(large, b)) for what, a, b in sizes}, "d
 assert differ == ["layers"] and 2 * small.n_layers == large.num_hidden_layers
 
 # %% [markdown]
-# One entry differs (first DistilBERT, then BERT-base). "Fewer hidden units and attention heads" is false: each layer is as wide and has as many heads as BERT's. (Layer and block mean the same.) Now count.
+# One entry differs (first DistilBERT, then BERT-base). "Fewer hidden units and attention heads" is
+# false: each layer is as wide and has as many heads as BERT's. (Layer and block mean the same.) Now
+# count.
 
 # %%
 with torch.device("meta"):
@@ -585,10 +642,15 @@ plots.show(figure,
            f"and a thin end for the pooler. DistilBERT has {fewer:.1%} fewer.")
 
 # %% [markdown]
-# The six layers are half of BERT's twelve to the last parameter. But the embeddings stay, 35.9 % of DistilBERT and 21.8 % of BERT, and no number of layers
-# changes them. So half of the layers makes 39.4 % fewer parameters, not 50 %, and about half a point of that is not the layers' but what DistilBERT left out besides: the table of segments (section 2) and the *pooler*, a layer of BERT's on top of `[CLS]`.
+# The six layers are half of BERT's twelve to the last parameter. But the embeddings stay, 35.9 % of
+# DistilBERT and 21.8 % of BERT, and no number of layers
+# changes them. So half of the layers makes 39.4 % fewer parameters, not 50 %, and about half a
+# point of that is not the layers' but what DistilBERT left out besides: the table of segments
+# (section 2) and the *pooler*, a layer of BERT's on top of `[CLS]`.
 #
-# What does that weigh? In 32-bit numbers each parameter takes 4 bytes. Training with [AdamW](glossary.md#adamw) keeps four numbers per parameter: weight, [gradient](glossary.md#gradient) and two running averages.
+# What does that weigh? In 32-bit numbers each parameter takes 4 bytes. Training with
+# [AdamW](glossary.md#adamw) keeps four numbers per parameter: weight,
+# [gradient](glossary.md#gradient) and two running averages.
 
 # %%
 with torch.device("meta"):
@@ -600,12 +662,17 @@ print({name: f"{size:.1f} MB" for name, size in megabytes.items()},
 assert trainable == 66_955_010 and 1.0 < training_gb < 1.1
 
 # %% [markdown]
-# A tutorial demands 12 to 16 GB of memory for training. The training state takes about 1.1 GB. How much the [activations](glossary.md#activation) add depends on your batch size and text length; lesson 05, section 14, comes back to it.
+# A tutorial demands 12 to 16 GB of memory for training. The training state takes about 1.1 GB. How
+# much the [activations](glossary.md#activation) add depends on your batch size and text length;
+# lesson 05, section 14, comes back to it.
 #
 # ### Exercise 1.3 Count without the library ●●○ 10 minutes
 #
-# Write the number of parameters of a DistilBERT with any number of layers, from its sizes. (Then play with it: nobody checks what three layers fewer would save.) Look
-# at sections 2 and 3 for the tables, the matrices and the normalisations (one after the embeddings, two in a layer). Every matrix has a bias, except the two tables. A normalisation has a gain and a bias per dimension.
+# Write the number of parameters of a DistilBERT with any number of layers, from its sizes. (Then
+# play with it: nobody checks what three layers fewer would save.) Look
+# at sections 2 and 3 for the tables, the matrices and the normalisations (one after the embeddings,
+# two in a layer). Every matrix has a bias, except the two tables. A normalisation has a gain and a
+# bias per dimension.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e1_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def parameters(layers, width=768, inner=3072, vocabulary=30_522, positions=512):
@@ -621,11 +688,13 @@ def parameters(layers, width=768, inner=3072, vocabulary=30_522, positions=512):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Write the embeddings and one layer as two separate numbers. The head count appears in neither: slices share one matrix.
+# Write the embeddings and one layer as two separate numbers. The head count appears in neither:
+# slices share one matrix.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# A layer: four matrices width × width (`q_lin`, `k_lin`, `v_lin`, `out_lin`), one width × inner, one inner × width, their biases, and two normalisations.
+# A layer: four matrices width × width (`q_lin`, `k_lin`, `v_lin`, `out_lin`), one width × inner,
+# one inner × width, their biases, and two normalisations.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t1_3", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
@@ -661,8 +730,10 @@ assert parameters(6, encoder.config.dim, encoder.config.hidden_dim,
 # %% [markdown]
 # ## 7. Is it faster than BERT?
 #
-# The time of a [forward pass](glossary.md#forward-pass) depends on the sizes, not on the values of the weights. So two models of full size with random weights tell
-# you what the published ones take on this machine. They run in turn, so that a busy moment hits both; the fastest of three runs counts.
+# The time of a [forward pass](glossary.md#forward-pass) depends on the sizes, not on the values of
+# the weights. So two models of full size with random weights tell
+# you what the published ones take on this machine. They run in turn, so that a busy moment hits
+# both; the fastest of three runs counts.
 
 # %%
 import time
@@ -707,12 +778,16 @@ plots.show(figure,
 assert 1.3 < typical < 3
 
 # %% [markdown]
-# Half of the layers is half of the work, so 2 is the mark to expect. (A little over 2 is possible: BERT runs its pooler as well, and single timings
-# jump.) Whatever both models share, such as tokenizing and reading data, would pull a measured ratio below 2. Longer texts are left out here to save time.
+# Half of the layers is half of the work, so 2 is the mark to expect. (A little over 2 is possible:
+# BERT runs its pooler as well, and single timings
+# jump.) Whatever both models share, such as tokenizing and reading data, would pull a measured
+# ratio below 2. Longer texts are left out here to save time.
 #
-# > Quoted: a full pass over the STS-B development set on one Xeon CPU, one pair of sentences at a time, took BERT 668 s and DistilBERT 410 s (paper, table 3).
+# > Quoted: a full pass over the STS-B development set on one Xeon CPU, one pair of sentences at a
+# > time, took BERT 668 s and DistilBERT 410 s (paper, table 3).
 #
-# That is where "60 % faster" comes from; what else the 668 s include, the paper doesn't say. It is a ratio of speeds:
+# That is where "60 % faster" comes from; what else the 668 s include, the paper doesn't say. It is
+# a ratio of speeds:
 
 # %%
 bert_seconds, distil_seconds = 668, 410  # quoted: paper, table 3
@@ -726,17 +801,25 @@ assert round(quoted_ratio, 2) == 1.63 and round(100 * quoted_saving, 1) == 38.6
 # %% [markdown]
 # In that measurement nobody saved 60 % of the time. And the other figure?
 #
-# > Quoted: on an iPhone 7 Plus, in a question-answering app, tokenization left out, DistilBERT was "71 % faster" (paper, paragraph on on-device computation).
+# > Quoted: on an iPhone 7 Plus, in a question-answering app, tokenization left out, DistilBERT was
+# > "71 % faster" (paper, paragraph on on-device computation).
 #
-# > Quoted: the authors' log of that time (repository swift-coreml-transformers) has 1.118 s for BERT and 0.319 s for DistilBERT. A later log in the same repository has 0.472 s and 0.311 s on a device.
+# > Quoted: the authors' log of that time (repository swift-coreml-transformers) has 1.118 s for
+# > BERT and 0.319 s for DistilBERT. A later log in the same repository has 0.472 s and 0.311 s on a
+# > device.
 #
-# The first pair is 71.5 % *less time*, or 3.5 times as fast, which half of the layers can't explain; the second is a factor of 1.5. The paper doesn't say what exactly was timed. So cite the 71 % with its phone, or leave it out.
+# The first pair is 71.5 % *less time*, or 3.5 times as fast, which half of the layers can't
+# explain; the second is a factor of 1.5. The paper doesn't say what exactly was timed. So
+# cite the 71 % with its phone, or leave it out.
 #
-# Look once more at the table of times: they grow with the number of tokens. "Very fast on a normal laptop" says nothing until you name the length, the number of texts and the machine.
+# Look once more at the table of times: they grow with the number of tokens.
+# "Very fast on a normal laptop" says nothing until you name the length, the number of texts and the
+# machine.
 #
 # ### Exercise 1.4 Sixty per cent of what? ●○○ 5 minutes
 #
-# Write a function that takes the seconds of a slow and of a fast program and returns two percentages: how much *faster* the fast one is (more work per second), and how much
+# Write a function that takes the seconds of a slow and of a fast program and returns two
+# percentages: how much *faster* the fast one is (more work per second), and how much
 # *less time* it takes. Try it on the quoted seconds above before you run the check.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e1_4", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -749,11 +832,13 @@ def faster_and_less_time(slow, fast):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# A program that needs half the time is twice as fast. It is then 100 % faster, and takes 50 % less time.
+# A program that needs half the time is twice as fast. It is then 100 % faster, and takes 50 % less
+# time.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Speed is work divided by time. So the ratio of the speeds is `slow / fast`, and the share of the time that is left is `fast / slow`.
+# Speed is work divided by time. So the ratio of the speeds is `slow / fast`, and the share of the
+# time that is left is `fast / slow`.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t1_4", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -781,8 +866,10 @@ assert [round(value, 1) for value in answers(1.118, 0.319)] == [250.5, 71.5]
 # %% [markdown]
 # ## 8. What does it know before you train it?
 #
-# **It fills gaps.** It was trained as a [masked language model](glossary.md#masked-language-model): some pieces were hidden, and it guessed them from what stood on *both* sides. Articles write
-# that it "predicts the next word". If that were so, text behind the gap could not change the guess. Two texts, equal up to the gap:
+# **It fills gaps.** It was trained as a [masked language model](glossary.md#masked-language-model):
+# some pieces were hidden, and it guessed them from what stood on *both* sides. Articles write
+# that it "predicts the next word". If that were so, text behind the gap could not change the guess.
+# Two texts, equal up to the gap:
 
 # %%
 def gap_probabilities(text):
@@ -819,9 +906,12 @@ plots.show(figure,
            f"{moved:.0%} of the probability moves.")
 
 # %% [markdown]
-# Take every word that is less likely in the second text, and add up how much probability it lost: that is the share that *moved*; 0 % would mean equal guesses. The guess changes with what comes later. A model that predicts the next word could not do that.
+# Take every word that is less likely in the second text, and add up how much probability it lost:
+# that is the share that *moved*; 0 % would mean equal guesses. The guess changes with what comes
+# later. A model that predicts the next word could not do that.
 #
-# **It knows which words are alike.** Compare the rows of the word table: which have the smallest angle to a given one? A word that isn't one whole piece has no row of its own, hence the assert.
+# **It knows which words are alike.** Compare the rows of the word table: which have the smallest
+# angle to a given one? A word that isn't one whole piece has no row of its own, hence the assert.
 
 # %%
 directions = torch.nn.functional.normalize(encoder.embeddings.word_embeddings.weight, dim=1)
@@ -842,9 +932,11 @@ print(f"“bad” is number {rank} of {len(vocabulary):,} neighbours of “good�
 assert rank < 0.01 * len(vocabulary) and set(nearest("three", 10)) & {"two", "four", "five", "six"}
 
 # %% [markdown]
-# Near mostly means "stands in similar places", not "means the same" (and a small model's lists hold pieces that fit neither): *good* and *bad* are neighbours. For sentiment that is a trap.
+# Near mostly means "stands in similar places", not "means the same" (and a small model's lists hold
+# pieces that fit neither): *good* and *bad* are neighbours. For sentiment that is a trap.
 #
-# **Some heads seem to have habits.** Look through all heads of all blocks for the one that most often looks at a direct neighbour, the token before or the one after.
+# **Some heads seem to have habits.** Look through all heads of all blocks for the one that most
+# often looks at a direct neighbour, the token before or the one after.
 
 # %%
 neighbour = torch.stack([maps.diagonal(offset, dim1=-2, dim2=-1).mean(-1) for offset in (-1, 1)])
@@ -871,13 +963,18 @@ plots.show(figure,
            f"with {strength:.0%} of the attention on average.")
 
 # %% [markdown]
-# Nobody built this head; it came out of guessing words. All this is one sentence: run the cell with another before you call it a habit. Don't read too much into such maps: most heads have no habit so plain, and a map shows where information *may* come from, not
+# Nobody built this head; it came out of guessing words. All this is one sentence: run the cell with
+# another before you call it a habit. Don't read too much into such maps: most heads have no habit
+# so plain, and a map shows where information *may* come from, not
 # why the model decides.
 #
 # ### Exercise 1.5 Who looks at `[SEP]`? ●●○ 8 minutes
 #
-# Write a function that finds the head in which the tokens, on average, give the largest share of their attention to *one given token*. `maps` has the shape (blocks, heads, who looks, at whom). Return the block and the head, both
-# counted from 0 (the line printed above counts the blocks from 1). Then call it on `maps` with `tokens.index("[SEP]")`: which head is it in this sentence? Nobody checks that answer.
+# Write a function that finds the head in which the tokens, on average, give the largest share of
+# their attention to *one given token*. `maps` has the shape (blocks, heads, who looks, at whom).
+# Return the block and the head, both
+# counted from 0 (the line printed above counts the blocks from 1). Then call it on `maps` with
+# `tokens.index("[SEP]")`: which head is it in this sentence? Nobody checks that answer.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e1_5", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def head_watching(maps, place):
@@ -890,11 +987,13 @@ def head_watching(maps, place):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# What the token *receives* stands in a column of a map, what it *gives* in a row. What do all rows add up to?
+# What the token *receives* stands in a column of a map, what it *gives* in a row. What do all rows
+# add up to?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `maps[:, :, :, place].mean(-1)` has the shape (blocks, heads). Its `argmax()` counts through all cells; `divmod` by the number of heads gives block and head.
+# `maps[:, :, :, place].mean(-1)` has the shape (blocks, heads). Its `argmax()` counts through all
+# cells; `divmod` by the number of heads gives block and head.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t1_5", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -923,8 +1022,13 @@ assert (all(type(int(i)) is int for i in found)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Its vectors can carry a label.** Leave every weight of the model as it is and fit a [logistic regression](glossary.md#logistic-regression) on its vectors: *frozen features*. Two vectors can stand for a text:
-# that of `[CLS]`, and the mean over all tokens. In brackets stands a 95 % [confidence interval](glossary.md#confidence-interval): how far chance in the choice of the reviews could have moved the number. The rivals: the majority class, and [TF-IDF](glossary.md#tf-idf), which counts words.
+# **Its vectors can carry a label.** Leave every weight of the model as it is and fit a [logistic
+# regression](glossary.md#logistic-regression) on its vectors: *frozen features*. Two vectors can
+# stand for a text:
+# that of `[CLS]`, and the mean over all tokens. In brackets stands a 95 % [confidence
+# interval](glossary.md#confidence-interval): how far chance in the choice of the reviews could have
+# moved the number. The rivals: the majority class, and [TF-IDF](glossary.md#tf-idf), which counts
+# words.
 #
 # To be quick you take 600 reviews and cut all texts to 64 tokens, for the rivals too.
 
@@ -1014,10 +1118,19 @@ plots.show(figure,
            f"the majority at {right['majority'].mean():.0%}.")
 
 # %% [markdown]
-# Before the first block, `[CLS]` is the same vector in every text: same piece, same place. It can't tell two reviews apart, and the accuracy is that of guessing. Blocks fill it. The mean is, before the first block, a bag of words plus positions: if its line doesn't rise by more than chance, these rows don't show that the blocks added anything for this task (nor that they didn't). And where both lines stay below TF-IDF, frozen features lose to counting words. The last three lines say what is
-# more than chance: with 300 rows, a gap of a few points may be none. Fine-tuning changes the weights too, and costs more; lesson 05 measures what it brings.
+# Before the first block, `[CLS]` is the same vector in every text: same piece, same place. It can't
+# tell two reviews apart, and the accuracy is that of guessing. Blocks fill it. The mean is, before
+# the first block, a bag of words plus positions: if its line doesn't rise by more than chance,
+# these rows don't show that the blocks added anything for this task (nor that they didn't). And
+# where both lines stay below TF-IDF, frozen features lose to counting words. The last three lines
+# say what is
+# more than chance: with 300 rows, a gap of a few points may be none. Fine-tuning changes the
+# weights too, and costs more; lesson 05 measures what it brings.
 #
-# Now the sentence from section 1 has a label after all. A logistic regression *is* a head: one linear layer and a softmax. With two classes it keeps a single number z, and softmax over 0 and z is the probability. Compare the label with your own reading: a head that is often wrong on validation rows may be wrong here.
+# Now the sentence from section 1 has a label after all. A logistic regression *is* a head: one
+# linear layer and a softmax. With two classes it keeps a single number z, and softmax over 0 and z
+# is the probability. Compare the label with your own reading: a head that is often wrong on
+# validation rows may be wrong here.
 
 # %%
 scaler, regression = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000)).fit(
@@ -1031,7 +1144,8 @@ assert math.isclose(by_hand, regression.predict_proba(scaled)[0, 1], rel_tol=1e-
 # %% [markdown]
 # ## 9. What can't it do?
 #
-# **Read on after 512 tokens.** There are 512 rows in the table of positions, and a 513th token has none.
+# **Read on after 512 tokens.** There are 512 rows in the table of positions, and a 513th token has
+# none.
 
 # %%
 too_long, message = torch.full((1, 513), vocabulary["the"]), ""
@@ -1062,8 +1176,12 @@ for auto in (transformers.AutoModelForCausalLM, transformers.AutoModelForSeq2Seq
 assert len(refused) == 2 and not guesser.can_generate()
 
 # %% [markdown]
-# Both kinds of model that write need a [decoder](glossary.md#decoder), and DistilBERT has none. So it can't write a summary or an answer in a chat. (*DistilBART* can, and is another model.) It can give *scores* to
-# sentences, tokens or spans of a text, once you have trained a head for that. What if you force it, with one `[MASK]` after another at the end? Read and judge; nothing in its training asked for a continuation.
+# Both kinds of model that write need a [decoder](glossary.md#decoder), and DistilBERT has none. So
+# it can't write a summary or an answer in a chat. (*DistilBART* can, and is another model.) It can
+# give *scores* to
+# sentences, tokens or spans of a text, once you have trained a head for that. What if you force it,
+# with one `[MASK]` after another at the end? Read and judge; nothing in its training asked for a
+# continuation.
 
 # %%
 text = "The film was"
@@ -1075,24 +1193,31 @@ print(text)
 # %% [markdown]
 # ### Question 1.6 Half the time, three fifths of the size ●●○ 4 minutes, in writing
 #
-# Look back at sections 6 and 7, before section 10 collects the claims. DistilBERT has half of BERT's layers. It takes about half of BERT's time, but has 39.4 % fewer parameters, not 50 %.
-# Which part of the model makes the difference, and why does it weigh so much in the one count and so little in the other?
+# Look back at sections 6 and 7, before section 10 collects the claims. DistilBERT has half of
+# BERT's layers. It takes about half of BERT's time, but has 39.4 % fewer parameters, not 50 %.
+# Which part of the model makes the difference, and why does it weigh so much in the one count and
+# so little in the other?
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w1_6", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in one or two sentences.*
 
 # %% [markdown] tags=["solution"]
-# The embeddings. DistilBERT keeps BERT's tables of words and positions, 35.9 % of its own parameters, so half of the layers can't make half of the size. In a forward pass a table is looked up, one row for each token,
-# without a matrix product: nearly all of the time goes into the layers, and half of them take about half of it.
+# The embeddings. DistilBERT keeps BERT's tables of words and positions, 35.9 % of its own
+# parameters, so half of the layers can't make half of the size. In a forward pass a table is looked
+# up, one row for each token,
+# without a matrix product: nearly all of the time goes into the layers, and half of them take about
+# half of it.
 #
 # Two things must be in it: the embeddings stay whole, and looking them up costs next to no time.
 
 # %% [markdown]
 # ## 10. What do articles say, and what is true?
 #
-# One family of claims is left: "95 %" or "97 % as good". It goes back to a table of nine tasks, called [GLUE](glossary.md#glue).
+# One family of claims is left: "95 %" or "97 % as good". It goes back to a table of nine tasks,
+# called [GLUE](glossary.md#glue).
 #
-# > Quoted: scores on the GLUE development sets, medians of five seeds (paper, table 1). BERT's MNLI is given here as 84.7, as in the authors' repository: the table
+# > Quoted: scores on the GLUE development sets, medians of five seeds (paper, table 1). BERT's MNLI
+# > is given here as 84.7, as in the authors' repository: the table
 # > prints 86.7, but only 84.7 gives the average that it prints, 79.5.
 
 # %%
@@ -1123,8 +1248,11 @@ plots.show(figure,
            + f". A dashed line marks the average of {100 * kept_average:.1f}.")
 
 # %% [markdown]
-# The nine columns mix measures: accuracy, [F1](glossary.md#f1), correlations. So 97 % is no "97 % of the accuracy". WNLI, where DistilBERT equals the commonest answer (56.3 %) and BERT falls below it, lifts
-# the average; without it the ratio is 96.2 %. RTE, a task that asks for reasoning, keeps 86 %. And the 95 %? That is the authors' own figure of August 2019, for earlier weights.
+# The nine columns mix measures: accuracy, [F1](glossary.md#f1), correlations. So 97 % is no
+# "97 % of the accuracy". WNLI, where DistilBERT equals the commonest answer (56.3 %) and BERT falls
+# below it, lifts
+# the average; without it the ratio is 96.2 %. RTE, a task that asks for reasoning, keeps 86 %. And
+# the 95 %? That is the authors' own figure of August 2019, for earlier weights.
 #
 # Now collect what you measured. The second column says in what kind of source a claim stands.
 
@@ -1190,15 +1318,20 @@ Markdown("\n".join(header + [f"| {claim} | {kind} | **{verdict}** | {truth} | {w
                              for claim, kind, verdict, truth, where in claims]))
 
 # %% [markdown]
-# Most of these needed a few lines to test. Keep the habit: ask of a number what was divided by what, and measured on what.
+# Most of these needed a few lines to test. Keep the habit: ask of a number what was divided by
+# what, and measured on what.
 #
 # ## What to remember
 #
-# 1. Text → pieces → ids → embeddings → six blocks → `[CLS]` → head → logits → probabilities; a block is attention and a feed-forward network.
-# 2. Before the blocks a word's vector knows the word and its place; after them, also the text around it.
-# 3. Half the layers of BERT, the same width and heads, no pooler and no segments: 39.4 % fewer parameters, about half the work.
+# 1. Text → pieces → ids → embeddings → six blocks → `[CLS]` → head → logits → probabilities; a
+#    block is attention and a feed-forward network.
+# 2. Before the blocks a word's vector knows the word and its place; after them, also the text
+#    around it.
+# 3. Half the layers of BERT, the same width and heads, no pooler and no segments: 39.4 % fewer
+#    parameters, about half the work.
 # 4. It guesses hidden words from both sides. It reads at most 512 tokens, and it doesn't write.
-# 5. A percentage without a definition is not a fact: 1.63 times as fast is 63 % faster and 38.6 % less time.
+# 5. A percentage without a definition is not a fact: 1.63 times as fast is 63 % faster and 38.6 %
+#    less time.
 #
 # ## Common mistakes
 #
@@ -1213,10 +1346,15 @@ Markdown("\n".join(header + [f"| {claim} | {kind} | **{verdict}** | {truth} | {w
 #
 # ## Further reading
 #
-# * Sanh, Debut, Chaumond, Wolf 2019, *DistilBERT, a distilled version of BERT*, arXiv 1910.01108v4: tables 1 (GLUE) and 3 (sizes and speed), and the paragraph on on-device computation (phone).
-# * Devlin et al. 2019, *BERT: Pre-training of deep bidirectional transformers for language understanding*, arXiv 1810.04805.
-# * Vaswani et al. 2017, *Attention is all you need*, arXiv 1706.03762: section 3.2 has the formula of section 3.
-# * The repository huggingface/swift-coreml-transformers, commits f9ce549 and 079477b: the logs behind the phone figures.
+# * Sanh, Debut, Chaumond, Wolf 2019, *DistilBERT, a distilled version of BERT*, arXiv 1910.01108v4:
+#   tables 1 (GLUE) and 3 (sizes and speed), and the paragraph on on-device computation (phone).
+# * Devlin et
+#   al. 2019, *BERT: Pre-training of deep bidirectional transformers for language understanding*,
+#   arXiv 1810.04805.
+# * Vaswani et al. 2017, *Attention is all you need*, arXiv 1706.03762: section 3.2 has the formula
+#   of section 3.
+# * The repository huggingface/swift-coreml-transformers, commits f9ce549 and 079477b: the logs
+#   behind the phone figures.
 
 # %%
 from course_utils.exercises import progress

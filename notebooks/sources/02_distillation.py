@@ -11,8 +11,10 @@
 #
 # # How was DistilBERT made, and what does 97 % mean?
 #
-# DistilBERT has half the layers of BERT. It was not trained alone: a finished BERT, the *teacher*, showed a smaller *student* what to answer.
-# In this lesson you write that training, run it, take it apart, and then take apart the sentence "40 % smaller, 60 % faster, 97 % as good".
+# DistilBERT has half the layers of BERT. It was not trained alone: a finished BERT, the *teacher*,
+# showed a smaller *student* what to answer.
+# In this lesson you write that training, run it, take it apart, and then take apart the sentence
+# "40 % smaller, 60 % faster, 97 % as good".
 #
 # **After this lesson you can**
 #
@@ -26,8 +28,10 @@
 #
 # {{cost}}
 #
-# A *profile* decides the size of the lesson. On `cpu` and `gpu` the teacher is the published BERT, 12 layers, and DistilBERT the student. On `mini` the same
-# happens one size down: `mini-distilbert`, 6 layers, teaches `mini-student`, 3 layers. The code is the same.
+# A *profile* decides the size of the lesson. On `cpu` and `gpu` the teacher is the published
+# BERT, 12 layers, and DistilBERT the student. On `mini` the same
+# happens one size down: `mini-distilbert`, 6 layers, teaches `mini-student`, 3 layers. The code is
+# the same.
 #
 # ## Setup
 
@@ -45,7 +49,8 @@ lab = start_lab("{{lesson}}", profile)
 # %% [markdown]
 # ## 1. What does a teacher say that a label doesn't?
 #
-# Load the teacher. It is a [masked language model](glossary.md#masked-language-model): it guesses hidden words. We never change it, so its weights need no
+# Load the teacher. It is a [masked language model](glossary.md#masked-language-model): it guesses
+# hidden words. We never change it, so its weights need no
 # [gradient](glossary.md#gradient).
 
 # %%
@@ -58,9 +63,12 @@ teacher = teacher.to(lab.device).eval().requires_grad_(False)
 tokenizer = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision)
 
 # %% [markdown]
-# Ask it for one hidden word. In training, the label would be a single word: the one that stood there. The teacher answers with a probability for *every* word of its [vocabulary](glossary.md#vocabulary).
+# Ask it for one hidden word. In training, the label would be a single word: the one that stood
+# there. The teacher answers with a probability for *every* word of its
+# [vocabulary](glossary.md#vocabulary).
 #
-# Divide its [logits](glossary.md#logit) by a number T before the [softmax](glossary.md#softmax), and the answer becomes softer. T is called the [temperature](glossary.md#temperature).
+# Divide its [logits](glossary.md#logit) by a number T before the [softmax](glossary.md#softmax),
+# and the answer becomes softer. T is called the [temperature](glossary.md#temperature).
 
 # %%
 import torch
@@ -95,25 +103,40 @@ assert six[1] > six[2] > six[5]
 assert all(p.argmax() == softened[1].argmax() for p in softened.values())
 
 # %% [markdown]
-# The order of the words is the same in all three pictures. What changes is how much weight the unlikely words get. With thousands of words to choose from, going from T = 1 to T = 2 already moves most of it.
-# At T = 1 the student would hear mostly about the first few words; at a higher T it also hears which of the thousands of wrong words are *less* wrong. Such an answer, used as the aim of training, is a [soft target](glossary.md#soft-target).
+# The order of the words is the same in all three pictures. What changes is how much weight the
+# unlikely words get. With thousands of words to choose from, going from T = 1 to T = 2 already
+# moves most of it.
+# At T = 1 the student would hear mostly about the first few words; at a higher T it also hears
+# which of the thousands of wrong words are *less* wrong. Such an answer, used as the aim of
+# training, is a [soft target](glossary.md#soft-target).
 #
-# > **Quoted:** DistilBERT's training uses the same T for teacher and student, and T = 1 afterwards (paper, section 2). The paper gives no value; the default of the released script is T = 2
+# > **Quoted:** DistilBERT's training uses the same T for teacher and student, and T = 1 afterwards
+# > (paper, section 2). The paper gives no value; the default of the released script is T = 2
 # > (`examples/research_projects/distillation/train.py`).
 
 # %% [markdown]
 # ## 2. Why is the loss multiplied by T²?
 #
-# A [loss](glossary.md#loss) is one number that says how wrong an answer is; its [gradient](glossary.md#gradient) says how it changes when each number of the model changes. A training step moves every number a little against it.
+# A [loss](glossary.md#loss) is one number that says how wrong an answer is; its
+# [gradient](glossary.md#gradient) says how it changes when each number of the model changes. A
+# training step moves every number a little against it.
 #
-# The student's softened answer is $q$, the teacher's is $p$. The soft loss is the [KL divergence](glossary.md#kl-divergence), $\sum_i p_i \ln (p_i / q_i)$: 0 when the two are equal, and larger the more they differ. Its gradient with respect to a student's logit $z_i$ is $(q_i - p_i)/T$. Softening also brings $q$ and $p$ together: for a large T their difference shrinks by another factor T.
-# So the gradient falls like 1/T² (Hinton et al. 2015). Multiply by T², and once T is large, changing it hardly changes the weight of this loss against the others.
+# The student's softened answer is $q$, the teacher's is $p$. The soft loss is the [KL
+# divergence](glossary.md#kl-divergence), $\sum_i p_i \ln (p_i / q_i)$: 0 when the two are equal,
+# and larger the more they differ. Its gradient with respect to a student's logit $z_i$ is
+# $(q_i - p_i)/T$. Softening also brings $q$ and $p$ together: for a large T their difference
+# shrinks by another factor T.
+# So the gradient falls like 1/T² (Hinton et al. 2015). Multiply by T², and once T is large,
+# changing it hardly changes the weight of this loss against the others.
 #
 # Is that so for real logits? Measure it. First you need a student and some text.
 #
 # ### Text with hidden words
 #
-# The text is film reviews (on `mini` the course's own), cut to 64 [tokens](glossary.md#token). The [collator](glossary.md#collator) pads each batch and chooses 15 % of the tokens anew each time: most of them become `[MASK]`, a few another token or stay, and all of them are to be guessed. In `labels` every other place has −100, which means "don't count me".
+# The text is film reviews (on `mini` the course's own), cut to 64 [tokens](glossary.md#token). The
+# [collator](glossary.md#collator) pads each batch and chooses 15 % of the tokens anew each time:
+# most of them become `[MASK]`, a few another token or stay, and all of them are to be guessed. In
+# `labels` every other place has −100, which means "don't count me".
 
 # %%
 from transformers import DataCollatorForLanguageModeling
@@ -133,7 +156,9 @@ def rows_of(split, most):
 train_rows, held_out_rows = rows_of(reviews["train"], 2000), rows_of(reviews["validation"], 96)
 
 # %% [markdown]
-# Most of the work of a masked-language-model [head](glossary.md#head) is the product with the whole vocabulary. Two of our losses need logits, and only at the hidden tokens: compute them there and nowhere else. (The third compares the vectors of all real tokens.)
+# Most of the work of a masked-language-model [head](glossary.md#head) is the product with the whole
+# vocabulary. Two of our losses need logits, and only at the hidden tokens: compute them there and
+# nowhere else. (The third compares the vectors of all real tokens.)
 
 # %%
 def autocast():
@@ -153,7 +178,8 @@ def forward(model, batch):
 
 
 # %% [markdown]
-# The held-out reviews get their gaps once, so that every model faces the same ones. The teacher's answers are kept.
+# The held-out reviews get their gaps once, so that every model faces the same ones. The teacher's
+# answers are kept.
 
 # %%
 from transformers import set_seed
@@ -175,7 +201,8 @@ assert torch.allclose(everywhere[batch["labels"] != -100].float(), logits.float(
                       atol=0.1 if lab.precision == "bf16" else 1e-3)
 
 # %% [markdown]
-# The shortcut gives the logits that the whole model gives. For now the student is the finished one that your profile loads; you make your own in section 4.
+# The shortcut gives the logits that the whole model gives. For now the student is the finished one
+# that your profile loads; you make your own in section 4.
 
 # %%
 from torch.nn import functional as F
@@ -220,14 +247,19 @@ plots.show(figure, "Size of the soft loss's gradient against temperature, both a
 assert 4 < drop < 40 and kept < 2.5, "for large T the gradient falls about like 1/T²"
 
 # %% [markdown]
-# From T = 8 to T = 32 the factor expected is 16. At small T the rule is not exact: there a few likely words make up the gradient, at large T thousands of words share it.
-# T² is right in the limit, for large T. At the small T that people use it isn't exact: below T = 8 even the corrected gradient falls (read the upper line). So after changing T, look at the weights of the losses again. The other two losses have no temperature; without T², raising T would make the soft loss vanish beside them.
+# From T = 8 to T = 32 the factor expected is 16. At small T the rule is not exact: there a few
+# likely words make up the gradient, at large T thousands of words share it.
+# T² is right in the limit, for large T. At the small T that people use it isn't exact: below T = 8
+# even the corrected gradient falls (read the upper line). So after changing T, look at the weights
+# of the losses again. The other two losses have no temperature; without T², raising T would make
+# the soft loss vanish beside them.
 #
 # ## 3. The three losses
 #
 # 1. **Soft targets**: match the teacher's softened answer.
 # 2. **Masked LM**: find the word that stood there, as BERT's own training does. Temperature 1.
-# 3. **Cosine**: make the student's last [hidden state](glossary.md#hidden-state) of each token point in the teacher's direction ([cosine similarity](glossary.md#cosine-similarity)).
+# 3. **Cosine**: make the student's last [hidden state](glossary.md#hidden-state) of each token
+#    point in the teacher's direction ([cosine similarity](glossary.md#cosine-similarity)).
 
 # %%
 import inspect
@@ -256,7 +288,8 @@ assert sum(len(inspect.getsource(f).splitlines())
            for f in (soft_target_loss, masked_lm_loss, cosine_loss)) < 30
 
 # %% [markdown]
-# Under 30 lines, docstrings included. A loss without a test is a hope, so work one case out by hand. Two words, one gap, T = 2:
+# Under 30 lines, docstrings included. A loss without a test is a hope, so work one case out by
+# hand. Two words, one gap, T = 2:
 #
 # | | logits | divided by T | probabilities |
 # |---|---|---|---|
@@ -264,9 +297,11 @@ assert sum(len(inspect.getsource(f).splitlines())
 # | student, T = 2 | 0, 2 ln 2 | 0, ln 2 | 1/3, 2/3 |
 # | student, T = 1 | 0, 2 ln 2 | 0, 2 ln 2 | 1/5, 4/5 |
 #
-# * Soft: $2^2 \left( \frac34 \ln \frac{3/4}{1/3} + \frac14 \ln \frac{1/4}{2/3} \right) = 4 \, (0.6082 - 0.2452) = 1.4520$.
+# * Soft:
+#   $2^2 \left( \frac34 \ln \frac{3/4}{1/3} + \frac14 \ln \frac{1/4}{2/3} \right) = 4 \, (0.6082 - 0.2452) = 1.4520$.
 # * Masked LM, where the first word is right: $-\ln \frac15 = 1.6094$.
-# * Cosine, two real tokens: one student vector at a right angle to its teacher (loss 1), one in the same direction but half as long (loss 0). Mean 0.5. A padded third token doesn't count.
+# * Cosine, two real tokens: one student vector at a right angle to its teacher (loss 1), one in the
+#   same direction but half as long (loss 0). Mean 0.5. A padded third token doesn't count.
 
 # %%
 two_ln = [2 * math.log(n) for n in (2, 3)]
@@ -281,10 +316,14 @@ assert abs(soft - 1.4520) < 1e-4 and abs(mlm - 1.6094) < 1e-4 and abs(cosine - 0
 # %% [markdown]
 # The training loss is their weighted sum.
 #
-# > **Quoted:** the released single-GPU recipe weighs soft : masked LM : cosine as 5 : 2 : 1; the README's multi-GPU example weighs all three alike. The paper gives no weights. The cosine is taken on the *last* hidden
+# > **Quoted:** the released single-GPU recipe weighs soft : masked LM : cosine as 5 : 2 : 1; the
+# > README's multi-GPU example weighs all three alike. The paper gives no weights. The cosine is
+# > taken on the *last* hidden
 # > state only, and the soft targets by default at all tokens that aren't padding (`distiller.py`).
 #
-# Two departures here: to save time our soft targets count the hidden tokens only, which the released script offers as an option (`--restrict_ce_to_mask`); and [dropout](glossary.md#dropout) is off.
+# Two departures here: to save time our soft targets count the hidden tokens only, which the
+# released script offers as an option (`--restrict_ce_to_mask`); and [dropout](glossary.md#dropout)
+# is off.
 
 # %%
 WEIGHTS = {"soft": 5, "mlm": 2, "cosine": 1}
@@ -300,8 +339,11 @@ def three_losses(output, answers, batch, T=2.0):
 # %% [markdown]
 # ### Exercise 2.1 Which loss forgot the temperature? ●●○ 8 minutes
 #
-# A common mistake divides by T in only one of the two softmaxes. The loss still falls in training; nothing warns you. Write a test for it: `softens_both(loss)` gets a function
-# `loss(student_logits, teacher_logits, T)` and returns `False` if T is missing on one side only. (A loss that forgets T on *both* sides may pass; how would you catch that one?) Whether the loss multiplies by T² is none of your test's business.
+# A common mistake divides by T in only one of the two softmaxes. The loss still falls in training;
+# nothing warns you. Write a test for it: `softens_both(loss)` gets a function
+# `loss(student_logits, teacher_logits, T)` and returns `False` if T is missing on one side only. (A
+# loss that forgets T on *both* sides may pass; how would you catch that one?) Whether the loss
+# multiplies by T² is none of your test's business.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e2_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def softens_both(loss):
@@ -318,7 +360,8 @@ def softens_both(loss):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Zero, at every T. Choose a T and logits for which forgetting T would make a difference, and allow for rounding.
+# Zero, at every T. Choose a T and logits for which forgetting T would make a difference, and allow
+# for rounding.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t2_1", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -351,16 +394,21 @@ assert (not softens_both(kl_with(forget, keep, forget))
 # %% [markdown]
 # <details><summary>And the loss that forgets T on both sides?</summary>
 #
-# It passes, because equal logits cost nothing at any T. Give it *unequal* logits and two temperatures: if T stands in no softmax, the second value is the first times the ratio of the factors in front, 4 for T² at T = 1 and T = 2, and nothing else.
+# It passes, because equal logits cost nothing at any T. Give it *unequal* logits and two
+# temperatures: if T stands in no softmax, the second value is the first times the ratio of the
+# factors in front, 4 for T² at T = 1 and T = 2, and nothing else.
 # A loss that softens differs from that: softening brings the two answers together.
 # </details>
 #
 # ### Exercise 2.2 Which way round? ●●○ 8 minutes
 #
-# The KL divergence is not symmetric, and PyTorch's `F.kl_div(input, target)` wants the student first, while formulas write the teacher first. Write `kl(teacher, student)` from two lists of probabilities, with natural logarithms and without
+# The KL divergence is not symmetric, and PyTorch's `F.kl_div(input, target)` wants the student
+# first, while formulas write the teacher first. Write `kl(teacher, student)` from two lists of
+# probabilities, with natural logarithms and without
 # `F.kl_div`. A word to which the teacher gives 0 adds 0.
 #
-# Before you run it, predict: the teacher says `[0.5, 0.5]`. Which student is further off, the timid `[0.7, 0.3]` or the bold `[0.99, 0.01]`, and by what factor?
+# Before you run it, predict: the teacher says `[0.5, 0.5]`. Which student is further off, the timid
+# `[0.7, 0.3]` or the bold `[0.99, 0.01]`, and by what factor?
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e2_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def kl(teacher, student):
@@ -372,7 +420,8 @@ def kl(teacher, student):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# It is a mean of log-ratios. Whose probabilities are the weights of that mean? The aim's, not the learner's.
+# It is a mean of log-ratios. Whose probabilities are the weights of that mean? The aim's, not the
+# learner's.
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -404,14 +453,20 @@ assert abs(kl([0.2, 0.3, 0.5], [0.6, 0.3, 0.1]) - 0.5850) < 1e-3
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Your prediction: the timid student is ½ ln(0.5/0.7) + ½ ln(0.5/0.3) = 0.087 away, the bold one ½ ln(0.5/0.99) + ½ ln(0.5/0.01) = 1.614, more than 18 times as far.
+# Your prediction: the timid student is ½ ln(0.5/0.7) + ½ ln(0.5/0.3) = 0.087 away, the bold one ½
+# ln(0.5/0.99) + ½ ln(0.5/0.01) = 1.614, more than 18 times as far.
 #
-# Weighted by the teacher, the loss punishes a student that gives next to nothing to a word which the teacher finds likely. Giving probability to words that the teacher finds unlikely costs little; giving almost none to a word that it finds likely costs much.
+# Weighted by the teacher, the loss punishes a student that gives next to nothing to a word which
+# the teacher finds likely. Giving probability to words that the teacher finds unlikely costs
+# little; giving almost none to a word that it finds likely costs much.
 #
 # ### Exercise 2.3 The library's cosine loss ●●○ 8 minutes
 #
-# The released code uses `F.cosine_embedding_loss(a, b, target)`. It takes vectors of shape (n, width) and n targets: +1 pulls a pair together, −1 pushes it apart. Write the cosine loss with it, so that it agrees
-# with `cosine_loss`. [Padding](glossary.md#padding) must not count: what a model computes there is meaningless.
+# The released code uses `F.cosine_embedding_loss(a, b, target)`. It takes vectors of shape (n,
+# width) and n targets: +1 pulls a pair together, −1 pushes it apart. Write the cosine loss with it,
+# so that it agrees
+# with `cosine_loss`. [Padding](glossary.md#padding) must not count: what a model computes there is
+# meaningless.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e2_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def library_cosine(student_hidden, teacher_hidden, mask):
@@ -425,7 +480,8 @@ def library_cosine(student_hidden, teacher_hidden, mask):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Take the real tokens out first; the mean is then over them alone. What shape does indexing with a mask of shape (rows, length) give?
+# Take the real tokens out first; the mean is then over them alone. What shape does indexing with a
+# mask of shape (rows, length) give?
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -459,10 +515,12 @@ assert abs(float(library_cosine(a, b, all_real)) - float(cosine_loss(a, b, all_r
 # %% [markdown]
 # ## 4. Where does the student start?
 #
-# Not from random numbers: it takes over layers of the teacher. First, how does a BERT become a DistilBERT at all? What does BERT have that DistilBERT leaves out?
+# Not from random numbers: it takes over layers of the teacher. First, how does a BERT become a
+# DistilBERT at all? What does BERT have that DistilBERT leaves out?
 #
 # * the *pooler*, a layer behind the last block that masked LM doesn't use: drop it;
-# * *segment* [embeddings](glossary.md#embedding), first or second sentence: a single text has segment 0 throughout, so add that one vector to every position, and nothing is lost.
+# * *segment* [embeddings](glossary.md#embedding), first or second sentence: a single text has
+#   segment 0 throughout, so add that one vector to every position, and nothing is lost.
 #
 # Everything else is only named differently. This cell and the next are the whole dictionary.
 
@@ -501,8 +559,10 @@ def as_distilbert(bert):
 
 
 # %% [markdown]
-# How do you know that nothing was forgotten? Both must answer alike. On `cpu` and `gpu` the BERT is your teacher; on `mini` it is one with random numbers, which shows this as well as a trained one.
-# (The weights of `mini-distilbert` itself began as a BERT and were read in this way: its card tells the story.)
+# How do you know that nothing was forgotten? Both must answer alike. On `cpu` and `gpu` the BERT is
+# your teacher; on `mini` it is one with random numbers, which shows this as well as a trained one.
+# (The weights of `mini-distilbert` itself began as a BERT and were read in this way: its card tells
+# the story.)
 
 # %%
 is_bert = isinstance(teacher, BertForMaskedLM)
@@ -518,7 +578,8 @@ del bert
 # %% [markdown]
 # Now halve it. The student gets copies of some layers, of the embeddings and of the head.
 #
-# > **Quoted:** the paper takes "one layer out of two". The released script copies the layers 0, 2, 4, 7, 9, 11 of BERT's twelve, counted from 0 (`extract_distilbert.py`).
+# > **Quoted:** the paper takes "one layer out of two". The released script copies the
+# > layers 0, 2, 4, 7, 9, 11 of BERT's twelve, counted from 0 (`extract_distilbert.py`).
 
 # %%
 from copy import deepcopy
@@ -549,8 +610,11 @@ assert torch.allclose(forward(cut_out(range(DEPTH)).eval(), batch)[1],
                       forward(whole, batch)[1], atol=1e-3)
 
 # %% [markdown]
-# Now the real question: how good is a student *before* its first training step? `examine` gives the masked-LM loss on the held-out gaps, in [nats](glossary.md#nat) (the unit of a loss made with natural logarithms),
-# the two other losses, their weighted sum, and how often the student's first choice is the teacher's.
+# Now the real question: how good is a student *before* its first training step? `examine` gives the
+# masked-LM loss on the held-out gaps, in [nats](glossary.md#nat) (the unit of a loss made with
+# natural logarithms),
+# the two other losses, their weighted sum, and how often the student's first choice is the
+# teacher's.
 
 # %%
 import numpy as np
@@ -591,13 +655,20 @@ assert (at_start["the teacher"]["mlm"] < copied < random_start
 del starts
 
 # %% [markdown]
-# Random weights know nothing: their loss is about ln of the vocabulary's size, that of guessing. The copies start far ahead of that, and it matters which layers you take. But a start is not an end: the paper compares its choice with random weights only.
-# Read the last three bars together. Cutting costs most of what the teacher knew; the finished student, cut out in the same way and then distilled on much more text (its card says how much), has part of it back.
+# Random weights know nothing: their loss is about ln of the vocabulary's size, that of guessing.
+# The copies start far ahead of that, and it matters which layers you take. But a start is not an
+# end: the paper compares its choice with random weights only.
+# Read the last three bars together. Cutting costs most of what the teacher knew; the finished
+# student, cut out in the same way and then distilled on much more text (its card says how much),
+# has part of it back.
 #
 # ### Exercise 2.4 Four layers ●○○ 5 minutes
 #
-# Why 0, 2, 4, 7, 9, 11 and not 0, 2, 4, 6, 8, 10? Write `spread(depth, keep)`: the numbers of `keep` layers spread evenly over `depth` layers, the first and the last included, each rounded to the nearest layer.
-# Then choose the layers for a student of four: compare `examine(cut_out(spread(DEPTH, 4)))` with `examine(cut_out(range(4)))`.
+# Why 0, 2, 4, 7, 9, 11 and not 0, 2, 4, 6, 8, 10? Write `spread(depth, keep)`: the numbers of
+# `keep` layers spread evenly over `depth` layers, the first and the last included, each rounded to
+# the nearest layer.
+# Then choose the layers for a student of four: compare `examine(cut_out(spread(DEPTH, 4)))` with
+# `examine(cut_out(range(4)))`.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e2_4", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def spread(depth, keep):
@@ -609,7 +680,8 @@ def spread(depth, keep):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Six posts have five gaps between them. How wide is a gap if the first post stands at 0 and the last at 11?
+# Six posts have five gaps between them. How wide is a gap if the first post stands at 0 and the
+# last at 11?
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -633,8 +705,10 @@ assert (list(spread(24, 12)) == [0, 2, 4, 6, 8, 10, 13, 15, 17, 19, 21, 23]
 # %% [markdown]
 # ## 5. Distil, live
 #
-# Everything is there: a teacher, a student cut out of it, three losses, text. The loop is plain PyTorch: [AdamW](glossary.md#adamw), a [warm-up](glossary.md#warm-up), a falling rate, and
-# [clipping](glossary.md#gradient-clipping). Sizes and rate depend on the profile. Every few steps the student takes the held-out exam.
+# Everything is there: a teacher, a student cut out of it, three losses, text. The loop is plain
+# PyTorch: [AdamW](glossary.md#adamw), a [warm-up](glossary.md#warm-up), a falling rate, and
+# [clipping](glossary.md#gradient-clipping). Sizes and rate depend on the profile. Every few steps
+# the student takes the held-out exam.
 
 # %%
 # profile: learning rate, (rows, steps) of the run here and of the shorter runs in section 6
@@ -716,20 +790,28 @@ plots.show(figure, "Three curves of held-out loss over the training steps, "
                                for n in WEIGHTS) + ".")
 
 # %% [markdown]
-# The grey lines jump because each batch has other gaps; judge by the dots, which face the same gaps each time.
+# The grey lines jump because each batch has other gaps; judge by the dots, which face the same gaps
+# each time.
 #
-# Two things are mixed in the middle picture. The student recovers what the cut took from it, *and* it reads film reviews that the teacher hasn't read, with the true words as labels. That can take it below the teacher's own
+# Two things are mixed in the middle picture. The student recovers what the cut took from it, *and*
+# it reads film reviews that the teacher hasn't read, with the true words as labels. That can take
+# it below the teacher's own
 # masked-LM loss. The soft loss on the left says how close it comes to the teacher.
 #
-# Look at `same` too. The masked-LM loss pulls towards the word that stood there, also where the teacher would say another. So the two first choices can part while the soft loss falls.
+# Look at `same` too. The masked-LM loss pulls towards the word that stood there, also where the
+# teacher would say another. So the two first choices can part while the soft loss falls.
 
 # %% [markdown]
 # ## 6. Which part of the recipe matters?
 #
-# An [ablation](glossary.md#ablation) leaves one part out and trains again. Five students: the whole recipe, each loss left out, and a random start. The teacher answers once per batch; all five learn from the same batches, so that a difference doesn't come from
+# An [ablation](glossary.md#ablation) leaves one part out and trains again. Five students: the whole
+# recipe, each loss left out, and a random start. The teacher answers once per batch; all five learn
+# from the same batches, so that a difference doesn't come from
 # luckier text. Three [seeds](glossary.md#seed) choose batches, gaps and random weights.
 #
-# Beside it stands the paper's own ablation. It measures another thing (the mean score on [GLUE](glossary.md#glue) after fine-tuning) at another scale, so compare the order, not the numbers. Predict first: which part hurts
+# Beside it stands the paper's own ablation. It measures another thing (the mean score on
+# [GLUE](glossary.md#glue) after fine-tuning) at another scale, so compare the order, not the
+# numbers. Predict first: which part hurts
 # most when it is missing?
 
 # %%
@@ -802,18 +884,31 @@ assert (min(scores["random start"]["mlm"])
         > max(max(s["mlm"]) for n, s in scores.items() if n != "random start"))
 
 # %% [markdown]
-# What you may conclude: the start is worth more than any of the losses, in every seed; the paper's numbers agree. So few steps can't teach six random layers, with random embeddings and a random head, to read.
+# What you may conclude: the start is worth more than any of the losses, in every seed; the paper's
+# numbers agree. So few steps can't teach six random layers, with random embeddings and a random
+# head, to read.
 #
-# Among the three losses, compare the columns of one seed in the table: its five students read the same batches, so each mark of the picture is a difference in pairs. An order that is the same in every seed is an order by this measure only: held-out masked-LM loss is what the masked-LM loss trains for. The
-# column "the teacher's first choice" may order them the other way: without the masked LM nothing pulls the student away from its teacher. So you may not conclude which loss matters; that depends on what you measure. The paper's full model took 90 hours on 8 GPUs (quoted: its section 3, which doesn't say what each ablated student took), ours a few seconds.
+# Among the three losses, compare the columns of one seed in the table: its five students read the
+# same batches, so each mark of the picture is a difference in pairs. An order that is the same in
+# every seed is an order by this measure only: held-out masked-LM loss is what the masked-LM loss
+# trains for. The
+# column "the teacher's first choice" may order them the other way: without the masked LM nothing
+# pulls the student away from its teacher. So you may not conclude which loss matters; that depends
+# on what you measure. The paper's full model took 90 hours on 8 GPUs (quoted: its section 3, which
+# doesn't say what each ablated student took), ours a few seconds.
 #
 # ## 7. Distil again, at fine-tuning time
 #
-# So far the student learned to read. The same idea works once more for a *task*: [fine-tune](glossary.md#fine-tuning) the teacher, then let it teach the student that task.
+# So far the student learned to read. The same idea works once more for a *task*:
+# [fine-tune](glossary.md#fine-tuning) the teacher, then let it teach the student that task.
 #
-# > **Quoted:** on SQuAD 1.1 (answering questions about a text) DistilBERT reached 77.7 exact match (the whole answer is right) and 85.8 F1 (which gives credit for an answer that is partly right), with a second distillation 79.1 and 86.9, BERT 81.2 and 88.5 (paper, table 2).
+# > **Quoted:** on SQuAD 1.1 (answering questions about a text) DistilBERT reached 77.7 exact match
+# > (the whole answer is right) and 85.8 F1 (which gives credit for an answer that is partly right),
+# > with a second distillation 79.1 and 86.9, BERT 81.2 and 88.5 (paper, table 2).
 #
-# The task is `messages`: spam or not. Spam is the rare class ([imbalance](glossary.md#class-imbalance); its share in the test split is printed below as "guessing"), and always saying "no" is an easy way out for a short training. So
+# The task is `messages`: spam or not. Spam is the rare class
+# ([imbalance](glossary.md#class-imbalance); its share in the test split is printed below as
+# "guessing"), and always saying "no" is an easy way out for a short training. So
 # train on equally many of both.
 
 # %%
@@ -831,8 +926,12 @@ few = tokenized["train"].select(rng.permutation(chosen))
 print(f"{len(few)} messages, {np.mean(few['label']):.0%} spam")
 
 # %% [markdown]
-# A `Trainer` that distils replaces one method of the plain one, `compute_loss`. `alpha` is the share of the teacher's voice in the loss; with `alpha = 0` it is plain fine-tuning. The teacher's logits come with the batch, as a column of the data: with dropout off it
-# gives the same answer to the same text every time, so ask it once. `remove_unused_columns=False`, further down, keeps the Trainer from dropping that column, which the model's own `forward` doesn't know.
+# A `Trainer` that distils replaces one method of the plain one, `compute_loss`. `alpha` is the
+# share of the teacher's voice in the loss; with `alpha = 0` it is plain fine-tuning. The teacher's
+# logits come with the batch, as a column of the data: with dropout off it
+# gives the same answer to the same text every time, so ask it once. `remove_unused_columns=False`,
+# further down, keeps the Trainer from dropping that column, which the model's own `forward` doesn't
+# know.
 
 # %%
 from transformers import Trainer
@@ -887,7 +986,10 @@ def logits_of(model, split):
 
 
 # %% [markdown]
-# The teacher first. It gets the profile's rate, the students three times as much, as validation rows decided. Did it learn? [Average precision](glossary.md#average-precision) sorts the messages by their probability of spam: it is 1 when all spam stands at the top, and for guessing equal to the share of spam. No setting is chosen in this section (`alpha` 0.5 and T = 2
+# The teacher first. It gets the profile's rate, the students three times as much, as validation
+# rows decided. Did it learn? [Average precision](glossary.md#average-precision) sorts the messages
+# by their probability of spam: it is 1 when all spam stands at the top, and for guessing equal to
+# the share of spam. No setting is chosen in this section (`alpha` 0.5 and T = 2
 # are the defaults of the paper's script), so the test split may be opened.
 
 # %%
@@ -911,7 +1013,8 @@ print(f"teacher: average precision {teacher_score:.3f}; guessing {truth.mean():.
 assert teacher_score > 1.5 * truth.mean(), "a teacher that learned nothing has nothing to teach"
 
 # %% [markdown]
-# Now the students: three seeds, each once plain and once taught. Within a seed both have the same random head and the same order of rows.
+# Now the students: three seeds, each once plain and once taught. Within a seed both have the same
+# random head and the same order of rows.
 
 # %%
 taught_rows = few.add_column("teacher_logits", logits_of(task_teacher, few).tolist())
@@ -943,9 +1046,14 @@ plots.show(figure, f"For each of {SEEDS} seeds the plain and the taught student'
                    f"a dashed line at the teacher's {teacher_score:.3f}.")
 
 # %% [markdown]
-# Read the gap between the seeds before the gap between the methods. Of two equal methods, one wins all three seeds in a quarter of all cases (twice 1/2³), so three seeds can show a large effect and nothing else.
+# Read the gap between the seeds before the gap between the methods. Of two equal methods, one wins
+# all three seeds in a quarter of all cases (twice 1/2³), so three seeds can show a large effect and
+# nothing else.
 #
-# Ask also what the teacher *could* teach. It was trained once, on the same messages, so on them it says little that the labels don't. Where the dashed line isn't to the right of the dots, its answers are no better than the student's own; and even where it is, so small an experiment may show no gain. Distillation pays where the teacher is much better, or where you have many
+# Ask also what the teacher *could* teach. It was trained once, on the same messages, so on them it
+# says little that the labels don't. Where the dashed line isn't to the right of the dots, its
+# answers are no better than the student's own; and even where it is, so small an experiment may
+# show no gain. Distillation pays where the teacher is much better, or where you have many
 # *unlabelled* texts: the teacher can label those too.
 #
 # ## 8. The pair, measured: how much smaller, how much faster?
@@ -967,7 +1075,8 @@ kept_parameters = sizes["student"][0] / sizes["teacher"][0]
 assert 0.5 < kept_parameters < 0.8
 
 # %% [markdown]
-# And the published pair, whatever your profile: a model on PyTorch's `meta` device has shapes but no numbers, so counting is free.
+# And the published pair, whatever your profile: a model on PyTorch's `meta` device has shapes but
+# no numbers, so counting is free.
 
 # %%
 from transformers import BertConfig, BertModel, DistilBertModel
@@ -980,10 +1089,13 @@ print(f"{counts}: {1 - counts['DistilBERT'] / counts['BERT']:.1%} smaller; "
 assert counts["BERT"] == 109_482_240 and counts["DistilBERT"] == 66_362_880
 
 # %% [markdown]
-# Half the layers, yet not half the size: the embedding tables are not layers, and the student keeps them whole. That is why DistilBERT is 40 % smaller than BERT, not 50 %. The pair of `mini` is half as wide; there the tables weigh more against
+# Half the layers, yet not half the size: the embedding tables are not layers, and the student keeps
+# them whole. That is why DistilBERT is 40 % smaller than BERT, not 50 %. The pair of `mini` is half
+# as wide; there the tables weigh more against
 # the layers, so its student is smaller by less (the table below).
 #
-# Now speed. Time both models in turn on inputs of the same shape, and take the median, because other programs disturb.
+# Now speed. Time both models in turn on inputs of the same shape, and take the median, because
+# other programs disturb.
 
 # %%
 import time
@@ -1019,9 +1131,12 @@ plots.show(figure, "Bars of the student's speed-up against the teacher for three
 assert min(speed_up.values()) > 1.1
 
 # %% [markdown]
-# Layers are nearly all the work of a bare forward pass, so half of them take about half the time. The paper timed a full pass over a data set; what else that time holds, it doesn't say.
+# Layers are nearly all the work of a bare forward pass, so half of them take about half the time.
+# The paper timed a full pass over a data set; what else that time holds, it doesn't say.
 #
-# > **Quoted:** one pass over STS-B's development set on a Xeon CPU, batch 1: BERT 668 s, DistilBERT 410 s (paper, table 3). That is 1.63 times the speed, advertised as "60 % faster"; the *time* is 39 % less.
+# > **Quoted:** one pass over STS-B's development set on a Xeon CPU, batch 1: BERT 668 s,
+# > DistilBERT 410 s (paper, table 3). That is 1.63 times the speed, advertised as "60 % faster";
+# > the *time* is 39 % less.
 
 # %%
 assert round(668 / 410, 2) == 1.63 and round(1 - 410 / 668, 2) == 0.39
@@ -1039,11 +1154,14 @@ table(["", "teacher", "student", "here", "quoted: paper"],
         f"{share:.1%} of the teacher's", "96.9 % (GLUE, next section)"]])
 
 # %% [markdown]
-# The last row is one task, fewer than 200 labels, and a test split with few spams. A share above 100 % is possible, and no sign that half the layers are better. Where a teacher of your own is weak, the share is flattering: look at the scores beside it.
+# The last row is one task, fewer than 200 labels, and a test split with few spams. A share
+# above 100 % is possible, and no sign that half the layers are better. Where a teacher of your own
+# is weak, the share is flattering: look at the scores beside it.
 #
 # ## 9. What does 97 % mean?
 #
-# It isn't an accuracy. GLUE is nine tasks with measures of their own (accuracy, F1, correlations). The paper averages the nine and compares the averages. Recompute it from the paper's numbers.
+# It isn't an accuracy. GLUE is nine tasks with measures of their own (accuracy, F1, correlations).
+# The paper averages the nine and compares the averages. Recompute it from the paper's numbers.
 
 # %%
 # quoted: paper, table 1, development sets, medians of five seeds: (BERT-base, DistilBERT)
@@ -1064,7 +1182,8 @@ assert round(with_wnli, 3) == 0.969 and round(without_wnli, 3) == 0.962
 assert round(100 * 40 / 71, 1) == GLUE["WNLI"][1] > GLUE["WNLI"][0]  # see WNLI below
 
 # %% [markdown]
-# 96.9 %, rounded to 97. (The paper prints 86.7 for BERT on MNLI, but its own mean of 79.5 comes out only with 84.7, the value in the released code's README; so `GLUE` has 84.7.)
+# 96.9 %, rounded to 97. (The paper prints 86.7 for BERT on MNLI, but its own mean of 79.5 comes out
+# only with 84.7, the value in the released code's README; so `GLUE` has 84.7.)
 
 # %%
 by_task = dict(sorted(((task, d / b) for task, (b, d) in GLUE.items()), key=lambda item: item[1]))
@@ -1088,14 +1207,21 @@ plots.show(figure, "Dots of DistilBERT's share of BERT's score by task, smallest
 assert round(by_task["RTE"], 3) == 0.864 and round(by_task["CoLA"], 3) == 0.911
 
 # %% [markdown]
-# * RTE (does one sentence follow from another?) keeps 86.4 %, CoLA (is this a grammatical sentence?) 91.1 %. The table says where the student loses, not why.
-# * On WNLI the student *beats* the teacher. Its 56.3 is 40 right of 71, the score of always giving the more frequent answer, and BERT is below that. A task that neither model has learned lifts the mean; without it the share is 96.2 %.
+# * RTE (does one sentence follow from another?) keeps 86.4 %, CoLA (is this a grammatical
+#   sentence?) 91.1 %. The table says where the student loses, not why.
+# * On WNLI the student *beats* the teacher. Its 56.3 is 40 right of 71, the score of always giving
+#   the more frequent answer, and BERT is below that. A task that neither model has learned lifts
+#   the mean; without it the share is 96.2 %.
 #
-# > **Quoted:** the number has a history. In August 2019 the README said "over 95 %" (first weights); in September, with new weights, "99 %"; in January 2020 a mistake in the evaluation was found, and it became 97 % (the README's change log).
+# > **Quoted:** the number has a history. In August 2019 the README said "over 95 %" (first
+# > weights); in September, with new weights, "99 %"; in January 2020 a mistake in the evaluation
+# > was found, and it became 97 % (the README's change log).
 #
 # ### Exercise 2.5 What does 99 % hide? ●○○ 5 minutes
 #
-# On IMDb DistilBERT has 92.82 % accuracy, BERT 93.46 % (quoted: paper, table 2). It keeps 99.3 % of the accuracy. A user doesn't see accuracy; a user sees mistakes. Write `extra_errors(teacher, student)`: by what share do the *errors* grow, when the
+# On IMDb DistilBERT has 92.82 % accuracy, BERT 93.46 % (quoted: paper, table 2). It keeps 99.3 % of
+# the accuracy. A user doesn't see accuracy; a user sees mistakes. Write
+# `extra_errors(teacher, student)`: by what share do the *errors* grow, when the
 # student replaces the teacher? Accuracies come in percent; return 0.5 for 50 % more errors.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e2_5", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -1133,38 +1259,55 @@ assert abs(extra_errors(92.7, 91.3) - 1.4 / 7.3) < 1e-9
 # %% [markdown]
 # ### Question 2.6 A sentence to correct ●●○ 4 minutes, in writing
 #
-# A product page says: "DistilBERT keeps 97 % of BERT's accuracy, so on your texts it makes 3 % more mistakes." Two things in this sentence are wrong. Say which, and give a number from section 9 or exercise 2.5 for each.
+# A product page says:
+# "DistilBERT keeps 97 % of BERT's accuracy, so on your texts it makes 3 % more mistakes." Two
+# things in this sentence are wrong. Say which, and give a number from section 9 or exercise 2.5 for
+# each.
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w2_6", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in one or two sentences.*
 
 # %% [markdown] tags=["solution"]
-# 97 % is no accuracy but the ratio of two means over nine unlike scores: RTE keeps 86.4 %, so the mean promises nothing for one task. And what is kept of a score doesn't say how the mistakes grow: on IMDb DistilBERT keeps
-# 99.3 % of the accuracy, and its mistakes grow from 6.54 to 7.18 in a hundred reviews, by about a tenth.
+# 97 % is no accuracy but the ratio of two means over nine unlike scores: RTE keeps 86.4 %, so the
+# mean promises nothing for one task. And what is kept of a score doesn't say how the mistakes grow:
+# on IMDb DistilBERT keeps
+# 99.3 % of the accuracy, and its mistakes grow from 6.54 to 7.18 in a hundred reviews, by about a
+# tenth.
 #
-# Two things must be in it: an average says little about one task, and a share of the accuracy is not a growth of the errors.
+# Two things must be in it: an average says little about one task, and a share of the accuracy is
+# not a growth of the errors.
 
 # %% [markdown]
 # ## 10. Other ways to make a model small
 #
-# Distillation makes a new, smaller network. Two other ways change the one you have, and both can be applied to a distilled model.
+# Distillation makes a new, smaller network. Two other ways change the one you have, and both can be
+# applied to a distilled model.
 #
 # * [Pruning](glossary.md#pruning) sets weights to 0.
 #
-#   > **Quoted:** with 10 % of its weights left, a BERT fine-tuned with movement pruning and distillation kept 84.9 of 88.1 F1 on SQuAD; standard PyTorch runs it no faster, because it multiplies the zeros as well (Sanh et al. 2020, and its README).
+#   > **Quoted:** with 10 % of its weights left, a BERT fine-tuned with movement pruning and
+#   > distillation kept 84.9 of 88.1 F1 on SQuAD; standard PyTorch runs it no faster, because it
+#   > multiplies the zeros as well (Sanh et al. 2020, and its README).
 #
 # * [Quantisation](glossary.md#quantisation) stores and multiplies numbers of 8 bits.
 #
-#   > **Quoted:** a distilled DistilBERT for 151 intents went from 255.9 to 64.2 MB and from 25.96 to 9.24 ms a query with ONNX Runtime, at an accuracy of 0.877 instead of 0.868 (*Natural Language Processing with Transformers*, chapter 8 and its notebooks). The rise is
+#   > **Quoted:** a distilled DistilBERT for 151 intents went from 255.9 to 64.2 MB and from 25.96
+#   > to 9.24 ms a query with ONNX Runtime, at an accuracy of 0.877 instead of 0.868
+#   > (*Natural Language Processing with Transformers*, chapter 8 and its notebooks). The rise is
 #   > of the size of chance.
 #
 # ## What to remember
 #
-# 1. A soft target says how wrong each wrong word is; T makes that audible; T² keeps its weight in the sum for large T, and only partly at the small T that people use.
-# 2. Three losses, the teacher's softened answers, the true words, the direction of the last hidden states: under 30 lines.
-# 3. Starting from the teacher's weights (embeddings, layers, head) was worth more than any single loss: in the paper's ablation, and in our far shorter one.
-# 4. Half the layers means about half the time of a bare forward pass, but 40 % less size: the embeddings stay.
-# 5. 97 % is a ratio of two means over nine unequal tasks. Ask for your task's number, and for the errors.
+# 1. A soft target says how wrong each wrong word is; T makes that audible; T² keeps its weight in
+#    the sum for large T, and only partly at the small T that people use.
+# 2. Three losses, the teacher's softened answers, the true words, the direction of the last hidden
+#    states: under 30 lines.
+# 3. Starting from the teacher's weights (embeddings, layers, head) was worth more than any single
+#    loss: in the paper's ablation, and in our far shorter one.
+# 4. Half the layers means about half the time of a bare forward pass, but 40 % less size: the
+#    embeddings stay.
+# 5. 97 % is a ratio of two means over nine unequal tasks. Ask for your task's number, and for the
+#    errors.
 #
 # ## Common mistakes
 #
@@ -1180,11 +1323,16 @@ assert abs(extra_errors(92.7, 91.3) - 1.4 / 7.3) < 1e-9
 #
 # ## Further reading
 #
-# * Sanh, Debut, Chaumond, Wolf 2019, *DistilBERT, a distilled version of BERT*, arXiv 1910.01108v4: tables 1 to 4.
-# * Hinton, Vinyals, Dean 2015, *Distilling the knowledge in a neural network*, arXiv 1503.02531: temperature and T².
-# * The released code: huggingface/transformers, `examples/research_projects/distillation` (`distiller.py`, `scripts/extract_distilbert.py`, `run_squad_w_distillation.py`).
-# * Sanh, Wolf, Rush 2020, *Movement pruning*, arXiv 2005.07683. Shen et al. 2022, *Fast DistilBERT on CPUs*, arXiv 2211.07715.
-# * The cards in `data/models/`: how the course's own pair was made, with this recipe, some million tokens, and the differences that the cards name.
+# * Sanh, Debut, Chaumond, Wolf 2019, *DistilBERT, a distilled version of BERT*, arXiv 1910.01108v4:
+#   tables 1 to 4.
+# * Hinton, Vinyals, Dean 2015, *Distilling the knowledge in a neural network*, arXiv 1503.02531:
+#   temperature and T².
+# * The released code: huggingface/transformers, `examples/research_projects/distillation`
+#   (`distiller.py`, `scripts/extract_distilbert.py`, `run_squad_w_distillation.py`).
+# * Sanh, Wolf, Rush 2020, *Movement pruning*, arXiv 2005.07683. Shen et
+#   al. 2022, *Fast DistilBERT on CPUs*, arXiv 2211.07715.
+# * The cards in `data/models/`: how the course's own pair was made, with this recipe, some million
+#   tokens, and the differences that the cards name.
 
 # %%
 from course_utils.exercises import progress

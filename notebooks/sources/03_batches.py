@@ -11,7 +11,8 @@
 #
 # # How do texts become mini-batches, and how large should one be?
 #
-# A model computes on rectangles of numbers, and texts have all lengths. This lesson follows texts into the rectangle: what is cut off, what is filled up, how many texts go in,
+# A model computes on rectangles of numbers, and texts have all lengths. This lesson follows texts
+# into the rectangle: what is cut off, what is filled up, how many texts go in,
 # and in which order. Each of these choices costs time, memory or accuracy, and you measure which.
 #
 # **After this lesson you can**
@@ -19,7 +20,8 @@
 # 1. say what truncation and padding cost on your own texts, and choose the cheapest padding;
 # 2. show what goes wrong without the attention mask;
 # 3. find the batch size beyond which your machine gains little;
-# 4. predict how noisy a gradient is, and make a large batch out of small ones without a silent error;
+# 4. predict how noisy a gradient is, and make a large batch out of small ones without a silent
+#    error;
 # 5. write the training loop yourself and get the `Trainer`'s numbers.
 #
 # **What it costs**
@@ -42,7 +44,8 @@ lab = start_lab("{{lesson}}", profile)
 # %% [markdown]
 # ## 1. What does cutting a text lose?
 #
-# A [tokenizer](glossary.md#tokenizer) turns each text into a list of [token](glossary.md#token) numbers. The lists differ in length.
+# A [tokenizer](glossary.md#tokenizer) turns each text into a list of [token](glossary.md#token)
+# numbers. The lists differ in length.
 
 # %%
 from course_utils.data import load_task
@@ -54,7 +57,8 @@ tokenizer = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision)
 tokenizer(["A dull film.", "I laughed from the first scene to the last."])["input_ids"]
 
 # %% [markdown]
-# [Truncation](glossary.md#truncation) cuts the long lists at a limit. Two numbers say what it costs: how many texts are cut, and how much of all text is gone.
+# [Truncation](glossary.md#truncation) cuts the long lists at a limit. Two numbers say what it
+# costs: how many texts are cut, and how much of all text is gone.
 
 # %%
 import numpy as np
@@ -86,7 +90,8 @@ plots.show(figure, "Two falling curves over the limit: "
                    f"and tokens lost, {lost[0]:.0%} at 16 and {lost[at]:.0%} at 64.")
 
 # %% [markdown]
-# By default the tokenizer cuts the end away. `truncation_side="left"` keeps the end and cuts the beginning. Here is what each keeps of one long review.
+# By default the tokenizer cuts the end away. `truncation_side="left"` keeps the end and cuts the
+# beginning. Here is what each keeps of one long review.
 
 # %%
 from course_utils.common import shortened
@@ -100,7 +105,9 @@ print("first 32:", *shortened(tokenizer, [long_one], 32))
 print("last 32: ", *shortened(from_left, [long_one], 32))
 
 # %% [markdown]
-# Where do reviewers put their verdict? A word counter ([TF-IDF](glossary.md#tf-idf) with logistic regression, lesson 05) is trained twice: on the first 32 tokens of each review, and on the last 32 (two of them are `[CLS]` and `[SEP]`).
+# Where do reviewers put their verdict? A word counter ([TF-IDF](glossary.md#tf-idf) with logistic
+# regression, lesson 05) is trained twice: on the first 32 tokens of each review, and on the last 32
+# (two of them are `[CLS]` and `[SEP]`).
 
 # %%
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -130,19 +137,27 @@ print(f"last minus first: {100 * (end.mean() - start.mean()):+.1f} points, "
       f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}: {verdict}")
 
 # %% [markdown]
-# The [interval](glossary.md#bootstrap) says how far the difference could shift with other validation texts. On one side of 0: the side you cut matters for these texts. With 0 inside: these rows can't decide it. Ask your own.
+# The [interval](glossary.md#bootstrap) says how far the difference could shift with other
+# validation texts. On one side of 0: the side you cut matters for these texts. With 0 inside: these
+# rows can't decide it. Ask your own.
 #
-# > Quoted: for long documents, keeping the first 128 and the last 382 tokens did better than either end alone (Sun et al. 2019, arXiv 1905.05583).
+# > Quoted: for long documents, keeping the first 128 and the last 382 tokens did better than either
+# > end alone (Sun et al. 2019, arXiv 1905.05583).
 
 # %% [markdown]
 # ## 2. What does padding cost?
 #
-# A [batch](glossary.md#batch) is one tensor, so its rows must be equally long. [Padding](glossary.md#padding) fills the shorter ones with `[PAD]`. The model computes these cells like any others, and
+# A [batch](glossary.md#batch) is one tensor, so its rows must be equally long.
+# [Padding](glossary.md#padding) fills the shorter ones with `[PAD]`. The model computes these cells
+# like any others, and
 # then nobody uses the result. Four habits:
 #
 # * to a **fixed** length: `padding="max_length"`;
-# * to the longest **of 1,000** rows: `padding=True` inside `dataset.map(batched=True)`, which hands over 1,000 rows at a time;
-# * to the longest **of the batch**, when the batch is made ([dynamic padding](glossary.md#dynamic-padding)): leave padding out of `map`, the [collator](glossary.md#collator) does it;
+# * to the longest **of 1,000** rows: `padding=True` inside `dataset.map(batched=True)`, which hands
+#   over 1,000 rows at a time;
+# * to the longest **of the batch**, when the batch is made ([dynamic
+#   padding](glossary.md#dynamic-padding)): leave padding out of `map`, the
+#   [collator](glossary.md#collator) does it;
 # * the same with batches **grouped by length**: `train_sampling_strategy="group_by_length"`.
 
 # %%
@@ -152,7 +167,9 @@ of_1000 = np.concatenate([np.full(len(part), part.max())
                           for part in np.split(lengths, range(1000, len(lengths), 1000))])
 
 # %% [markdown]
-# Now the order of the rows. `LengthGroupedSampler` is the [sampler](glossary.md#sampler) behind the `Trainer`'s option: it takes up to 50 batches' worth of random rows at a time and sorts those by length.
+# Now the order of the rows. `LengthGroupedSampler` is the [sampler](glossary.md#sampler) behind the
+# `Trainer`'s option: it takes up to 50 batches' worth of random rows at a time and sorts those by
+# length.
 
 # %%
 import torch
@@ -190,7 +207,13 @@ assert (wasted["of the batch"] - wasted["grouped by length"]
         > wasted["of 1,000"] - wasted["of the batch"])
 
 # %% [markdown]
-# Those shares are counted over all training rows. Does the clock agree? Training does two things with a batch: a [forward pass](glossary.md#forward-pass) computes the answers and the [loss](glossary.md#loss), a backward pass computes the [gradient](glossary.md#gradient) of section 6: how the loss changes with each weight. (The optimiser then moves the weights; that costs the same for every habit.) Time both on real batches: for each habit two batches of 16 texts, one from the narrower half and one from the wider. From their cells per second and the number of all cells we estimate reviews per second.
+# Those shares are counted over all training rows. Does the clock agree? Training does two things
+# with a batch: a [forward pass](glossary.md#forward-pass) computes the answers and the
+# [loss](glossary.md#loss), a backward pass computes the [gradient](glossary.md#gradient) of
+# section 6: how the loss changes with each weight. (The optimiser then moves the weights; that
+# costs the same for every habit.) Time both on real batches: for each habit two batches of 16
+# texts, one from the narrower half and one from the wider. From their cells per second and the
+# number of all cells we estimate reviews per second.
 
 # %%
 from transformers import AutoModelForSequenceClassification, set_seed, utils
@@ -208,7 +231,8 @@ def new_model():
 
 
 # %% [markdown]
-# [Dropout](glossary.md#dropout) is off in this whole lesson, and everything runs in 32-bit numbers: several sections assert that two ways of computing give the same.
+# [Dropout](glossary.md#dropout) is off in this whole lesson, and everything runs in 32-bit numbers:
+# several sections assert that two ways of computing give the same.
 
 # %%
 import time
@@ -258,15 +282,28 @@ plots.show(figure, "Bars for four habits of padding. Share of padding: "
                    + ", ".join(f"{n} {s:.0f}" for n, s in speed.items()) + ".")
 
 # %% [markdown]
-# "Of 1,000" saves only what the longest of 1,000 texts leaves free. Where nearly every 1,000 texts hold one longer than 512, as the log below suggests for IMDb, that is nothing. `padding=True` in `map` looks dynamic and isn't.
+# "Of 1,000" saves only what the longest of 1,000 texts leaves free. Where nearly every 1,000 texts
+# hold one longer than 512, as the log below suggests for IMDb, that is nothing. `padding=True` in
+# `map` looks dynamic and isn't.
 #
-# Against a fixed 512 every other habit is a gain, the larger the shorter your texts; with a smaller limit the first bar shrinks. Against padding in `map`, dynamic padding alone gains far less than grouping *on these reviews*: among 16 random texts there is usually a long one too. The clock can gain more than the cells say, because in attention every cell of a row looks at all others; and the clock, with two batches for each habit, may not even show that: it agrees with the counted cells in the order of size, not in every step. On these reviews most of the gain comes from grouping. Its price: batches are no longer random. Where length goes with the label, a batch leans to one class (section 8).
+# Against a fixed 512 every other habit is a gain, the larger the shorter your texts; with a smaller
+# limit the first bar shrinks. Against padding in `map`, dynamic padding alone gains far less than
+# grouping *on these reviews*: among 16 random texts there is usually a long one too. The clock can
+# gain more than the cells say, because in attention every cell of a row looks at all others; and
+# the clock, with two batches for each habit, may not even show that: it agrees with the counted
+# cells in the order of size, not in every step. On these reviews most of the gain comes from
+# grouping. Its price: batches are no longer random. Where length goes with the label, a batch leans
+# to one class (section 8).
 #
-# One widely read article padded IMDb inside `map`, in a training of three epochs of 25,000 reviews. Its own log gives it away.
+# One widely read article padded IMDb inside `map`, in a training of three epochs of 25,000 reviews.
+# Its own log gives it away.
 #
-# > Quoted: `total_flos` 9,935,054,899,200,000 (training log in GeeksforGeeks, *DistilBERT in Natural Language Processing*, 24 March 2025).
+# > Quoted: `total_flos` 9,935,054,899,200,000 (training log in
+# > GeeksforGeeks, *DistilBERT in Natural Language Processing*, 24 March 2025).
 #
-# The library counts 6 operations per token and parameter, the embeddings left out. The published classifier has 66,955,010 parameters; without its tables of token and position embeddings, (30,522 + 512) × 768, there remain 43,120,898. So how many tokens had each review?
+# The library counts 6 operations per token and parameter, the embeddings left out. The published
+# classifier has 66,955,010 parameters; without its tables of token and position embeddings,
+# (30,522 + 512) × 768, there remain 43,120,898. So how many tokens had each review?
 
 # %%
 quoted_total_flos = 9_935_054_899_200_000
@@ -277,7 +314,9 @@ print(f"{tokens_each} tokens, for every single review")
 assert tokens_each == 512
 
 # %% [markdown]
-# One more trap. `padding="max_length"` without `max_length=` takes the length that the tokenizer knows. A tokenizer that you trained yourself often knows none, and then nothing is padded, without a warning.
+# One more trap. `padding="max_length"` without `max_length=` takes the length that the tokenizer
+# knows. A tokenizer that you trained yourself often knows none, and then nothing is padded, without
+# a warning.
 
 # %%
 ignorant = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision,
@@ -290,7 +329,8 @@ assert padded["knows its maximum"] == 512 and padded["knows none"] < 16
 # %% [markdown]
 # ### Exercise 3.1 How much is padding? ●○○ 5 minutes
 #
-# `batches` is a list of batches, and a batch is the list of its rows' lengths. Each batch is padded to its own longest row. Return the share of all cells that are padding.
+# `batches` is a list of batches, and a batch is the list of its rows' lengths. Each batch is padded
+# to its own longest row. Return the share of all cells that are padding.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e3_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def share_of_padding(batches):
@@ -303,11 +343,13 @@ def share_of_padding(batches):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Draw `[[2, 4], [10, 10]]` as two rectangles. How many cells have they together, and how many hold a token?
+# Draw `[[2, 4], [10, 10]]` as two rectangles. How many cells have they together, and how many hold
+# a token?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# A batch has `len(batch) * max(batch)` cells. Add up the cells of all batches and the tokens of all batches, then divide once.
+# A batch has `len(batch) * max(batch)` cells. Add up the cells of all batches and the tokens of all
+# batches, then divide once.
 # </details>
 
 # %% tags=["grading"]
@@ -342,7 +384,8 @@ assert abs(share_of_padding([[1, 2, 3], [6]]) - 0.2) < 1e-9 and share_of_padding
 # %% [markdown]
 # ## 3. A short training, kept for later
 #
-# The next sections need a model with an opinion. The task `messages` (spam or not) has short texts, so a model learns something in 24 steps. Spam is rare; take as many messages of each class.
+# The next sections need a model with an opinion. The task `messages` (spam or not) has short texts,
+# so a model learns something in 24 steps. Spam is rare; take as many messages of each class.
 
 # %%
 from course_utils.common import balanced_rows
@@ -362,7 +405,8 @@ learn, held_out = balanced(messages["train"], 96), balanced(messages["validation
 print(len(learn), "to learn from,", len(held_out), "held out; first labels:", learn["label"][:12])
 
 # %% [markdown]
-# The rows are shuffled once, here. The `Trainer` then reads them in this order (`"sequential"`), because later sections repeat the run by hand and must know the order.
+# The rows are shuffled once, here. The `Trainer` then reads them in this order (`"sequential"`),
+# because later sections repeat the run by hand and must know the order.
 
 # %%
 from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
@@ -386,7 +430,8 @@ def make_trainer(model, rows, callbacks=(), **changes):
 
 
 # %% [markdown]
-# A callback looks at the held-out messages after every second step. It notes how many the model calls spam, and how many it gets right.
+# A callback looks at the held-out messages after every second step. It notes how many the model
+# calls spam, and how many it gets right.
 
 # %%
 from transformers import TrainerCallback
@@ -422,9 +467,11 @@ assert watch_random.right[-1] > 0.6, "the run must beat a coin"
 # %% [markdown]
 # ## 4. What goes wrong without the attention mask?
 #
-# The [attention mask](glossary.md#attention-mask) is 1 on tokens and 0 on padding. With it, padding gets no attention. Without it, `[PAD]` is a word like any other.
+# The [attention mask](glossary.md#attention-mask) is 1 on tokens and 0 on padding. With it, padding
+# gets no attention. Without it, `[PAD]` is a word like any other.
 #
-# A text alone in its batch needs no padding. Its answer is the reference. Then pad the same texts wider and wider, and ask again with and without the mask.
+# A text alone in its batch needs no padding. Its answer is the reference. Then pad the same texts
+# wider and wider, and ask again with and without the mask.
 
 # %%
 alone = np.concatenate([
@@ -450,7 +497,9 @@ assert max(s.max() for (name, _), s in moved.items() if name == "with mask") < 1
 assert moved["without", 160].max() > 100 * moved["with mask", 160].max()
 
 # %% [markdown]
-# With the mask the change is rounding: sums over a wider tensor run in another order. Without it, a text's answer depends on the longest text that happens to share its batch. How many predictions turn over depends on how sure the model is; after so few steps it isn't.
+# With the mask the change is rounding: sums over a wider tensor run in another order. Without it, a
+# text's answer depends on the longest text that happens to share its batch. How many predictions
+# turn over depends on how sure the model is; after so few steps it isn't.
 
 # %%
 figure, ax = plots.new_figure(height=3.4)
@@ -466,12 +515,16 @@ plots.show(figure, "Mean change of the spam probability against the width of the
                    f"and {moved['without', 160].mean():.2f} at 160.")
 
 # %% [markdown]
-# No error, no warning. The tokenizer makes the mask for you; it gets lost where people write `model(batch["input_ids"])`.
+# No error, no warning. The tokenizer makes the mask for you; it gets lost where people write
+# `model(batch["input_ids"])`.
 #
 # ### Exercise 3.2 A mean with a mistake ●●○ 8 minutes
 #
-# The mask protects the model's attention. It doesn't protect what *you* compute afterwards. A colleague makes one vector per text, the mean of its tokens' vectors
-# ([mean pooling](glossary.md#mean-pooling)), and gets other vectors in other batches. Mend it: `hidden` has the shape (rows, length, width), `mask` (rows, length); it is 1 on tokens and 0 on padding.
+# The mask protects the model's attention. It doesn't protect what *you* compute afterwards. A
+# colleague makes one vector per text, the mean of its tokens' vectors
+# ([mean pooling](glossary.md#mean-pooling)), and gets other vectors in other batches. Mend it:
+# `hidden` has the shape (rows, length, width), `mask` (rows, length); it is 1 on tokens and 0 on
+# padding.
 # Tensors are indexed like NumPy arrays: `mask[:, :, None]` has the shape (rows, length, 1).
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e3_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -490,7 +543,9 @@ def mean_vector(hidden, mask):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `mask.unsqueeze(-1)` has the shape (rows, length, 1) and can be multiplied with `hidden`. The number of tokens of each row is `mask.sum(1)`; with `keepdim=True` it divides a sum of shape (rows, width).
+# `mask.unsqueeze(-1)` has the shape (rows, length, 1) and can be multiplied with `hidden`. The
+# number of tokens of each row is `mask.sum(1)`; with `keepdim=True` it divides a sum of shape
+# (rows, width).
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t3_2", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -518,7 +573,10 @@ assert torch.allclose(mean_vector(torch.ones(2, 5, 3),
 # %% [markdown]
 # ## 5. How many texts per batch?
 #
-# A larger batch uses the machine better, up to a point, and keeps more [activations](glossary.md#activation) in memory. Find the point on this machine. A step here is forward, backward and the optimiser's update, at 64 tokens per text. Which words the texts have makes no difference, so draw
+# A larger batch uses the machine better, up to a point, and keeps more
+# [activations](glossary.md#activation) in memory. Find the point on this machine. A step here is
+# forward, backward and the optimiser's update, at 64 tokens per text. Which words the texts have
+# makes no difference, so draw
 # token numbers at random.
 
 # %%
@@ -544,7 +602,8 @@ def seconds_per_step(model, optimizer, inputs):
 
 
 # %% [markdown]
-# Memory is measured where it arises. PyTorch calls a hook for every tensor that the forward pass keeps for the
+# Memory is measured where it arises. PyTorch calls a hook for every tensor that the forward pass
+# keeps for the
 # backward pass; `activation_bytes` adds up their bytes, leaving out the weights.
 
 # %%
@@ -560,7 +619,8 @@ for size in sizes:
           f"{rate[size]:6.1f} texts/s, {memory[size] / 1e6:7.1f} MB of activations")
 
 # %% [markdown]
-# Where does it stop helping? Take the smallest batch that reaches 90 % of the best speed: beyond it, all further doublings together gain no more than a ninth.
+# Where does it stop helping? Take the smallest batch that reaches 90 % of the best speed: beyond
+# it, all further doublings together gain no more than a ninth.
 
 # %%
 best = max(rate.values())
@@ -598,12 +658,17 @@ plots.show(figure, "Left: texts per second against batch size, "
                    f"beside the constant {fixed_cost / 1e6:.0f} MB of weights and optimiser.")
 
 # %% [markdown]
-# Straight on two logarithmic axes, slope 1: activations grow in proportion. Small batches spread the fixed cost of a step over few texts: the optimiser touches every weight once per step, be the batch small or large. A GPU has thousands of cores to fill, so expect its curve to flatten later. Where the curve is flat, a larger batch
+# Straight on two logarithmic axes, slope 1: activations grow in proportion. Small batches spread
+# the fixed cost of a step over few texts: the optimiser touches every weight once per step, be the
+# batch small or large. A GPU has thousands of cores to fill, so expect its curve to flatten later.
+# Where the curve is flat, a larger batch
 # buys no time; memory goes on growing.
 #
 # ## 6. How noisy is the gradient of a small batch?
 #
-# The [gradient](glossary.md#gradient) of a batch is an estimate of the gradient over all rows. How far off is it? Take 96 messages as "all rows" and compute their full gradient. The head is new: this is the start of training. To save memory, look at the weights of the last block and the head.
+# The [gradient](glossary.md#gradient) of a batch is an estimate of the gradient over all rows. How
+# far off is it? Take 96 messages as "all rows" and compute their full gradient. The head is new:
+# this is the start of training. To save memory, look at the weights of the last block and the head.
 
 # %%
 model = new_model()
@@ -626,7 +691,10 @@ print(f"{full.numel():,} weights; squared length of the full gradient {full.squa
       f"variance of single rows {variance:.2f}")
 
 # %% [markdown]
-# Here *variance* is the mean squared distance of the single rows' gradients from the full gradient, added up over the weights. The code takes a shortcut: it equals the mean of the squared lengths minus the squared length of the mean, so no row's gradient has to be kept. A batch's gradient is the mean of its rows' gradients; check it, because the rest of the lesson builds on it.
+# Here *variance* is the mean squared distance of the single rows' gradients from the full gradient,
+# added up over the weights. The code takes a shortcut: it equals the mean of the squared lengths
+# minus the squared length of the mean, so no row's gradient has to be kept. A batch's gradient is
+# the mean of its rows' gradients; check it, because the rest of the lesson builds on it.
 
 # %%
 mean_of_rows, of_batch = sum(gradient([row]) for row in pool[:8]) / 8, gradient(pool[:8])
@@ -635,7 +703,10 @@ print(f"largest difference {(mean_of_rows - of_batch).abs().max():.1e}, "
       f"largest entry {of_batch.abs().max():.1e}")
 
 # %% [markdown]
-# The mean of $B$ independent draws has a $B$-th of the variance of one. So single rows predict the variance at every batch size; that is the line in the next picture. Its first point is the prediction itself. Now draw real batches, with replacement, run them forward and backward, and see whether they land on it.
+# The mean of $B$ independent draws has a $B$-th of the variance of one. So single rows predict the
+# variance at every batch size; that is the line in the next picture. Its first point is the
+# prediction itself. Now draw real batches, with replacement, run them forward and backward, and see
+# whether they land on it.
 
 # %%
 rng = np.random.default_rng(lab.seed)
@@ -674,7 +745,9 @@ plots.show(figure, "Variance of the gradient against batch size on logarithmic a
                    f"from {noise[0]:.1f} at 1 row to {noise[-1]:.2f} at 32; slope {slope:.2f}.")
 
 # %% [markdown]
-# The [gradient noise scale](glossary.md#gradient-noise-scale) is where noise equals signal: the place where the falling line meets the dotted one. Beyond it a larger batch brings little. It is no setting to copy: it was measured at the start of training, on the last block and the head.
+# The [gradient noise scale](glossary.md#gradient-noise-scale) is where noise equals signal: the
+# place where the falling line meets the dotted one. Beyond it a larger batch brings little. It is
+# no setting to copy: it was measured at the start of training, on the last block and the head.
 #
 # > Quoted: the noise scale grows as the loss falls (McCandlish et al. 2018, abstract).
 
@@ -682,12 +755,17 @@ plots.show(figure, "Variance of the gradient against batch size on logarithmic a
 print(f"noise equals signal at a batch of about {variance / signal:.0f} rows")
 
 # %% [markdown]
-# An article lists "more stable gradient updates" as a benefit of mini-batches over "the entire dataset at once". It is the other way round: over the entire data set the noise is 0, and every mini-batch has some. Batches are steadier
-# than *single rows*. What they buy is many cheap steps in place of one exact step: half the typical error costs four times the rows.
+# An article lists "more stable gradient updates" as a benefit of mini-batches over
+# "the entire dataset at once". It is the other way round: over the entire data set the noise is 0,
+# and every mini-batch has some. Batches are steadier
+# than *single rows*. What they buy is many cheap steps in place of one exact step: half the typical
+# error costs four times the rows.
 #
 # ### Exercise 3.3 Predict the noise ●●○ 5 minutes
 #
-# The *typical error* of a gradient is the square root of its variance. For batches of `measured_at` rows you measured the error `error`. Predict it for batches of `batch_size` rows. Before you write code: what becomes of 0.8 at 4 rows when you take 64?
+# The *typical error* of a gradient is the square root of its variance. For batches of `measured_at`
+# rows you measured the error `error`. Predict it for batches of `batch_size` rows. Before you write
+# code: what becomes of 0.8 at 4 rows when you take 64?
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e3_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def typical_error(batch_size, measured_at, error):
@@ -727,8 +805,11 @@ assert abs(typical_error(16, 1, 2.0) - 0.5) < 1e-9 and abs(typical_error(1, 16, 
 # %% [markdown]
 # ## 7. Can small batches add up to a large one?
 #
-# They can: a batch's gradient is the mean of its parts' gradients. [Gradient accumulation](glossary.md#gradient-accumulation) runs $k$ small batches, adds up their gradients divided by $k$, and only then makes a step. The memory is that of one small batch. The
-# [effective batch size](glossary.md#effective-batch-size) is rows per batch × accumulation × devices.
+# They can: a batch's gradient is the mean of its parts' gradients. [Gradient
+# accumulation](glossary.md#gradient-accumulation) runs $k$ small batches, adds up their gradients
+# divided by $k$, and only then makes a step. The memory is that of one small batch. The
+# [effective batch size](glossary.md#effective-batch-size) is rows per batch × accumulation ×
+# devices.
 #
 # By hand, with four batches of two rows:
 
@@ -749,7 +830,9 @@ print(f"largest difference {(once - in_parts).abs().max():.1e}, "
 assert torch.allclose(once, in_parts, atol=1e-4 * once.abs().max().item())
 
 # %% [markdown]
-# Does the `Trainer` do the same? One step on the same eight messages in four ways, first as it comes, then with one line that mends it (`accepts_loss_kwargs`, explained below). Each should log the same loss and the same gradient norm (the gradient's length).
+# Does the `Trainer` do the same? One step on the same eight messages in four ways, first as it
+# comes, then with one line that mends it (`accepts_loss_kwargs`, explained below). Each should log
+# the same loss and the same gradient norm (the gradient's length).
 
 # %%
 import gc
@@ -807,14 +890,18 @@ plots.show(figure, f"Logged loss of one step on the same eight rows, for {', '.j
                    f"With accepts_loss_kwargs = False: {losses[True].round(2).tolist()}.")
 
 # %% [markdown]
-# Why? The `Trainer` sees that the model's `forward` takes further keywords, hands it `num_items_in_batch`, the number of items in the whole group, concludes that the model divides its loss by that, and does not divide again. The classification head ignores the keyword. (Reported as transformers issue 47688.) One line mends it,
+# Why? The `Trainer` sees that the model's `forward` takes further keywords, hands it
+# `num_items_in_batch`, the number of items in the whole group, concludes that the model divides its
+# loss by that, and does not divide again. The classification head ignores the keyword. (Reported as
+# transformers issue 47688.) One line mends it,
 # before the `Trainer` is built:
 #
 # ```python
 # model.accepts_loss_kwargs = False
 # ```
 #
-# How much harm does it do? Ask how far the weights move in the step, without clipping (shortening a gradient that is too long), for two optimisers.
+# How much harm does it do? Ask how far the weights move in the step, without clipping (shortening a
+# gradient that is too long), for two optimisers.
 
 # %%
 def distance_moved(*way, **changes):
@@ -830,15 +917,28 @@ assert 0.8 < ratio["adamw_torch"] < 1.25
 assert not default_is_wrong or 6 < ratio["sgd"] < 10
 
 # %% [markdown]
-# Plain gradient descent (SGD) moves as much too far as the gradient is too long. [AdamW](glossary.md#adamw) divides the gradient by its own running size, so the factor cancels here, in the first step, and later too as long as it stays the same. The training then looks fine, which makes the fault easy to overlook, while the logged loss can't be compared with the validation
-# loss, and [gradient clipping](glossary.md#gradient-clipping) at 1.0 bites at a fraction of the length you set.
+# Plain gradient descent (SGD) moves as much too far as the gradient is too long.
+# [AdamW](glossary.md#adamw) divides the gradient by its own running size, so the factor cancels
+# here, in the first step, and later too as long as it stays the same. The training then looks fine,
+# which makes the fault easy to overlook, while the logged loss can't be compared with the
+# validation
+# loss, and [gradient clipping](glossary.md#gradient-clipping) at 1.0 bites at a fraction of the
+# length you set.
 #
-# One subtlety remains when it is mended. A mean of means is the mean of all only if the parts are equally large. Where the last batch of an epoch has 4 rows and its neighbour 16, each of the 4 counts four times as much. Padding makes no such difference here: the loss is one number per *text*. In language
-# modelling, where it is one per *token*, parts with few tokens would count too much, and for that `num_items_in_batch` was invented. (The distilling Trainer of lesson 02 sets `model_accepts_loss_kwargs` on itself: the same switch from the other side, for a Trainer that computes the loss.)
+# One subtlety remains when it is mended. A mean of means is the mean of all only if the parts are
+# equally large. Where the last batch of an epoch has 4 rows and its neighbour 16, each of the 4
+# counts four times as much. Padding makes no such difference here: the loss is one number
+# per *text*. In language
+# modelling, where it is one per *token*, parts with few tokens would count too much, and for that
+# `num_items_in_batch` was invented. (The distilling Trainer of lesson 02 sets
+# `model_accepts_loss_kwargs` on itself: the same switch from the other side, for a Trainer that
+# computes the loss.)
 #
 # ### Exercise 3.4 Fit the batch ●●○ 8 minutes
 #
-# You want an effective batch of exactly `wanted` rows; at most `fits` rows fit on a device. Return `(rows per device, accumulation)` with the *least* accumulation. Raise `ValueError` where the devices can't share the rows evenly.
+# You want an effective batch of exactly `wanted` rows; at most `fits` rows fit on a device. Return
+# `(rows per device, accumulation)` with the *least* accumulation. Raise `ValueError` where the
+# devices can't share the rows evenly.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e3_4", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def fit_batch(wanted, fits, devices=1):
@@ -854,11 +954,13 @@ def fit_batch(wanted, fits, devices=1):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# `rows per device * accumulation * devices` must be `wanted`, not about `wanted`. Try accumulation 1, 2, 3 and so on.
+# `rows per device * accumulation * devices` must be `wanted`, not about `wanted`. Try
+# accumulation 1, 2, 3 and so on.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `divmod(wanted, accumulation * devices)` gives the rows per device and the rest. Take the first accumulation with rest 0 whose rows fit.
+# `divmod(wanted, accumulation * devices)` gives the rows per device and the rest. Take the first
+# accumulation with rest 0 whose rows fit.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t3_4", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -890,9 +992,12 @@ assert fit_batch(96, 10, 4) == (8, 3) and fit_batch(7, 3) == (1, 7)
 #
 # Data often come sorted: first all texts of one class, then all of the other.
 #
-# > Quoted: in IMDb's training file on the Hub (`stanfordnlp/imdb`, `plain_text`) rows 0 to 12,499 are negative, rows 12,500 to 24,999 positive. `select(range(1000))` takes a thousand negative ones.
+# > Quoted: in IMDb's training file on the Hub (`stanfordnlp/imdb`, `plain_text`) rows 0 to 12,499
+# > are negative, rows 12,500 to 24,999 positive. `select(range(1000))` takes a thousand negative
+# > ones.
 #
-# `load_task` shuffles before it cuts, so you don't see that here. Repeat the run of section 3 with the same rows, sorted by label, and nothing else changed.
+# `load_task` shuffles before it cuts, so you don't see that here. Repeat the run of section 3 with
+# the same rows, sorted by label, and nothing else changed.
 
 # %%
 watch_sorted = Watch()
@@ -941,14 +1046,22 @@ plots.show(figure, "Left: training loss of 24 steps; the sorted run falls smooth
                    f"the random one in {one_sided['random']:.0%}.")
 
 # %% [markdown]
-# 192 rows in batches of 16 are 12 steps per pass: sorted, six of ham, then six of spam, and the same again. By the sixth step the sorted run has the *better-looking* training loss. It learns to give one answer to everything, which is right until the class changes; until that leap only held-out texts show it. The random run may start with one answer for all, too: compare the second half. It is one run of each. The default sampler is random; the error creeps in with `select(range(n))`, `shuffle=False` or
+# 192 rows in batches of 16 are 12 steps per pass: sorted, six of ham, then six of spam, and the
+# same again. By the sixth step the sorted run has the *better-looking* training loss. It learns to
+# give one answer to everything, which is right until the class changes; until that leap only
+# held-out texts show it. The random run may start with one answer for all, too: compare the second
+# half. It is one run of each. The default sampler is random; the error creeps in with
+# `select(range(n))`, `shuffle=False` or
 # an iterator over sorted files.
 #
-# Sorting is fine where nothing is learned. For prediction, sort by length to save padding, and put the answers back.
+# Sorting is fine where nothing is learned. For prediction, sort by length to save padding, and put
+# the answers back.
 #
 # ### Exercise 3.5 Put them back ●●● 10 minutes
 #
-# A colleague predicts in order of length. The speed is good, the accuracy that of a coin: the answers no longer stand beside their texts. Mend it: `predict` takes a list of texts and returns one number for each. It must get the texts from short to long (by `len`); your function returns
+# A colleague predicts in order of length. The speed is good, the accuracy that of a coin: the
+# answers no longer stand beside their texts. Mend it: `predict` takes a list of texts and returns
+# one number for each. It must get the texts from short to long (by `len`); your function returns
 # the numbers in the order of `texts`.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e3_5", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -969,7 +1082,8 @@ def predict_by_length(texts, predict):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `order = np.argsort(lengths)`. Make an empty array and write into it: `answers[order] = ...`. Reading, `answers[order]`, goes the wrong way.
+# `order = np.argsort(lengths)`. Make an empty array and write into it: `answers[order] = ...`.
+# Reading, `answers[order]`, goes the wrong way.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t3_5", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -1000,22 +1114,31 @@ assert list(predict_by_length(["xx", "xxxxx", "x", "xxxx", "xxx"], answer)) == [
 # %% [markdown]
 # ### Question 3.6 Sorted twice ●●○ 4 minutes, in writing
 #
-# Section 8 warns of rows sorted by label; section 2 recommends batches grouped by length. In neither are the batches random. Why does the first ruin a training while the second usually doesn't, and with what kind of
+# Section 8 warns of rows sorted by label; section 2 recommends batches grouped by length. In
+# neither are the batches random. Why does the first ruin a training while the second usually
+# doesn't, and with what kind of
 # texts would the second do harm too?
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w3_6", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in one or two sentences.*
 
 # %% [markdown] tags=["solution"]
-# Sorted by label, every batch has one class, and its gradient pulls towards giving that answer to everything. Length usually says little about the label, so a batch of equally long texts still holds both classes. Where
-# length goes with the label, as it would if all spam were longer than ham, a batch grouped by length leans to one class too.
+# Sorted by label, every batch has one class, and its gradient pulls towards giving that answer to
+# everything. Length usually says little about the label, so a batch of equally long texts still
+# holds both classes. Where
+# length goes with the label, as it would if all spam were longer than ham, a batch grouped by
+# length leans to one class too.
 #
-# Two things must be in it: what harms is one class per batch, and grouping does that where length goes with the label.
+# Two things must be in it: what harms is one class per batch, and grouping does that where length
+# goes with the label.
 
 # %% [markdown]
 # ## 9. What does the Trainer do, written out?
 #
-# Nothing is hidden in the `Trainer`. Here is its loop in plain PyTorch: batches, forward, backward, clip, step, schedule. The schedule changes the learning rate after each step: here it rises from 0 for two steps (the *warm-up*, lesson 04), then falls in a straight line to 0. It trains the same model on the same rows in the same order, for the first eight of the 24 steps.
+# Nothing is hidden in the `Trainer`. Here is its loop in plain PyTorch: batches, forward, backward,
+# clip, step, schedule. The schedule changes the learning rate after each step: here it rises from 0
+# for two steps (the *warm-up*, lesson 04), then falls in a straight line to 0. It trains the same
+# model on the same rows in the same order, for the first eight of the 24 steps.
 
 # %%
 from itertools import islice
@@ -1074,7 +1197,8 @@ plots.show(figure, "Training loss over 24 steps of the Trainer, "
 #
 # * `torch.optim.AdamW` decays weights by 0.01 unless told otherwise, the `Trainer` by 0;
 # * the `Trainer` clips the gradient to length 1.0 by default;
-# * in a warm-up the first step has the [learning rate](glossary.md#learning-rate) 0, so it moves nothing.
+# * in a warm-up the first step has the [learning rate](glossary.md#learning-rate) 0, so it moves
+#   nothing.
 
 # %%
 rates = logged(random_run, "learning_rate")
@@ -1082,14 +1206,17 @@ print("learning rates of the first steps:", [f"{r:.1e}" for r in rates[:4]])
 assert rates[0] == 0 and rates[1] > 0
 
 # %% [markdown]
-# Where a loop is 15 lines, why use the `Trainer`? For what isn't in those lines: checkpoints and resuming, 16-bit numbers, evaluation, several devices. Lesson 05 uses all but the last.
+# Where a loop is 15 lines, why use the `Trainer`? For what isn't in those lines: checkpoints and
+# resuming, 16-bit numbers, evaluation, several devices. Lesson 05 uses all but the last.
 #
 # ## What to remember
 #
 # 1. Count your tokens, then choose the limit; and ask which end of your texts matters.
-# 2. Leave padding to the collator, and group by length. Padding in `map` fixes the width before there are batches.
+# 2. Leave padding to the collator, and group by length. Padding in `map` fixes the width before
+#    there are batches.
 # 3. Pass the attention mask, and use it again whenever you average over tokens.
-# 4. Noise falls as 1/B. Take a batch as large as still buys speed and fits in memory; reach a larger one by accumulation, with `model.accepts_loss_kwargs = False`.
+# 4. Noise falls as 1/B. Take a batch as large as still buys speed and fits in memory; reach a
+#    larger one by accumulation, with `model.accepts_loss_kwargs = False`.
 # 5. Shuffle. A sorted run has beautiful losses for a while, and one answer for all texts.
 #
 # ## Common mistakes
@@ -1107,10 +1234,14 @@ assert rates[0] == 0 and rates[1] > 0
 #
 # ## Further reading
 #
-# * Sun, Qiu, Xu, Huang 2019, *How to fine-tune BERT for text classification?*, arXiv 1905.05583: head and tail of long texts.
-# * McCandlish, Kaplan, Amodei et al. 2018, *An empirical model of large-batch training*, arXiv 1812.06162: the gradient noise scale.
-# * Smith, Kindermans, Ying, Le 2018, *Don't decay the learning rate, increase the batch size*: batch and learning rate belong together. Lesson 04 goes on there.
-# * Krell et al. 2021, arXiv 2107.02027: packing several texts into one row, the next step after grouping by length.
+# * Sun, Qiu, Xu, Huang 2019, *How to fine-tune BERT for text classification?*, arXiv 1905.05583:
+#   head and tail of long texts.
+# * McCandlish, Kaplan, Amodei et al. 2018, *An empirical model of large-batch training*,
+#   arXiv 1812.06162: the gradient noise scale.
+# * Smith, Kindermans, Ying, Le 2018, *Don't decay the learning rate, increase the batch size*:
+#   batch and learning rate belong together. Lesson 04 goes on there.
+# * Krell et al. 2021, arXiv 2107.02027: packing several texts into one row, the next step after
+#   grouping by length.
 # * transformers issue 47688: accumulation and the loss of classification heads.
 
 # %%

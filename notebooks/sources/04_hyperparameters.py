@@ -11,8 +11,10 @@
 #
 # # Which settings matter, and how do you find good ones?
 #
-# Every article gives you a recipe: this learning rate, that batch size, so many epochs. The recipe was found for other texts and another model, and often it was never
-# tested at all. This lesson tests it. You train a small spam filter dozens of times, and see which settings decide, which hardly matter, and how large a difference must be before it means anything.
+# Every article gives you a recipe: this learning rate, that batch size, so many epochs. The recipe
+# was found for other texts and another model, and often it was never
+# tested at all. This lesson tests it. You train a small spam filter dozens of times, and see which
+# settings decide, which hardly matter, and how large a difference must be before it means anything.
 #
 # **After this lesson you can**
 #
@@ -28,7 +30,8 @@
 #
 # ## Setup
 #
-# This lesson uses Optuna, a library for searches. It is one of the course's packages; where a machine lacks it, as Colab does, the next cell installs it.
+# This lesson uses Optuna, a library for searches. It is one of the course's packages; where a
+# machine lacks it, as Colab does, the next cell installs it.
 
 # %% tags=["setup"]
 # {{setup}}
@@ -44,13 +47,18 @@ lab = start_lab("{{lesson}}", profile)
 # %% [markdown]
 # ## 1. A task small enough to train a hundred times
 #
-# A [hyperparameter](glossary.md#hyperparameter) is a setting that training doesn't learn: you choose it. To compare settings you need many runs, so one run must take seconds, not minutes.
+# A [hyperparameter](glossary.md#hyperparameter) is a setting that training doesn't learn: you
+# choose it. To compare settings you need many runs, so one run must take seconds, not minutes.
 # We take the task `messages`, few rows, short texts, one epoch.
 #
-# The original classes are uneven (10 to 17 % spam; the next cell checks it), and accuracy would flatter a lazy model. So we draw as many ham as spam: **half the rows are spam, and guessing is right
-# half the time.** We also leave out the wanted notices of firms, which look like spam (lesson 06 is about them): a short run has to have something it can learn.
+# The original classes are uneven (10 to 17 % spam; the next cell checks it), and accuracy would
+# flatter a lazy model. So we draw as many ham as spam: **half the rows are spam, and guessing is
+# right
+# half the time.** We also leave out the wanted notices of firms, which look like spam (lesson 06 is
+# about them): a short run has to have something it can learn.
 #
-# Comparing needs many *validation* rows, more than training does. So train and validation go into one pool, and we cut it anew. The test split stays out of it, and closed until section 9.
+# Comparing needs many *validation* rows, more than training does. So train and validation go into
+# one pool, and we cut it anew. The test split stays out of it, and closed until section 9.
 
 # %%
 import numpy as np
@@ -82,9 +90,11 @@ assert [len(part) for part in parts.values()] == [train_rows, validation_rows]
 assert not set(parts["train"]["sms"]) & set(parts["validation"]["sms"])
 
 # %% [markdown]
-# The model is the *student* of your profile (lesson 02): on `mini` the one with three layers, because dozens of runs are to come; on `cpu` and `gpu` it is DistilBERT itself.
+# The model is the *student* of your profile (lesson 02): on `mini` the one with three layers,
+# because dozens of runs are to come; on `cpu` and `gpu` it is DistilBERT itself.
 #
-# Tokenise once per `max_length` and keep the tensors. `cache` remembers what a function returned: a second call with the same arguments costs nothing.
+# Tokenise once per `max_length` and keep the tensors. `cache` remembers what a function returned: a
+# second call with the same arguments costs nothing.
 
 # %%
 from functools import cache
@@ -108,8 +118,13 @@ def tensors(part, max_length):
 
 
 # %% [markdown]
-# Loading the model from disk for every run would cost time and teach nothing. So it is loaded once, and before each run it gets back its pretrained weights and a new random head, drawn as the library
-# draws it: normal, with the standard deviation of `config.initializer_range`. A [frozen](glossary.md#freezing) block keeps its weights; section 7 uses that. The table of word vectors stays frozen in all runs: so few texts touch few of its rows, and the optimiser would spend most of its time on the others.
+# Loading the model from disk for every run would cost time and teach nothing. So it is loaded once,
+# and before each run it gets back its pretrained weights and a new random head, drawn as the
+# library
+# draws it: normal, with the standard deviation of `config.initializer_range`. A
+# [frozen](glossary.md#freezing) block keeps its weights; section 7 uses that. The table of word
+# vectors stays frozen in all runs: so few texts touch few of its rows, and the optimiser would
+# spend most of its time on the others.
 
 # %%
 model = AutoModelForSequenceClassification.from_pretrained(
@@ -130,9 +145,12 @@ def start_again(seed, frozen=0):
 
 
 # %% [markdown]
-# The loop itself is the plain one. Lesson 03 writes it line by line and shows that it gives the `Trainer`'s numbers; here it only has to be short. (One difference: the `Trainer` spares biases and normalisations from weight decay, this loop doesn't.)
+# The loop itself is the plain one. Lesson 03 writes it line by line and shows that it gives the
+# `Trainer`'s numbers; here it only has to be short. (One difference: the `Trainer` spares biases
+# and normalisations from weight decay, this loop doesn't.)
 #
-# After each epoch we look at the validation rows: [loss](glossary.md#loss), right or wrong for each row, and how confident the model was.
+# After each epoch we look at the validation rows: [loss](glossary.md#loss), right or wrong for each
+# row, and how confident the model was.
 
 # %%
 PAD = tokenizer.pad_token_id
@@ -181,7 +199,9 @@ def evaluate_on(part, max_length):
 
 
 # %% [markdown]
-# A run is described by its `Settings`. The defaults are our *reference*. Its [learning rate](glossary.md#learning-rate) is five times lesson 05's, because the run has so few steps; section 2 shows where it stands between the ends.
+# A run is described by its `Settings`. The defaults are our *reference*. Its [learning
+# rate](glossary.md#learning-rate) is five times lesson 05's, because the run has so few steps;
+# section 2 shows where it stands between the ends.
 
 # %%
 BASE_RATE = 5 * lab.profile.learning_rate
@@ -254,8 +274,10 @@ print(f"one run takes {watch.seconds:.1f} s, "
 # %% [markdown]
 # ## 2. Which learning rates work at all?
 #
-# The learning rate scales each step of the optimiser. Too small, and nothing happens; too large, and the weights jump about until the pretrained knowledge is gone. A
-# [range test](glossary.md#learning-rate-range-test) finds both ends in one run: the rate grows by a constant factor at every step, and you watch the training loss.
+# The learning rate scales each step of the optimiser. Too small, and nothing happens; too large,
+# and the weights jump about until the pretrained knowledge is gone. A
+# [range test](glossary.md#learning-rate-range-test) finds both ends in one run: the rate grows by a
+# constant factor at every step, and you watch the training loss.
 
 # %%
 def range_test(lowest, highest, steps=50, batch_size=16, seed=0):
@@ -276,9 +298,12 @@ def range_test(lowest, highest, steps=50, batch_size=16, seed=0):
 rates, raw = range_test(BASE_RATE / 100, BASE_RATE * 100)
 
 # %% [markdown]
-# Single batches jump, so the curve is smoothed: a running mean in which each step back counts 0.8 times as much. The division corrects for the short memory at the start.
+# Single batches jump, so the curve is smoothed: a running mean in which each step back counts 0.8
+# times as much. The division corrects for the short memory at the start.
 #
-# Then two edges, by rules fixed beforehand. The loss *starts falling* where the smooth curve is first 5 % below its first ten steps. It *breaks* where, after its lowest point, it has lost half of what it had gained.
+# Then two edges, by rules fixed beforehand. The loss *starts falling* where the smooth curve is
+# first 5 % below its first ten steps. It *breaks* where, after its lowest point, it has lost half
+# of what it had gained.
 
 # %%
 def smoothed(losses, keep=0.8):
@@ -318,12 +343,17 @@ plots.show(figure, "Training loss against learning rate on a logarithmic axis. "
            f"is lowest at {lowest_at:.1e} and breaks at {breaks_at:.1e}.")
 
 # %% [markdown]
-# Don't take the rate at the lowest point. The loss there is low thanks to all the smaller rates before it, and the edge is near. A common rule takes a tenth of that rate, or the place where the curve
-# falls most steeply. The test narrows four powers of ten to a rough band; it doesn't find the best rate.
+# Don't take the rate at the lowest point. The loss there is low thanks to all the smaller rates
+# before it, and the edge is near. A common rule takes a tenth of that rate, or the place where the
+# curve
+# falls most steeply. The test narrows four powers of ten to a rough band; it doesn't find the best
+# rate.
 #
 # ### Exercise 4.1 Read a range test ●●○ 8 minutes
 #
-# Write `rate_to_try(rates, losses)`; the `losses` are already smoothed. Return a tenth of the rate where they are lowest. Two traps. After the break a loss can be `nan`. And where the lowest loss stands at the *last* rate, the test
+# Write `rate_to_try(rates, losses)`; the `losses` are already smoothed. Return a tenth of the rate
+# where they are lowest. Two traps. After the break a loss can be `nan`. And where the lowest loss
+# stands at the *last* rate, the test
 # never reached the edge: raise a `ValueError`.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e4_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -343,7 +373,8 @@ def rate_to_try(rates, losses):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `np.nanargmin` ignores `nan`. Compare the place it returns with `len(losses) - 1` before you divide.
+# `np.nanargmin` ignores `nan`. Compare the place it returns with `len(losses) - 1` before you
+# divide.
 # </details>
 
 # %% tags=["grading"]
@@ -380,7 +411,9 @@ assert math.isclose(rate_to_try([1e-6, 1e-5, 1e-4, 1e-3], [math.nan, 0.6, 0.5, 0
 # %% [markdown]
 # ## 3. Learning rate × batch size: the map
 #
-# Now the real thing: five rates times three batch sizes, fifteen trainings. Every run sees **the same number of examples**, one epoch. So a run with batches of 4 takes eight times as many steps as one with
+# Now the real thing: five rates times three batch sizes, fifteen trainings. Every run
+# sees **the same number of examples**, one epoch. So a run with batches of 4 takes eight times as
+# many steps as one with
 # batches of 32.
 
 # %%
@@ -392,7 +425,8 @@ scores = np.array([[run.evaluations[-1].accuracy for run in row]
 print("steps per run:", {batch: len(row[0].losses) for batch, row in zip(BATCHES, grid)})
 
 # %% [markdown]
-# How much of the pattern is luck? The accuracy $p$ of $n$ rows has a standard error of $\sqrt{p(1-p)/n}$; 1.96 of them are the 95 % half-width, which this lesson calls the *noise*.
+# How much of the pattern is luck? The accuracy $p$ of $n$ rows has a standard error of
+# $\sqrt{p(1-p)/n}$; 1.96 of them are the 95 % half-width, which this lesson calls the *noise*.
 
 # %%
 def half_width(accuracy, rows):
@@ -434,17 +468,27 @@ plots.show(figure, "Heat map of validation accuracy in per cent, batch size by l
            f"At the largest rate the mean is {scores[:, -1].mean():.0%}.")
 
 # %% [markdown]
-# Frames mark what lies within the noise of the best cell (solid). Read the map by columns: too small a rate learns little, too large a one may leave a model that guesses. Hold it against section 2: the range test spends one step at each rate and its curve is smoothed, so its *broken* line can come late, and a rate below its *start* learns too, only slowly. A tenth of the lowest point is a safe start and need not be the best rate.
+# Frames mark what lies within the noise of the best cell (solid). Read the map by columns: too
+# small a rate learns little, too large a one may leave a model that guesses. Hold it against
+# section 2: the range test spends one step at each rate and its curve is smoothed, so its *broken*
+# line can come late, and a rate below its *start* learns too, only slowly. A tenth of the lowest
+# point is a safe start and need not be the best rate.
 #
-# That noise is the half-width of *one* accuracy, a rough yardstick: two cells are judged on the same rows, and lesson 06 computes the interval of their difference.
+# That noise is the half-width of *one* accuracy, a rough yardstick: two cells are judged on the
+# same rows, and lesson 06 computes the interval of their difference.
 #
-# Rate and batch size belong together: at the two smallest rates, taken together, batches of 32 stand below batches of 4 in this map. That they make the fewest steps would be a reason; section 4 tells how little one seed per cell proves.
+# Rate and batch size belong together: at the two smallest rates, taken together, batches of 32
+# stand below batches of 4 in this map. That they make the fewest steps would be a reason; section 4
+# tells how little one seed per cell proves.
 #
-# > Quoted: BERT's grid is batch 16 or 32, rates 5e-5, 3e-5, 2e-5, epochs 2 to 4 (Devlin et al. 2019, appendix A.3). It was made for the published BERT; find yours with section 2.
+# > Quoted: BERT's grid is batch 16 or 32, rates 5e-5, 3e-5, 2e-5, epochs 2 to 4 (Devlin et
+# > al. 2019, appendix A.3). It was made for the published BERT; find yours with section 2.
 #
 # ### Exercise 4.2 Choose from a noisy map ●●● 12 minutes
 #
-# The single best cell may be a lucky one. A safer choice is the middle of a plateau. Write `plateau(scores)`: for each cell take the mean of the cell and its direct neighbours (above, below, left, right, as
+# The single best cell may be a lucky one. A safer choice is the middle of a plateau. Write
+# `plateau(scores)`: for each cell take the mean of the cell and its direct neighbours (above,
+# below, left, right, as
 # many as exist), and return `(row, column)` of the cell with the highest mean.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e4_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -461,11 +505,13 @@ def plateau(scores):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# A corner has two neighbours, an edge three. Divide by the number that exists. Beware of `scores[-1]`: in Python it is the last row, not "none".
+# A corner has two neighbours, an edge three. Divide by the number that exists. Beware of
+# `scores[-1]`: in Python it is the last row, not "none".
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Two loops are fine. Or `np.pad(scores, 1, constant_values=np.nan)`, five shifted copies, and `np.nanmean`.
+# Two loops are fine. Or `np.pad(scores, 1, constant_values=np.nan)`, five shifted copies, and
+# `np.nanmean`.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t4_2", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
@@ -488,7 +534,8 @@ assert tuple(plateau([[0.1, 0.2, 0.9, 0.9]])) == (0, 3) and tuple(plateau([[0.5]
 # %% [markdown]
 # ## 4. How far apart are ten equal runs?
 #
-# Nothing changes now but the [seed](glossary.md#seed): another random head, another order of the rows, other dropout. Ten runs of the reference, drawn as a point per run and a bar at the mean.
+# Nothing changes now but the [seed](glossary.md#seed): another random head, another order of the
+# rows, other dropout. Ten runs of the reference, drawn as a point per run and a bar at the mean.
 
 # %%
 ten = [train_once(Settings(seed=seed)).evaluations[-1].accuracy for seed in range(10)]
@@ -520,9 +567,14 @@ plots.show(figure, f"Ten points, one per seed, from {min(ten):.1%} to {max(ten):
            f"of the validation rows, {100 * seed_noise:.1f} points to either side.")
 
 # %% [markdown]
-# Two kinds of chance. The *points* differ because training is random. The grey *band* says how far the whole picture could shift with other validation rows. More seeds don't shrink the band, and more validation rows don't make training less random. (Mind the units: *sd* is one standard deviation, *noise* is 1.96 standard errors.)
+# Two kinds of chance. The *points* differ because training is random. The grey *band* says how far
+# the whole picture could shift with other validation rows. More seeds don't shrink the band, and
+# more validation rows don't make training less random. (Mind the units: *sd* is one standard
+# deviation, *noise* is 1.96 standard errors.)
 #
-# Now go back to the map. Its frames count only the luck of the rows, and each cell there is one seed, while one cell alone spreads this far. So the frames are too few: the ends of the map can be read, single cells can't, nor which batch size is best.
+# Now go back to the map. Its frames count only the luck of the rows, and each cell there is one
+# seed, while one cell alone spreads this far. So the frames are too few: the ends of the map can be
+# read, single cells can't, nor which batch size is best.
 #
 # Set it beside differences that people report.
 
@@ -545,15 +597,25 @@ listed = ", ".join(f"{name} {value:.1f}" for name, value in (here | quoted).item
 plots.show(figure, f"Bars in points of accuracy: {listed}. Quoted values are hatched.")
 
 # %% [markdown]
-# The bars mix ranges, an sd, a half-width and a difference: compare their order of size only. The quoted IMDb figures come from up to 25,000 test rows, where the half-width is about 0.3, and far longer trainings, so the paper's 0.64 stands clear of the noise of *rows*; one number can't say how much it varies with the seed. On our rows half a point shows nothing. Where sections 6 and 7 compare settings, each gets
-# **three seeds**, and the picture shows each run, not the mean alone. Three show a part of the spread only, as the ten above tell; sections 5, 8 and 9 have one and are examples, not findings.
+# The bars mix ranges, an sd, a half-width and a difference: compare their order of size only. The
+# quoted IMDb figures come from up to 25,000 test rows, where the half-width is about 0.3, and far
+# longer trainings, so the paper's 0.64 stands clear of the noise of *rows*; one number can't say
+# how much it varies with the seed. On our rows half a point shows nothing. Where sections 6 and 7
+# compare settings, each gets
+# **three seeds**, and the picture shows each run, not the mean alone. Three show a part of the
+# spread only, as the ten above tell; sections 5, 8 and 9 have one and are examples, not findings.
 #
-# > Quoted: BERT-large on RTE, 25 seeds with the usual recipe: standard deviation 7.2 points, and some runs learn nothing at all; with Adam's bias correction (its running averages are scaled up in the first steps, as PyTorch's AdamW does) and 20 epochs, 2.4 points (Mosbach et al. 2021).
+# > Quoted: BERT-large on RTE, 25 seeds with the usual recipe: standard deviation 7.2 points, and
+# > some runs learn nothing at all; with Adam's bias correction (its running averages are scaled up
+# > in the first steps, as PyTorch's AdamW does) and 20 epochs, 2.4 points (Mosbach et al. 2021).
 #
 # ### Exercise 4.3 How many rows for one point? ●●○ 8 minutes
 #
-# Two models with accuracies near `accuracy` are each measured on `rows` *different* rows. Write `rows_needed(accuracy, difference)`: the smallest number of rows each at which the 95 % half-width of their
-# difference is at most `difference` (a fraction: one point is 0.01). The variances of the two add up.
+# Two models with accuracies near `accuracy` are each measured on `rows` *different* rows. Write
+# `rows_needed(accuracy, difference)`: the smallest number of rows each at which the 95 % half-width
+# of their
+# difference is at most `difference` (a fraction: one point is 0.01). The variances of the two add
+# up.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e4_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def rows_needed(accuracy, difference):
@@ -566,7 +628,8 @@ def rows_needed(accuracy, difference):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# One accuracy has the variance $p(1-p)/n$. What is the variance of the difference of two independent ones?
+# One accuracy has the variance $p(1-p)/n$. What is the variance of the difference of two
+# independent ones?
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -591,11 +654,15 @@ assert rows_needed(0.928, 0.0064) == math.ceil(1.96**2 * 2 * 0.928 * 0.072 / 0.0
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Measured on the *same* rows the two models share much of their luck, so fewer rows are enough: lesson 06 compares in pairs.
+# Measured on the *same* rows the two models share much of their luck, so fewer rows are enough:
+# lesson 06 compares in pairs.
 #
 # ## 5. More epochs: better, worse, or surer?
 #
-# An [epoch](glossary.md#epoch) is one pass over the training rows. Articles say "2 to 4" and warn of [overfitting](glossary.md#overfitting). Train for eight and look at *both* curves, and at a third: the mean confidence on *wrong* answers, which says how sure the model is where it is mistaken.
+# An [epoch](glossary.md#epoch) is one pass over the training rows. Articles say "2 to 4" and warn
+# of [overfitting](glossary.md#overfitting). Train for eight and look at *both* curves, and at a
+# third: the mean confidence on *wrong* answers, which says how sure the model is where it is
+# mistaken.
 
 # %%
 EPOCHS = 8
@@ -639,19 +706,31 @@ print(f"{wrong_now.sum()} rows are wrong at the end; "
       f"{(wrong_then & wrong_now).sum()} of them were wrong after epoch {least + 1}")
 
 # %% [markdown]
-# The loss got worse, and the accuracy stayed near its best. The model has become sure of its mistakes, the old and the new ones (counted above). That is
-# [over-confidence](glossary.md#over-confidence). If you need only the class, more epochs did no harm in this run; a dip in the middle is no verdict, because the rate is still high there (it falls to 0 only at the end, section 6) and this is one seed. If you use the probability, as in "ask a person below 80 %", read the right-hand picture: with more epochs the mistakes become more certain, and where their mean confidence is above that limit, the rule misses many of them.
+# The loss got worse, and the accuracy stayed near its best. The model has become sure of its
+# mistakes, the old and the new ones (counted above). That is
+# [over-confidence](glossary.md#over-confidence). If you need only the class, more epochs did no
+# harm in this run; a dip in the middle is no verdict, because the rate is still high there (it
+# falls to 0 only at the end, section 6) and this is one seed. If you use the probability, as in
+# "ask a person below 80 %", read the right-hand picture: with more epochs the mistakes become more
+# certain, and where their mean confidence is above that limit, the rule misses many of them.
 #
-# > Quoted: nine public runs of the real DistilBERT on IMDb, 20 epochs: validation loss rises from 0.21 to 0.75, while accuracy ends at 0.932, above its first epoch's 0.915 (Realgon's model cards).
+# > Quoted: nine public runs of the real DistilBERT on IMDb, 20 epochs: validation loss rises
+# > from 0.21 to 0.75, while accuracy ends at 0.932, above its first epoch's 0.915 (Realgon's model
+# > cards).
 #
-# So "it overfits at epoch 3" is half a sentence: say which curve. To keep the checkpoint with the lowest *loss* is the cautious choice; lesson 05 does that, and lesson 06 repairs the probabilities.
+# So "it overfits at epoch 3" is half a sentence: say which curve. To keep the checkpoint with the
+# lowest *loss* is the cautious choice; lesson 05 does that, and lesson 06 repairs the
+# probabilities.
 
 # %% [markdown]
 # ## 6. Warm-up: why 500 steps can be too many
 #
-# [Warm-up](glossary.md#warm-up) raises the rate from 0 to its full value during the first steps, because at first the optimiser's running averages rest on few batches, and the new head knows nothing.
+# [Warm-up](glossary.md#warm-up) raises the rate from 0 to its full value during the first steps,
+# because at first the optimiser's running averages rest on few batches, and the new head knows
+# nothing.
 #
-# > Quoted: a widely read tutorial recommends `warmup_steps` of 100 to 500, calls 1,000 to 2,000 texts enough, and trains with batches of 16 for 2 epochs.
+# > Quoted: a widely read tutorial recommends `warmup_steps` of 100 to 500, calls 1,000 to 2,000
+# > texts enough, and trains with batches of 16 for 2 epochs.
 #
 # How many steps is that, for 2,000 texts? Let the library's own schedule say what the rate does.
 
@@ -687,9 +766,12 @@ plots.show(figure, f"Share of the learning rate over {steps} steps. "
            f"With 500 steps it rises all the time and ends at {article[-1]:.1%}.")
 
 # %% [markdown]
-# Two faults in one: the rate is at most half of what the settings say, and the run stops at its *highest* rate, where the last steps should be the gentlest. So write a share: `warmup_steps=0.1` (a number below 1 is a share of all steps).
+# Two faults in one: the rate is at most half of what the settings say, and the run stops at
+# its *highest* rate, where the last steps should be the gentlest. So write a share:
+# `warmup_steps=0.1` (a number below 1 is a share of all steps).
 #
-# Does it hurt? Three warm-ups, three seeds each. The last one is the upper end of that advice: twice as long as the run. Look at both numbers, accuracy and loss.
+# Does it hurt? Three warm-ups, three seeds each. The last one is the upper end of that advice:
+# twice as long as the run. Look at both numbers, accuracy and loss.
 
 # %%
 def three_seeds(**changes):
@@ -722,12 +804,21 @@ plots.show(figure, "Three seeds for each warm-up, a point each, accuracy on the 
            f"and loss on the right. {'; '.join(listed)}.")
 
 # %% [markdown]
-# Where the long warm-up ends with a higher loss, that fits a training whose rates were too small; ending at the highest rate could also explain it. Its accuracy needn't be lower, it can even be higher: look at the left picture too. The schedule's two faults are certain; how much they harm, three seeds don't decide. Whether *no* warm-up hurts depends on the rate: the nearer to the edge of section 2, the more it can matter. Compare the means with the spread of the three points before you believe either.
+# Where the long warm-up ends with a higher loss, that fits a training whose rates were too small;
+# ending at the highest rate could also explain it. Its accuracy needn't be lower, it can even be
+# higher: look at the left picture too. The schedule's two faults are certain; how much they harm,
+# three seeds don't decide. Whether *no* warm-up hurts depends on the rate: the nearer to the edge
+# of section 2, the more it can matter. Compare the means with the spread of the three points before
+# you believe either.
 #
 # ### Exercise 4.4 How far does the warm-up get? ●●○ 8 minutes
 #
-# Here `warmup_steps` is a number of steps. Write `share_reached(rows, batch_size, epochs, warmup_steps)`: the largest share of the learning rate that any step of the run uses. Step $k$, counted from 0, uses $k / \text{warmup}$ while it is warming up; the last,
-# smaller batch of an epoch is a step too. After the warm-up the rate starts at its full value and falls. With `warmup_steps=0` the first step already uses all of it.
+# Here `warmup_steps` is a number of steps. Write
+# `share_reached(rows, batch_size, epochs, warmup_steps)`: the largest share of the learning rate
+# that any step of the run uses. Step $k$, counted from 0, uses $k / \text{warmup}$ while it is
+# warming up; the last,
+# smaller batch of an epoch is a step too. After the warm-up the rate starts at its full value and
+# falls. With `warmup_steps=0` the first step already uses all of it.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e4_4", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def share_reached(rows, batch_size, epochs, warmup_steps):
@@ -744,7 +835,8 @@ def share_reached(rows, batch_size, epochs, warmup_steps):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Steps: `math.ceil(rows / batch_size) * epochs`. Then `min(1, (steps - 1) / warmup_steps)`, and a run without warm-up apart.
+# Steps: `math.ceil(rows / batch_size) * epochs`. Then `min(1, (steps - 1) / warmup_steps)`, and a
+# run without warm-up apart.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t4_4", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -769,7 +861,8 @@ assert share_reached(33, 32, 1, 10) == 0.1 and share_reached(1, 8, 1, 0) == 1
 # %% [markdown]
 # ## 7. Weight decay, length, frozen layers
 #
-# **[Weight decay](glossary.md#weight-decay)** pulls every weight towards 0 a little at each step. Articles set 0.01 and rarely say why. Three values, three seeds.
+# **[Weight decay](glossary.md#weight-decay)** pulls every weight towards 0 a little at each step.
+# Articles set 0.01 and rarely say why. Three values, three seeds.
 
 # %%
 DECAYS = (0.0, 0.01, 0.1)
@@ -781,9 +874,13 @@ print(f"0.01 shrinks a weight by at most {pulled:.4%} in this run")
 print("so a difference between decays is", "shown" if between > within else "not shown")
 
 # %% [markdown]
-# Where the settings differ by no more than equal runs do, nothing is shown either way. The second line says why to expect that. Each step takes off rate × decay, and in a run of a few steps that is next to nothing. Leave it (the `Trainer`'s default is 0.0, the BERT paper's value 0.01) and spend your time elsewhere.
+# Where the settings differ by no more than equal runs do, nothing is shown either way. The second
+# line says why to expect that. Each step takes off rate × decay, and in a run of a few steps that
+# is next to nothing. Leave it (the `Trainer`'s default is 0.0, the BERT paper's value 0.01) and
+# spend your time elsewhere.
 #
-# **`max_length`** buys more of the text with time. Does accuracy follow? Four limits, three seeds each.
+# **`max_length`** buys more of the text with time. Does accuracy follow? Four limits, three seeds
+# each.
 
 # %%
 LENGTHS = [TOKENS // 4, TOKENS // 2, TOKENS, 2 * TOKENS]
@@ -812,11 +909,16 @@ plots.show(figure, "Left, accuracy of three seeds by max_length; right, seconds 
            f"{'; '.join(listed)}.")
 
 # %% [markdown]
-# Above the longest text a higher limit changes nothing, if you pad per batch: no text is cut, and no batch gets wider. On long texts the limit largely decides how long a run takes, and much of the accuracy.
+# Above the longest text a higher limit changes nothing, if you pad per batch: no text is cut, and
+# no batch gets wider. On long texts the limit largely decides how long a run takes, and much of the
+# accuracy.
 #
-# > Quoted: public runs of the real DistilBERT on IMDb: 88.0 % at 128 tokens, 91.2 % at 256, 93.2 % at 512 (TextAttack's log; model cards of Niophy and sinensia).
+# > Quoted: public runs of the real DistilBERT on IMDb: 88.0 % at 128 tokens, 91.2 % at 256, 93.2 %
+# > at 512 (TextAttack's log; model cards of Niophy and sinensia).
 #
-# **Frozen layers.** You may train the head and the upper blocks only. That saves gradients and memory; what does it cost? With all blocks frozen the head alone learns. It is new and far from its goal, so it gets a second chance with ten times the rate.
+# **Frozen layers.** You may train the head and the upper blocks only. That saves gradients and
+# memory; what does it cost? With all blocks frozen the head alone learns. It is new and far from
+# its goal, so it gets a second chance with ten times the rate.
 
 # %%
 BLOCKS = len(model.distilbert.transformer.layer)
@@ -850,15 +952,24 @@ plots.show(figure, "Left, accuracy of three seeds by frozen blocks; right, secon
            f"Means: {listed}.")
 
 # %% [markdown]
-# The forward pass must still run, so freezing everything can't bring the time to zero. For some frozen blocks, compare the difference with the spread of the points before you believe it. And note the last column: its rate is the largest of section 3's map, where the unfrozen model learns badly or not at all. *One setting can change which value of another is right*, so compare "frozen" with "not frozen" at more than one rate. If the last two columns differ by less than their points spread, these runs don't show it.
+# The forward pass must still run, so freezing everything can't bring the time to zero. For some
+# frozen blocks, compare the difference with the spread of the points before you believe it. And
+# note the last column: its rate is the largest of section 3's map, where the unfrozen model learns
+# badly or not at all. *One setting can change which value of another is right*, so compare "frozen"
+# with "not frozen" at more than one rate. If the last two columns differ by less than their points
+# spread, these runs don't show it.
 
 # %% [markdown]
 # ## 8. Let a program search
 #
-# A [grid](glossary.md#grid-search) tries each value with each other. [Random search](glossary.md#random-search) draws all settings anew for each *trial*. [TPE](glossary.md#tpe), Optuna's default, looks at finished trials and draws where good ones were frequent.
+# A [grid](glossary.md#grid-search) tries each value with each other. [Random
+# search](glossary.md#random-search) draws all settings anew for each *trial*.
+# [TPE](glossary.md#tpe), Optuna's default, looks at finished trials and draws where good ones were
+# frequent.
 # Both get the same budget: at most ten trials, and at most the minutes in the cell below.
 #
-# First a trap. With its default `n_startup_trials=10`, TPE ignores all scores for a while. How long? Give it two *opposite* objectives, and see when its proposals part.
+# First a trap. With its default `n_startup_trials=10`, TPE ignores all scores for a while. How
+# long? Give it two *opposite* objectives, and see when its proposals part.
 
 # %%
 import optuna
@@ -878,7 +989,9 @@ print(f"the first {blind} proposals don't depend on the scores")
 assert blind >= 10
 
 # %% [markdown]
-# Ten are random. Where the number printed is larger, TPE already computed the next proposal, but came to the same one for both objectives. So with ten trials the default search never looks at a score: it *is* a random search. We let it learn from the fifth trial on.
+# Ten are random. Where the number printed is larger, TPE already computed the next proposal, but
+# came to the same one for both objectives. So with ten trials the default search never looks at a
+# score: it *is* a random search. We let it learn from the fifth trial on.
 
 # %%
 TRIALS, BUDGET_MINUTES = 10, {"mini": 2, "cpu": 10, "gpu": 5}[lab.profile.name]
@@ -925,7 +1038,9 @@ plots.show(figure, "Validation accuracy of each trial, and the best so far as a 
            f"TPE ends at {values['TPE'].max():.1%}, random search at {values['random'].max():.1%}.")
 
 # %% [markdown]
-# Compare the difference with the noise in the title, and look where the best trial stands: one of the first four owes nothing to TPE. One search of ten trials each can't show that one method is better; you would have to repeat both over many seeds. What the trials *do* show is the landscape.
+# Compare the difference with the noise in the title, and look where the best trial stands: one of
+# the first four owes nothing to TPE. One search of ten trials each can't show that one method is
+# better; you would have to repeat both over many seeds. What the trials *do* show is the landscape.
 
 # %%
 figure, ax = plots.new_figure()
@@ -947,7 +1062,10 @@ plots.show(figure, f"Accuracy of all {len(everything)} trials against the learni
            "A dashed line marks where the range test broke.")
 
 # %% [markdown]
-# The `Trainer` has the same search built in. It needs `model_init`, a function that makes a *new* model for every trial; with a ready model it would go on training the one of the trial before, and so it refuses. Give your own `hp_space`: the default also draws batch sizes and epochs you can't afford. Two tiny trials, to see it work.
+# The `Trainer` has the same search built in. It needs `model_init`, a function that makes a *new*
+# model for every trial; with a ready model it would go on training the one of the trial before, and
+# so it refuses. Give your own `hp_space`: the default also draws batch sizes and epochs you can't
+# afford. Two tiny trials, to see it work.
 
 # %%
 from datasets import Dataset
@@ -988,9 +1106,12 @@ assert RATES[0] <= found.hyperparameters["learning_rate"] <= RATES[-1]
 # %% [markdown]
 # ## 9. How much too good is the winner's score?
 #
-# You tried many settings and kept the best score. Part of that score is quality, part is luck, and picking the highest picks the lucky. This is the [winner's curse](glossary.md#winners-curse), and you can measure it without any new training.
+# You tried many settings and kept the best score. Part of that score is quality, part is luck, and
+# picking the highest picks the lucky. This is the [winner's curse](glossary.md#winners-curse), and
+# you can measure it without any new training.
 #
-# Cut the validation rows into two random halves. Choose the best trial by the first half. Then read the *same* trial's score on the second half. Repeat 500 times.
+# Cut the validation rows into two random halves. Choose the best trial by the first half. Then read
+# the *same* trial's score on the second half. Repeat 500 times.
 
 # %%
 trials = [trial for study in studies.values() for trial in study.trials]
@@ -1028,9 +1149,16 @@ plots.show(figure, "Accuracy of the chosen trial against the number of trials, "
            f"{100 * optimism:.1f} for {counts[-1]}.")
 
 # %% [markdown]
-# With one trial nothing is chosen, and the two agree. With more trials they part. Each half has only half of the rows, so the gap is larger than for a choice on all of them, by roughly $\sqrt{2}$ where the trials are equally good, and by more where they are not. More seeds, more settings, more epochs to pick from: every look adds to the gap. That is what a test split is for.
+# With one trial nothing is chosen, and the two agree. With more trials they part. Each half has
+# only half of the rows, so the gap is larger than for a choice on all of them, by roughly
+# $\sqrt{2}$ where the trials are equally good, and by more where they are not. More seeds, more
+# settings, more epochs to pick from: every look adds to the gap. That is what a test split is for.
 #
-# **The test split, once.** (The intervals come from the [bootstrap](glossary.md#bootstrap): the rows are drawn again and again; lesson 06 explains it.) All choices are made: the search's winner, and the reference with which we started. Both are trained again, with three seeds each (equal seeds give equal runs, as the first one checks), and judged on all test rows. Ham is frequent there, so
+# **The test split, once.** (The intervals come from the [bootstrap](glossary.md#bootstrap): the
+# rows are drawn again and again; lesson 06 explains it.) All choices are made: the search's winner,
+# and the reference with which we started. Both are trained again, with three seeds each (equal
+# seeds give equal runs, as the first one checks), and judged on all test rows. Ham is frequent
+# there, so
 # each class counts half, as it did above.
 
 # %%
@@ -1085,11 +1213,18 @@ plots.show(figure, "Bars with 95 % intervals: "
            + ". Each is the mean of three seeds.")
 
 # %% [markdown]
-# Don't expect to see the gap in one pair of bars: it is an average, and the test rows have luck of their own. Compare the winner's bar on validation with the score that the search printed for it: that one had a single seed, and was chosen because it was high. Report the *test* number, with its interval, and say how many trials you made. The validation number of a winner is not a result. The interval here covers the test rows; three seeds average the luck of training, they don't remove it.
+# Don't expect to see the gap in one pair of bars: it is an average, and the test rows have luck of
+# their own. Compare the winner's bar on validation with the score that the search printed for it:
+# that one had a single seed, and was chosen because it was high. Report the *test* number, with its
+# interval, and say how many trials you made. The validation number of a winner is not a result. The
+# interval here covers the test rows; three seeds average the luck of training, they don't remove
+# it.
 #
 # ### Exercise 4.5 A colleague's report ●●● 10 minutes
 #
-# `runs` is a list of dictionaries with `setting`, `seed`, `validation` and `test`. The colleague's code has two mistakes. Mend it: choose the setting with the highest *mean* validation score over its seeds, and return
+# `runs` is a list of dictionaries with `setting`, `seed`, `validation` and `test`. The colleague's
+# code has two mistakes. Mend it: choose the setting with the highest *mean* validation score over
+# its seeds, and return
 # `(setting, its mean test score over all its seeds)`.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e4_5", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -1110,11 +1245,13 @@ def honest_report(runs):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Which split may choose? And is the best of several seeds a property of the setting, or of the luck?
+# Which split may choose? And is the best of several seeds a property of the setting, or of the
+# luck?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Collect the validation scores by setting, take means, take the setting with the highest. Then take the mean of *that* setting's test scores.
+# Collect the validation scores by setting, take means, take the setting with the highest. Then take
+# the mean of *that* setting's test scores.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t4_5", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
@@ -1139,21 +1276,28 @@ assert (honest_report(lucky_runs + steady) == honest_report(steady + lucky_runs)
 # %% [markdown]
 # ### Question 4.6 Runs or rows? ●●○ 4 minutes, in writing
 #
-# One setting reaches 83 %, another 80 %: one run each, judged on the same 200 validation rows. You have the time for ten more runs, or for labelling 800 more validation rows. What does each of the two tell you that the other can't?
+# One setting reaches 83 %, another 80 %: one run each, judged on the same 200 validation rows. You
+# have the time for ten more runs, or for labelling 800 more validation rows. What does each of the
+# two tell you that the other can't?
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w4_6", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in one or two sentences.*
 
 # %% [markdown] tags=["solution"]
-# Runs with other seeds show how far equal trainings lie apart, so whether one setting wins on the mean or had a lucky run. More rows show how the two trained models do on other texts: the noise of the rows shrinks with
-# the root of their number. More seeds don't shrink that noise, and more rows don't make training less random.
+# Runs with other seeds show how far equal trainings lie apart, so whether one setting wins on the
+# mean or had a lucky run. More rows show how the two trained models do on other texts: the noise of
+# the rows shrinks with
+# the root of their number. More seeds don't shrink that noise, and more rows don't make training
+# less random.
 #
-# Two things must be in it: seeds are the chance of training, rows the chance of the texts, and neither replaces the other.
+# Two things must be in it: seeds are the chance of training, rows the chance of the texts, and
+# neither replaces the other.
 
 # %% [markdown]
 # ## 10. The recipe table
 #
-# What the articles say, quoted, and what held here, computed from the runs above. "Here" means: this model, these texts, runs this short. The method carries over to your task; the values don't.
+# What the articles say, quoted, and what held here, computed from the runs above. "Here" means:
+# this model, these texts, runs this short. The method carries over to your task; the values don't.
 
 # %%
 from IPython.display import Markdown, display
@@ -1181,14 +1325,22 @@ table = ["| argument | quoted: the articles | held here | section |", "|---|---|
 display(Markdown("\n".join(table)))
 
 # %% [markdown]
-# Sources of the quoted column: the tutorial with the Colab title (rates, batches, epochs, length, warm-up) and GeeksforGeeks' article of 2025 (weight decay); both evaluate on the test split after every epoch.
+# Sources of the quoted column: the tutorial with the Colab title (rates, batches, epochs, length,
+# warm-up) and GeeksforGeeks' article of 2025 (weight decay); both evaluate on the test split after
+# every epoch.
 #
-# First settle what you can without a search: a length that cuts few texts (section 7), and enough epochs (section 5). Compare what they reach with what the search reached. Our reference is short and cut so that you can train it dozens of times; for a real task start from a longer one. If you then have time for one search, search the learning rate. If you have time for two things, repeat it with three seeds.
+# First settle what you can without a search: a length that cuts few texts (section 7), and enough
+# epochs (section 5). Compare what they reach with what the search reached. Our reference is short
+# and cut so that you can train it dozens of times; for a real task start from a longer one. If you
+# then have time for one search, search the learning rate. If you have time for two things, repeat
+# it with three seeds.
 #
 # ## What to remember
 #
-# 1. A wrong learning rate ruins a run; find its range with one short run, then try three values around a tenth of the lowest point. Cut texts and too few steps can cost as much.
-# 2. Equal runs differ, and three seeds show only a part of it. A difference smaller than their spread, or than the noise of the rows, is no finding; a larger one may still be luck.
+# 1. A wrong learning rate ruins a run; find its range with one short run, then try three values
+#    around a tenth of the lowest point. Cut texts and too few steps can cost as much.
+# 2. Equal runs differ, and three seeds show only a part of it. A difference smaller than their
+#    spread, or than the noise of the rows, is no finding; a larger one may still be luck.
 # 3. Validation loss can rise while accuracy stays: over-confidence. Say which curve you mean.
 # 4. Give the warm-up as a share of the run; a fixed number may be longer than the run.
 # 5. The best of many scores is too good. The test split tells, once.
@@ -1206,11 +1358,18 @@ display(Markdown("\n".join(table)))
 #
 # ## Further reading
 #
-# * Devlin et al. 2019, *BERT*, appendix A.3: the grid. Google Research, README of BERT: reruns on MRPC between 84 and 88 %.
-# * Smith 2017, *Cyclical learning rates for training neural networks*: the range test. Smith et al. 2018, *Don't decay the learning rate, increase the batch size*.
-# * Mosbach, Andriushchenko, Klakow 2021, *On the stability of fine-tuning BERT*. Dodge et al. 2020, *Fine-tuning pretrained language models: weight initializations, data orders, and early stopping*, arXiv 2002.06305.
-# * Bergstra and Bengio 2012, *Random search for hyper-parameter optimization*. Akiba et al. 2019, *Optuna*.
-# * Public runs on IMDb: model cards of lvwerra, dhlee347, kunalr63 and TheOriginalMarcelo (one epoch), Realgon (nine runs of 20 epochs). Sanh et al. 2019, *DistilBERT*, arXiv 1910.01108v4, table 2.
+# * Devlin et al. 2019, *BERT*, appendix A.3: the grid. Google Research, README of BERT: reruns on
+#   MRPC between 84 and 88 %.
+# * Smith 2017, *Cyclical learning rates for training neural networks*: the range test. Smith et
+#   al. 2018, *Don't decay the learning rate, increase the batch size*.
+# * Mosbach, Andriushchenko, Klakow 2021, *On the stability of fine-tuning BERT*. Dodge et
+#   al. 2020, *Fine-tuning pretrained language models: weight initializations, data orders, and early stopping*,
+#   arXiv 2002.06305.
+# * Bergstra and Bengio 2012, *Random search for hyper-parameter optimization*. Akiba et
+#   al. 2019, *Optuna*.
+# * Public runs on IMDb: model cards of lvwerra, dhlee347, kunalr63 and TheOriginalMarcelo (one
+#   epoch), Realgon (nine runs of 20 epochs). Sanh et al. 2019, *DistilBERT*, arXiv 1910.01108v4,
+#   table 2.
 
 # %%
 from course_utils.exercises import progress
