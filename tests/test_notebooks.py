@@ -218,6 +218,7 @@ def test_every_exercise_lists_three_wrong_answers(lesson):
 
 
 @pytest.mark.slow
+@pytest.mark.lesson
 @each_lesson
 def test_it_runs_to_the_end_on_mini_and_every_answer_gets_what_it_deserves(lesson, tmp_path):
     """nbval executes the notebook in a fresh kernel; any cell that stops turns this red and is named.
@@ -242,13 +243,13 @@ def test_it_runs_to_the_end_on_mini_and_every_answer_gets_what_it_deserves(lesso
             "no:cacheprovider",
             "--nbval-lax",
             "--nbval-current-env",
-            "--nbval-cell-timeout=900",
+            "--nbval-cell-timeout=1800",
             str(file),
         ],
         cwd=file.parent,
         capture_output=True,
         text=True,
-        timeout=2400,
+        timeout=4000,
         env=os.environ | build.MINI | {"COURSE_WORK": str(tmp_path)},
     )
     assert run.returncode == 0, run.stdout[-4000:]

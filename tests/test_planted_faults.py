@@ -258,7 +258,7 @@ def over_budget(copy: Path) -> None:
 def endless(copy: Path) -> None:
     """The limit is shortened, so that nobody waits for a quarter of an hour."""
     replace(TINY, "share = ", "import time\ntime.sleep(600)\nshare = ")(copy)
-    replace("tests/test_notebooks.py", "--nbval-cell-timeout=900", "--nbval-cell-timeout=3")(copy)
+    replace("tests/test_notebooks.py", "--nbval-cell-timeout=1800", "--nbval-cell-timeout=3")(copy)
 
 
 def no_markers(copy: Path) -> None:

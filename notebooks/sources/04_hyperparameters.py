@@ -535,7 +535,7 @@ assert tuple(plateau([[0.1, 0.2, 0.9, 0.9]])) == (0, 3) and tuple(plateau([[0.5]
 # ## 4. How far apart are ten equal runs?
 #
 # Nothing changes now but the [seed](glossary.md#seed): another random head, another order of the
-# rows, other dropout. Ten runs of the reference, drawn as a point per run and a bar at the mean.
+# rows (and other dropout, where the model has any). Ten runs of the reference, drawn as a point per run and a bar at the mean.
 
 # %%
 ten = [train_once(Settings(seed=seed)).evaluations[-1].accuracy for seed in range(10)]
