@@ -3,7 +3,7 @@ PYTHON ?= python3
 LESSON ?=
 RUN := .venv/bin/python
 
-.PHONY: help learn install run notebooks progress test instructor grade mirror bench test-colab colab-constraints test-newest links badges pretrain clean
+.PHONY: help learn install run notebooks progress test instructor grade marks mirror bench test-colab colab-constraints test-newest links badges pretrain clean
 
 help:
 	@echo "make learn                     make .venv, install, open JupyterLab on the first lesson"
@@ -13,6 +13,7 @@ help:
 	@echo "make notebooks [LESSON=05]     write and execute the learner notebooks from notebooks/sources/"
 	@echo "make instructor [LESSONS=\"05 06\"]  what a teacher hands out, shows and reads, in build/instructor/"
 	@echo "make grade SUBMISSIONS=export.zip  grade hand-ins, each alone in a sandbox; scores and feedback in build/grade/"
+	@echo "make marks [ARGS='--out folder']  read written answers and type points in nbgrader's formgrader"
 	@echo "make mirror TO=folder          fill a folder or USB stick for a classroom without network [FROM=mirror] [VERIFY=1]"
 	@echo "make bench [ARGS=--quick]      popular recipes against ours on this machine; build/bench/"
 	@echo "make test-colab [LESSON=05]    lessons with Colab's versions, only the notebook at hand"
@@ -51,7 +52,10 @@ instructor: install
 	@$(RUN) -m tools.instructor $(LESSONS)
 
 grade: install
-	@$(RUN) -m tools.grade "$(SUBMISSIONS)" $(ARGS)
+	@$(RUN) -m tools.grade grade "$(SUBMISSIONS)" $(ARGS)
+
+marks: install
+	@$(RUN) -m tools.grade open $(ARGS)
 
 mirror: install
 	@$(RUN) -m tools.mirror "$(TO)" $(if $(FROM),--from "$(FROM)") $(if $(VERIFY),--verify)

@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import zipfile
+from html import escape
 from pathlib import Path
 
 import jinja2
@@ -87,9 +88,9 @@ def hand_out(lesson: Lesson) -> Path:
             "glossary.md": glossary,
         }
         for name, content in files.items():
-            archive.writestr(
-                zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED
-            )
+            info = zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0))
+            info.external_attr = 0o100644 << 16  # readable for whoever unpacks it
+            archive.writestr(info, content, zipfile.ZIP_DEFLATED)
     return target
 
 
@@ -152,8 +153,14 @@ def opening(text: str, limit: int = 420) -> str:
     return out
 
 
+def with_tables(text: str, task: str) -> str:
+    """The opening of a task, with the task's tables where the opening leaves them out."""
+    tables = re.findall(r"(?:^\|.*\n?)+", task, flags=re.M)
+    return "\n\n".join([text, *(t for t in tables if t.strip() not in text)])
+
+
 def slides_of(lesson: Lesson) -> list[dict]:
-    """Of each section: a slide that opens it, one for each figure, one for each exercise and written question."""
+    """Of each section: a slide that opens it, one for each figure, for each exercise and written question, and for its code."""
     slides, section = [], lesson.title
     for cell in nbformat.read(lesson.notebook, as_version=4).cells:
         if cell.cell_type == "markdown":
@@ -171,9 +178,17 @@ def slides_of(lesson: Lesson) -> list[dict]:
                         {
                             "kind": "task",
                             "title": heading[2],
-                            "text": markdown2html(opening(task, 700)),
+                            "text": markdown2html(with_tables(opening(task, 700), task)),
                         }
                     )
+        elif "# YOUR CODE HERE" in cell.source and slides:
+            slides.append(
+                {
+                    "kind": "task",
+                    "title": slides[-1]["title"],
+                    "text": f"<pre><code>{escape(cell.source, quote=False)}</code></pre>",
+                }
+            )
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 alt = output.metadata.get("image/png", {}).get("alt", "")

@@ -1,396 +1,626 @@
-"""Runs inside the sandbox, one for each submission: the student's code in one process, the tests in another.
+"""Runs inside the sandbox, once for each student: finds the answers, runs them, tests them.
 
-Three processes. The first imports the libraries and forks an *examiner* for each exercise. The examiner runs what the
-lesson needs, forks the *student* process, and only then receives the tests. Both talk over a socket in JSON: the student's
-answers arrive as plain values (numbers, texts, lists, arrays), never as objects with behaviour of their own, so nothing
-that student code patches, overrides or prints touches a verdict. The examiner can't be read or traced by the student
-process (``PR_SET_DUMPABLE``), and the tests were never in the student's memory.
+The first process imports the libraries and never runs student code. It forks one process to read the files and one for each
+exercise, gives each its limits and a pipe of its own, and empties ``/tmp`` and ``/dev/shm`` between them. In an exercise's
+process the expected values are computed first, by the lesson's solution, on inputs that vary with the student; only then is
+the student's code run, in a namespace of its own and on copies. What a line of the pipe may say counts for that exercise of
+that student and for nothing else.
 """
 
 from __future__ import annotations
 
 import base64
-import builtins
+import collections
 import contextlib
 import ctypes
 import io
 import json
 import os
+import random
 import resource
 import select
+import shutil
 import signal
-import socket
 import struct
 import sys
 import time
 import traceback
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
-import torch
 
 import course_utils.exercises
+from tools.grade import find
 
-CALL_SECONDS, EXERCISE_SECONDS = 20.0, 60.0
-MESSAGE_LIMIT, TEXT_LIMIT, LINE_LIMIT = 32 * 2**20, 60, 300
-ARRAY_KINDS = "biufcU"
-ENDED = "your code ended its own process (os._exit, a crash or too much memory)"
-
-
-class Unsendable(TypeError):
-    """A value that isn't plain."""
+PHASE_SECONDS, CPU_SECONDS = 8.0, 25  # of the processor
+VARIED, LINES, LINE = 40, 60, 300
+SENT, PROCESSES = 4 * 2**20, 64
+SIMPLE = (bool, int, float, complex, str, type(None))
 
 
-class StudentError(Exception):
-    """An exception of a type that the student's code defined, or that only a library has."""
+def is_tensor(value: object) -> bool:
+    """PyTorch is loaded where an exercise needs it, and only there: most exercises take a second without it."""
+    return "torch" in sys.modules and type(value) is sys.modules["torch"].Tensor
 
 
-class Channel:
-    """JSON messages over a socket, each with its length in front.
-
-    ``shared`` holds objects that both processes have had since the fork: they cross by name. ``functions`` of the examiner
-    cross as numbers, and a call of one comes back as a message.
-    """
-
-    def __init__(self, end: socket.socket, shared: dict[str, object], is_examiner: bool):
-        self.end, self.shared, self.is_examiner, self.functions, self.broken = end, shared, is_examiner, [], ""
-
-    def send(self, message: dict) -> None:
-        data = json.dumps(message).encode()
-        if len(data) > MESSAGE_LIMIT:
-            raise Unsendable(f"a value of more than {MESSAGE_LIMIT // 2**20} MiB")
-        self.end.sendall(struct.pack("!Q", len(data)) + data)
-
-    def read(self, size: int, deadline: float) -> bytes:
-        data = bytearray()
-        while len(data) < size:
-            if not select.select([self.end], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise TimeoutError(f"no answer within {CALL_SECONDS:.0f} seconds")
-            if not (part := self.end.recv(min(size - len(data), 1 << 20))):
-                raise EOFError
-            data += part
-        return bytes(data)
-
-    def receive(self, seconds: float = 1e9) -> dict:
-        deadline = time.monotonic() + seconds
-        size = struct.unpack("!Q", self.read(8, deadline))[0]
-        if size > MESSAGE_LIMIT:
-            raise EOFError
-        message = json.loads(self.read(size, deadline))
-        if not isinstance(message, dict):
-            raise EOFError
-        return message
-
-    def pack(self, value: object, depth: int = 0) -> object:
-        """A value as JSON. Raises Unsendable for anything that isn't plain."""
-        if depth > 50:
-            raise Unsendable("a value nested more than 50 deep")
-        if value is None or isinstance(value, (bool, int, float, str)):
-            kind = next(t for t in (bool, int, float, str, type(None)) if isinstance(value, t))
-            return value if kind is type(None) else kind(value)
-        if isinstance(value, np.generic):
-            return {"number": self.pack(np.asarray(value), depth + 1)}
-        if isinstance(value, np.ndarray):
-            if value.dtype.kind not in ARRAY_KINDS:
-                raise Unsendable(f"an array of type {value.dtype}")
-            return {
-                "array": [value.dtype.str, list(value.shape), base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()]
-            }
-        if isinstance(value, torch.Tensor):
-            plain = value.detach().cpu()
-            half = plain.dtype in (torch.bfloat16, torch.float16)
-            return {
-                "tensor": [
-                    str(plain.dtype),
-                    value.requires_grad,
-                    self.pack((plain.float() if half else plain).numpy(), depth + 1),
-                ]
-            }
-        for kind, name in ((list, "list"), (tuple, "tuple"), (set, "set"), (frozenset, "set"), (range, "list")):
-            if isinstance(value, kind):
-                return {name: [self.pack(v, depth + 1) for v in value]}
-        if isinstance(value, dict):
-            return {"dict": [[self.pack(k, depth + 1), self.pack(v, depth + 1)] for k, v in value.items()]}
-        if self.is_examiner:
-            for name, known in self.shared.items():
-                if known is value:
-                    return {"name": name}
-            if callable(value):
-                self.functions.append(value)
-                return {"function": len(self.functions) - 1}
-        raise Unsendable(f"an object of class {type(value).__name__}")
-
-    def unpack(self, packed: object) -> object:
-        if not isinstance(packed, dict):
-            return packed
-        ((kind, content),) = packed.items()
-        if kind == "list":
-            return [self.unpack(v) for v in content]
-        if kind == "tuple":
-            return tuple(self.unpack(v) for v in content)
-        if kind == "set":
-            return {self.unpack(v) for v in content}
-        if kind == "dict":
-            return {self.unpack(k): self.unpack(v) for k, v in content}
-        if kind == "array":
-            dtype, shape, data = content
-            if np.dtype(dtype).kind not in ARRAY_KINDS:
-                raise Unsendable(f"an array of type {dtype}")
-            return np.frombuffer(base64.b64decode(data), dtype=dtype).reshape(shape).copy()
-        if kind == "number":
-            return self.unpack(content)[()]
-        if kind == "tensor":
-            dtype, requires_grad, array = content
-            kind_of_number = getattr(torch, str(dtype).removeprefix("torch."), None)
-            if not isinstance(kind_of_number, torch.dtype):
-                raise Unsendable(f"a tensor of type {dtype}")
-            tensor = torch.from_numpy(np.asarray(self.unpack(array))).to(kind_of_number)
-            return tensor.requires_grad_() if requires_grad and tensor.is_floating_point() else tensor
-        if kind == "name" and not self.is_examiner:
-            return self.shared[content]
-        if kind == "function" and not self.is_examiner:
-            return lambda *args, **kwargs: self.call_back(content, args, kwargs)
-        raise Unsendable(f"a message of kind {kind}")
-
-    def pack_call(self, args: tuple, kwargs: dict) -> dict:
-        return {"args": [self.pack(a) for a in args], "kwargs": {k: self.pack(v) for k, v in kwargs.items()}}
-
-    def call_back(self, number: int, args: tuple, kwargs: dict) -> object:
-        """The student's side: call a function of the examiner's."""
-        self.send({"callback": number, **self.pack_call(args, kwargs)})
-        return self.result(self.receive())
-
-    def result(self, message: dict) -> object:
-        if "error" in message:
-            name, text = (str(part)[:LINE_LIMIT].replace("\n", " ") for part in message["error"])
-            kind = getattr(builtins, name, None)
-            if isinstance(kind, type) and issubclass(kind, Exception):
-                try:
-                    raise kind(text)
-                except TypeError as error:  # UnicodeDecodeError and its like need more than a text
-                    if kind is not TypeError:
-                        raise StudentError(f"{name}: {text}") from error
-                    raise
-            raise type(name if name.isidentifier() else "StudentError", (StudentError,), {})(text)
-        return self.unpack(message["value"])
-
-    def call(self, name: str, args: tuple, kwargs: dict) -> object:
-        """The examiner's side: call a function of the student's and serve what it calls back."""
-        if self.broken:
-            raise ChildProcessError(self.broken)
-        try:
-            self.send({"call": name, **self.pack_call(args, kwargs)})
-            deadline = time.monotonic() + CALL_SECONDS
-            while "callback" in (message := self.receive(deadline - time.monotonic())):
-                self.send(self.answer(self.functions[int(message["callback"])], message))
-            for old, new in zip(args, message.get("after") or [], strict=False):
-                self.follow(old, new)
-        except TimeoutError as error:
-            self.broken = f"not run any more after the {CALL_SECONDS:.0f} seconds above, probably an endless loop"
-            raise error
-        except Unsendable:
-            raise
-        except Exception:  # whatever goes wrong with what the student's process sends is the student's
-            self.broken = ENDED
-            raise ChildProcessError(ENDED) from None
-        return self.result(message)
-
-    def answer(self, function, message: dict) -> dict:
-        """Call ``function`` with what the message holds; the reply has a value or an error."""
-        try:
-            args = [self.unpack(a) for a in message["args"]]
-            value = function(*args, **{k: self.unpack(v) for k, v in message["kwargs"].items()})
-            reply = {"value": self.pack(value)}
-            if not self.is_examiner:
-                reply["after"] = [self.pack(a) if isinstance(a, (list, dict, np.ndarray, torch.Tensor)) else None for a in args]
-            return reply
-        except Unsendable as error:
-            return {"error": ["TypeError", f"the answer must be plain numbers, texts, lists, arrays or tensors, not {error}"]}
-        except NameError as error:
-            return {"error": ["NameError", f"{error}; what your function needs must stand in its own cell or in the lesson"]}
-        except BaseException as error:
-            return {"error": [type(error).__name__, str(error)]}
-
-    def follow(self, old: object, packed: object) -> None:
-        """Change an argument as the student's code changed its copy, so that a test for it sees it."""
-        if packed is None or json.dumps(packed) == json.dumps(self.pack(old)):
-            return
-        new = self.unpack(packed)
-        if isinstance(old, list) and isinstance(new, list):
-            old[:] = new
-        elif isinstance(old, dict) and isinstance(new, dict):
-            old.clear()
-            old.update(new)
-        elif isinstance(old, np.ndarray) and isinstance(new, np.ndarray) and old.shape == new.shape:
-            old[...] = new
-        elif isinstance(old, torch.Tensor) and isinstance(new, torch.Tensor) and old.shape == new.shape:
-            old.data.copy_(new)
+class TooLong(BaseException):
+    """Student code ran longer than a part of the test may take."""
 
 
-def limit_student() -> None:
-    """Memory above what the libraries take, file size, open files, CPU time; no core dumps; silence."""
-    pages = int(open("/proc/self/statm").read().split()[0])
-    memory = pages * resource.getpagesize() + int(os.environ["GRADE_MEMORY"])
-    for what, limit in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_FSIZE, 100 * 2**20),
-        (resource.RLIMIT_NOFILE, 128),
-        (resource.RLIMIT_CPU, int(EXERCISE_SECONDS)),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NPROC, int(os.environ["GRADE_PROCESSES"])),
+# --- plain values ---
+
+
+def plain_copy(value: object) -> object:
+    """A copy of lists, dictionaries, arrays and tensors, all the way down; anything else (a model, a function) as it is."""
+    if type(value) in (list, tuple, set, frozenset):
+        return type(value)(plain_copy(v) for v in value)
+    if type(value) is dict:
+        return {k: plain_copy(v) for k, v in value.items()}
+    if is_tensor(value):
+        return value.detach().clone().requires_grad_(value.requires_grad)
+    return value.copy() if type(value) is np.ndarray else value
+
+
+def plain(value: object) -> object:
+    """Numbers, texts and lists of a value, without any behaviour of its own. Raises TypeError for other objects."""
+    kind = type(value)
+    if kind in SIMPLE:
+        return value
+    if is_tensor(value):
+        return plain(value.detach().cpu().double().numpy())
+    if kind is np.ndarray and value.dtype.kind in "biufcU":
+        return value.tolist()
+    if issubclass(kind, np.generic):
+        return np.generic.item(value)
+    if kind in (list, tuple, range):
+        return [plain(v) for v in value]
+    if kind in (set, frozenset):
+        return sorted((plain(v) for v in value), key=repr)
+    if kind is dict:
+        return [
+            [plain(k), plain(v)] for k, v in sorted(value.items(), key=lambda pair: repr(pair[0]))
+        ]
+    raise TypeError(f"an object of class {kind.__name__}")
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two plain values agree, numbers to four digits."""
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
+    if isinstance(one, (int, float, complex)) and isinstance(other, (int, float, complex)):
+        return bool(np.isclose(one, other, rtol=1e-4, atol=1e-6, equal_nan=True))
+    return type(one) is type(other) and one == other
+
+
+def varied(value: object, dice: random.Random) -> object:
+    """Another value of the same kind: numbers a little smaller or larger, lists of records and texts in another order."""
+    if type(value) is bool or (type(value) is int and abs(value) <= 2):
+        return value
+    if type(value) is int:
+        return (
+            max(1, value + dice.randint(-max(1, abs(value) // 5), max(1, abs(value) // 5)))
+            if value > 0
+            else value
+        )
+    if type(value) is float:
+        return value if value in (0.0, 1.0) else value * dice.uniform(0.85, 1)
+    if type(value) is dict:
+        return {k: varied(v, dice) for k, v in value.items()}
+    if type(value) in (list, tuple):
+        items = [varied(v, dice) for v in value]
+        if all(type(v) in (str, dict) for v in items):
+            dice.shuffle(items)
+        return type(value)(items)
+    numbers = value.detach().numpy() if is_tensor(value) else value
+    if (
+        type(numbers) is np.ndarray
+        and numbers.dtype.kind == "f"
+        and not set(np.unique(numbers).tolist()) <= {0.0, 1.0}
     ):
-        with contextlib.suppress(ValueError):
-            resource.setrlimit(what, (limit, limit))
-    quiet = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(quiet, stream)
+        rolls = np.random.default_rng(dice.randrange(2**31))
+        other = (numbers * rolls.uniform(0.85, 1, numbers.shape)).astype(numbers.dtype)
+        if other.ndim > 1 and dice.random() < 0.5:
+            axis = dice.randrange(other.ndim)
+            other = np.roll(other, dice.randrange(other.shape[axis]), axis)
+        return (
+            type(value).new_tensor(value, other).requires_grad_(value.requires_grad)
+            if is_tensor(value)
+            else other
+        )
+    return plain_copy(value)
 
 
-def be_student(end: socket.socket, namespace: dict) -> None:
-    channel = Channel(end, dict(namespace), is_examiner=False)
-    keep = end.fileno()
-    for number in os.listdir("/proc/self/fd"):  # noqa: PTH208
-        if int(number) > 2 and int(number) != keep:
-            with contextlib.suppress(OSError):
-                os.close(int(number))
-    limit_student()
-    order = channel.receive()
-    try:
-        exec(compile(order["code"], "<exercise>", "exec"), namespace)
-        values = {}
-        for name in order["names"]:
-            if callable(namespace.get(name)):
-                values[name] = {"callable": True}
-            elif name in namespace:
-                values[name] = {"value": channel.pack(namespace[name])}
-        channel.send({"defined": values})
-    except BaseException as error:
-        channel.send({"error": [type(error).__name__, str(error)]})
-    while True:
-        message = channel.receive()
-        channel.send(channel.answer(namespace[message["call"]], message))
+# --- one exercise ---
 
 
-def proxy(channel: Channel, name: str):
-    def function(*args, **kwargs):
-        return channel.call(name, args, kwargs)
-
-    function.__name__ = name
-    return function
-
-
-def take_message() -> dict | None:
-    """The next message of the outside, read byte by byte so that no process takes what belongs to another."""
-
-    def exactly(size: int) -> bytes:
-        data = b""
-        while len(data) < size and (part := os.read(0, size - len(data))):
-            data += part
-        return data
-
-    head = exactly(8)
-    return json.loads(exactly(struct.unpack("!Q", head)[0])) if len(head) == 8 else None
-
-
-def tell(message: dict) -> None:
-    data = memoryview((json.dumps(message) + "\n").encode())
-    while data:
-        data = data[os.write(1, data) :]
-
-
-def attempt(code: str, namespace: dict, printed: io.StringIO) -> str:
-    """Run a part of a test cell; returns the error that stopped it, or nothing."""
-    try:
-        with contextlib.redirect_stdout(printed):
-            exec(compile(code, "<test>", "exec"), namespace)
-    except NotImplementedError:
-        return "not attempted yet"
-    except Exception as error:
-        return f"{type(error).__name__}: {str(error)[:LINE_LIMIT]}".strip(": ")
-    return ""
-
-
-def examine(job: dict) -> dict:
-    """One exercise: set up, let the student's process define its functions, test them."""
-    namespace: dict = {"__name__": "__main__"}
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        for statement in job["setup"]:
-            exec(compile(statement, "<lesson>", "exec"), namespace)
-    ours, theirs = socket.socketpair()
-    if os.fork() == 0:
-        try:
-            ours.close()
-            be_student(theirs, namespace)
-        finally:
-            os._exit(0)
-    theirs.close()
-    channel = Channel(ours, {k: v for k, v in namespace.items() if not k.startswith("__")}, is_examiner=True)
-    tests = take_message()
-    result = {"grade_id": job["grade_id"], "visible": False, "hidden": False, "lines": [], "problem": ""}
-    try:
-        channel.send({"code": tests["code"], "names": job["names"]})
-        reply = channel.receive(CALL_SECONDS)
-        if "error" in reply:
-            name, text = (str(p)[:LINE_LIMIT] for p in reply["error"])
-            return result | {"problem": f"the cell itself stopped with {name}: {text}"}
-        defined = {
-            name: proxy(channel, name) if "callable" in value else channel.unpack(value["value"])
-            for name, value in reply["defined"].items()
-            if name in job["names"]
-        }
-    except TimeoutError:
-        return result | {"problem": f"the cell itself ran longer than {CALL_SECONDS:.0f} seconds"}
-    except Exception:  # as in Channel.call
-        return result | {"problem": ENDED}
-    if missing := [name for name in job["names"] if name not in defined]:
-        return result | {"problem": f"the cell does not define {', '.join(missing)}"}
-    namespace |= defined
-    verdicts: list[bool] = []
-    plain_check = course_utils.exercises.check
-
-    def check(*args, **kwargs):
-        verdicts.append(plain_check(*args, **kwargs))
-        return verdicts[-1]
-
-    course_utils.exercises.check = namespace["check"] = check
-    printed = io.StringIO()
-    problem = attempt(tests["visible"], namespace, printed)
-    result["lines"] = [line[:LINE_LIMIT] for line in printed.getvalue().splitlines()][:TEXT_LIMIT]
-    result["visible"] = not problem and bool(verdicts) and all(verdict is True for verdict in verdicts)
-    result["hidden"] = result["visible"] and not attempt(tests["hidden"], namespace, io.StringIO())
-    return result | {"problem": problem if not result["visible"] else ""}
-
-
-def warm_up(statements: list[str]) -> None:
-    """Import what the exercises need and measure this machine once, so that every examiner inherits it."""
-    namespace: dict = {}
+def quietly(statements: list[str], namespace: dict) -> None:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         for statement in statements:
             exec(compile(statement, "<lesson>", "exec"), namespace)
 
 
-def main() -> None:
-    ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE: other processes of this user may not look inside
-    torch.set_num_threads(1)
-    warm_up(take_message()["warm_up"])
-    tell({"ready": True})
-    while True:
-        if (examiner := os.fork()) == 0:
+def attempt(code: str, namespace: dict) -> str:
+    """Run a part of a test cell; the error that stopped it, or nothing."""
+    try:
+        quietly([code], namespace)
+    except NotImplementedError:
+        return "not attempted yet"
+    except (Exception, SystemExit) as error:
+        return course_utils.exercises.stopped_with(error)
+    return ""
+
+
+def recorder(function: Callable, calls: list) -> Callable:
+    def recording(*args, **kwargs):
+        calls.append((plain_copy(args), plain_copy(kwargs)))
+        return function(*plain_copy(args), **plain_copy(kwargs))
+
+    return recording
+
+
+def recorded(exercise: dict, setup: list[str]) -> tuple[dict[str, Callable], dict[str, list]]:
+    """(the solution's functions, the arguments of every call that the tests make of each)."""
+    namespace: dict = {"__name__": "__main__"}
+    quietly([*setup, exercise["solution"]], namespace)
+    functions = {n: namespace[n] for n in exercise["names"] if callable(namespace[n])}
+    calls: dict[str, list] = {name: [] for name in functions}
+    namespace |= {name: recorder(function, calls[name]) for name, function in functions.items()}
+
+    def check(_, *properties):
+        for _, holds, *_ in properties:
+            with contextlib.suppress(Exception):
+                holds()
+
+    course_utils.exercises.check = namespace["check"] = check
+    attempt(exercise["visible"] + "\n" + exercise["hidden"], namespace)
+    return functions, calls
+
+
+def expectations(exercise: dict, setup: list[str], seed: str) -> list[tuple]:
+    """(name, args, kwargs, expected) of inputs like those in the tests, seen by nobody before; no student code has run yet."""
+    functions, calls = recorded(exercise, setup)
+    dice, cases = random.Random(seed), []
+    end = time.process_time() + 3
+    for name, function in functions.items():
+        known = [readable(call) for call in calls[name]]
+        for _ in range(3 * VARIED if calls[name] and any(calls[name][0]) else 0):
+            args, kwargs = varied(dice.choice(calls[name]), dice)
+            late = len(cases) >= 4 and time.process_time() > end
+            if len(cases) == VARIED or late or readable((args, kwargs)) in known:
+                continue
+            with contextlib.suppress(Exception):
+                values = [
+                    plain(function(*plain_copy(args), **plain_copy(kwargs))) for _ in range(2)
+                ]
+                if same(*values):
+                    cases.append((name, args, kwargs, values[0]))
+    return cases
+
+
+def readable(value: object) -> str:
+    """A text for comparing inputs, which may hold models and functions."""
+    if type(value) in (list, tuple, dict):
+        return repr([readable(v) for v in (value.items() if type(value) is dict else value)])
+    try:
+        return repr(plain(value))
+    except TypeError:
+        return f"<{type(value).__name__}>"
+
+
+class Guard:
+    """Puts back what student code patches in the modules that tests rely on, and remembers its name."""
+
+    def __init__(self, names: list[str]):
+        owners = [sys.modules[n] for n in names if n in sys.modules]
+        owners += [sys.modules["torch"].Tensor] if "torch" in sys.modules else []
+        self.before = [(owner, dict(vars(owner))) for owner in owners]
+        self.patched: set[str] = set()
+
+    def restore(self) -> None:
+        for owner, before in self.before:
+            for name, value in [
+                (n, v)
+                for n, v in before.items()
+                if vars(owner).get(n) is not v and not n.startswith("__")
+            ]:
+                self.patched.add(f"{owner.__name__}.{name}")
+                with contextlib.suppress(Exception):
+                    setattr(owner, name, value)
+        sys.settrace(None)
+        sys.setprofile(None)
+
+
+def too_long(*_) -> None:
+    raise TooLong
+
+
+def own_namespace(wanted: list[str], least: list[str]) -> dict:
+    """The lesson's names for the student's code: all that it reads, unless the lesson takes long to compute them."""
+    signal.signal(signal.SIGPROF, too_long)
+    for statements in (wanted, least):
+        namespace: dict = {"__name__": "__main__"}
+        signal.setitimer(signal.ITIMER_PROF, PHASE_SECONDS if statements is wanted else 0)
+        try:
+            quietly(statements, namespace)
+            break
+        except (Exception, TooLong):
+            if statements is least:
+                raise
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+    return namespace
+
+
+GUARDED = [
+    "builtins",
+    "math",
+    "random",
+    "numpy",
+    "torch",
+    "torch.nn.functional",
+    "sklearn.metrics",
+    "course_utils.exercises",
+]
+
+
+def run_exercise(
+    exercise: dict, code: str, seed: str, memory: int, send: Callable[[dict], None]
+) -> None:
+    """Send what is found, as soon as it is found: ``further`` values right and hidden test first, then tick by tick."""
+    plain_check = course_utils.exercises.check
+    own_setup = find.setup_for(exercise, exercise["solution"])
+    cases = expectations(exercise, own_setup, seed)
+    tests: dict = {"__name__": "__main__"}
+    quietly(own_setup, tests)
+    student = own_namespace(find.setup_for(exercise, code), own_setup)
+    names, visible, hidden = exercise["names"], exercise["visible"], exercise["hidden"]
+    exercise.clear()
+    checks = [lambda *a, **k: False]  # the one in use stands first
+    course_utils.exercises.check = tests["check"] = lambda *a, **k: checks[0](*a, **k)
+    guard = Guard(GUARDED)
+    limit(memory)
+
+    def timed(function, *args):
+        signal.setitimer(signal.ITIMER_PROF, PHASE_SECONDS)
+        try:
+            return function(*args)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            guard.restore()
+            if guard.patched:
+                send({"remark": f"patches {', '.join(sorted(guard.patched))[:200]}"})
+
+    try:
+        timed(quietly, [find.without_magics(code)], student)
+    except NotImplementedError:
+        return send({"problem": "not attempted yet"})
+    except TooLong:
+        return send({"problem": f"the cell itself ran longer than {PHASE_SECONDS:.0f} seconds"})
+    except BaseException as error:
+        return send(
+            {"problem": "the cell itself stopped: " + course_utils.exercises.stopped_with(error)}
+        )
+    if missing := [n for n in names if n not in student]:
+        return send({"problem": f"the cell does not define {', '.join(missing)}"})
+
+    def copied(function):
+        def calling(*args, **kwargs):
             try:
-                if (job := take_message()) is None:
-                    os._exit(3)
-                tell(examine(job))
-                os._exit(0)
-            except BaseException as error:  # an error of the course, not of the student
-                tell({"fault": f"{type(error).__name__}: {error}", "where": traceback.format_exc()[-1500:]})
-                os._exit(0)
-        code = os.waitstatus_to_exitcode(os.waitpid(examiner, 0)[1])
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)  # whatever the student's code left running
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                os.waitpid(-1, 0)
-        if code:
-            sys.exit(0 if code == 3 else 4)
+                return function(*plain_copy(args), **plain_copy(kwargs))
+            finally:
+                guard.restore()
+
+        return calling if callable(function) else function
+
+    def further() -> None:
+        for name in names:
+            tests[name] = copied(student[name])
+        attempt(visible, tests)  # for the names that it defines
+        problem = attempt(hidden, tests)
+        answers = [answer(student[name], args, kwargs, guard) for name, args, kwargs, _ in cases]
+        right = sum(same(a, expected) for a, (*_, expected) in zip(answers, cases, strict=True))
+        again = [answer(student[n], args, kwargs, guard) for n, args, kwargs, _ in cases[4::-1]][
+            ::-1
+        ]
+        if any(not same(a, b) for a, b in zip(again, answers, strict=False)):
+            send({"remark": "gives other answers when asked again: does it count its calls?"})
+            problem = problem or "other answers when asked again"
+        counts = collections.Counter(repr(expected) for *_, expected in cases)
+        guess = max(counts.values(), default=0)
+        send(
+            {
+                "hidden": not problem,
+                "right": right,
+                "of": len(cases),
+                "guess": guess,
+                "unstable": "again" in problem,
+            }
+        )
+
+    def ticks() -> None:
+        for name in names:
+            tests[name] = student[name]
+
+        def check(name, *properties):
+            for what, holds, *hint in properties:
+                printed = io.StringIO()
+                with contextlib.redirect_stdout(printed):
+                    good = plain_check(name, (what, holds, *hint)) is True
+                guard.restore()
+                line = printed.getvalue().splitlines()[0][:LINE]
+                if line.endswith("not attempted yet"):
+                    raise NotImplementedError
+                send({"tick": good, "line": line})
+            return False
+
+        checks[0] = check
+        send({"properties": visible.count("lambda"), "problem": attempt(visible, tests)})
+
+    for part, slow in ((further, "on other values it ran"), (ticks, "it ran")):
+        try:
+            timed(part)
+        except TooLong:
+            send(
+                {
+                    "problem": f"{slow} longer than {PHASE_SECONDS:.0f} seconds, probably an endless loop"
+                }
+            )
+
+
+def answer(function: Callable, args: tuple, kwargs: dict, guard: Guard) -> object:
+    """The student's answer as a plain value; an exception and an object with behaviour of its own agree with nothing."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return plain(function(*plain_copy(args), **plain_copy(kwargs)))
+    except Exception as error:
+        return [f"<{type(error).__name__}>"]
+    finally:
+        guard.restore()
+
+
+# --- processes ---
+
+
+def limit(memory: int) -> None:
+    """Memory above what the libraries take, file size, open files, CPU time; no core dumps; silence."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    for what, most in (
+        (resource.RLIMIT_AS, pages * resource.getpagesize() + memory),
+        (resource.RLIMIT_FSIZE, 64 * 2**20),
+        (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_CPU, CPU_SECONDS),
+        (resource.RLIMIT_NPROC, PROCESSES),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        with contextlib.suppress(ValueError):
+            resource.setrlimit(what, (most, most))
+    if os.getpid() != 1 and os.getppid() == 1:
+        forbid_hidden_memory()
+
+
+def forbid_hidden_memory() -> None:
+    """No memory that the limits above don't see: memfd_create, shmget and io_uring are answered with EPERM (seccomp)."""
+    calls = {"x86_64": (319, 447, 29, 425), "aarch64": (279, 447, 194, 425)}.get(
+        os.uname().machine, ()
+    )
+    lines = [(0x20, 0, 0, 0)]  # load the call's number; compare it with each; allow; refuse
+    lines += [(0x15, len(calls) - place, 0, number) for place, number in enumerate(calls)]
+    lines += [(0x06, 0, 0, 0x7FFF0000), (0x06, 0, 0, 0x00050001)]
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
+    head = ctypes.create_string_buffer(
+        struct.pack("HxxxxxxP", len(lines), ctypes.addressof(program))
+    )
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+    if libc.prctl(22, 2, head, 0, 0):  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+        raise OSError(ctypes.get_errno(), "no seccomp filter")
+
+
+def in_child(work: Callable[[Callable], None], seconds: float) -> tuple[list[dict], str]:
+    """Run ``work(send)`` in a process of its own; what it sent, and why it was ended, if it was."""
+    reading, writing = os.pipe()
+    sign = os.urandom(12).hex()
+    if (child := os.fork()) == 0:
+        try:
+            quiet = os.open(os.devnull, os.O_RDWR)
+            for number in (0, 1, 2):
+                os.dup2(quiet, number)
+            os.close(reading)
+
+            def send(message: dict) -> None:
+                data = (sign + json.dumps(message) + "\n").encode()
+                while data:
+                    data = data[os.write(writing, data) :]
+
+            try:
+                work(send)
+            except BaseException as error:
+                send(
+                    {
+                        "fault": f"{type(error).__name__}: {error}"[:300],
+                        "where": traceback.format_exc()[-1500:],
+                    }
+                )
+        finally:
+            os._exit(0)
+    os.close(writing)
+    data, why, end, status = b"", "", time.monotonic() + seconds, 0
+    while not why:
+        if time.monotonic() > end:
+            why = f"took longer than {seconds:.0f} seconds"
+        elif select.select([reading], [], [], 0.2)[0]:
+            part = os.read(reading, 1 << 16)
+            data += part
+            if not part:
+                break
+            if len(data) > SENT:
+                why = "sent more than the grader takes"
+        else:
+            pid, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
+            if pid and os.WIFSTOPPED(status):
+                why, status = "stopped its own process", 0
+            elif pid:
+                break
+    with contextlib.suppress(
+        ProcessLookupError
+    ):  # and whatever the student's code left running in the sandbox
+        os.kill(-1 if os.getpid() == 1 else child, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, ended = os.waitpid(-1, 0)
+            status = ended if pid == child else status
+    os.close(reading)
+    if os.WIFSIGNALED(status) and not why:
+        why = f"ended its own process ({signal.Signals(os.WTERMSIG(status)).name})"
+    messages = []
+    for line in data.decode("utf-8", "replace").split("\n")[:-1]:
+        if not line.startswith(sign):
+            return [], "wrote into the grader's channel"
+        messages.append(json.loads(line.removeprefix(sign)))
+    return messages, why
+
+
+def emptied() -> bool:
+    """Nothing that one exercise left behind is there for the next. Only the sandbox's own folders are ever emptied."""
+    if os.getpid() != 1:
+        return True
+    for folder in (Path("/tmp"), Path("/dev/shm")):
+        for place in folder.iterdir():
+            with contextlib.suppress(Exception):
+                shutil.rmtree(
+                    place
+                ) if place.is_dir() and not place.is_symlink() else place.unlink()
+        if list(folder.iterdir()):
+            return False
+    return True
+
+
+def result_of(messages: list[dict], why: str) -> dict:
+    """One exercise's result from what its process sent."""
+    result = {
+        "ticks": 0,
+        "properties": 0,
+        "hidden": False,
+        "agrees": 0.0,
+        "lines": [],
+        "problem": "",
+        "remarks": [],
+    }
+    right = None
+    ended = False
+    for m in messages:
+        if "fault" in m:
+            return {"fault": m["fault"], "where": m.get("where", "")}
+        if "remark" in m and m["remark"] not in result["remarks"]:
+            result["remarks"] = [r for r in result["remarks"] if not m["remark"].startswith(r)] + [
+                m["remark"]
+            ]
+        if "right" in m:
+            right = m
+        if "tick" in m and len(result["lines"]) < LINES:
+            result["ticks"] += bool(m["tick"])
+            result["lines"].append(m["line"])
+        result["problem"] = m.get("problem") or result["problem"]
+        ended = ended or "properties" in m
+    result["properties"] = len(result["lines"]) + (
+        not ended
+    )  # a property that was never reached is not ticked
+    if right:
+        result["agrees"] = agreement(right["right"], right["of"], right["guess"])
+        result["hidden"] = (
+            right["hidden"]
+            and ended
+            and result["ticks"] == len(result["lines"]) > 0
+            and not result["problem"]
+        )
+        result["right"], result["of"] = right["right"], right["of"]
+    if why:
+        result |= {"problem": f"stopped by the grader: it {why}", "hidden": False}
+    return result
+
+
+def agreement(right: int, of: int, guess: int) -> float:
+    """The share of other inputs with the right answer, above what one constant would get; half of it is enough for 1."""
+    if of < 4 or guess == of:
+        return 1.0
+    return min(1.0, max(0.0, 2 * (right - guess) / (of - guess)))
+
+
+def grade(job: dict, say: Callable[[dict], None]) -> None:
+    files = [(name, base64.b64decode(data)) for name, data in job["files"]]
+
+    def read(send):
+        limit(job["memory"])
+        send(find.read_hand_in(files, job["lessons"]))
+
+    messages, why = in_child(read, job["seconds"])
+    if not messages or "lessons" not in messages[0]:
+        reason = why or messages[0]["fault"]
+        return say(
+            {"files": [[[name, f"can't be read: it {reason}"]] for name, _ in files], "lessons": {}}
+        )
+    say(messages[0])
+    for number, taken in messages[0]["lessons"].items():
+        todo = [
+            e
+            for e in job["lessons"][number]["exercises"]
+            if taken["states"][e["grade_id"]] == "done"
+        ]
+        todo = [e for e in todo if e["grade_id"] not in job["done"].get(number, [])]
+        imports = dict.fromkeys(s for e in todo for s in find.setup_for(e, e["solution"]))
+        quietly(
+            [
+                s
+                for s in imports
+                if s.startswith(("import ", "from ", "profile = ", "lab = start_lab("))
+            ],
+            {},
+        )
+        for exercise in todo:
+            if not emptied():
+                return say({"again": True})
+            code = taken["taken"][exercise["grade_id"]]
+
+            def work(send, exercise=exercise, code=code, todo=todo):
+                one, seed, memory = (
+                    dict(exercise),
+                    job["seed"] + exercise["grade_id"],
+                    job["memory"],
+                )
+                for part in (job, *todo):  # this process needs its own exercise only
+                    part.clear()
+                run_exercise(one, code, seed, memory, send)
+
+            result = result_of(*in_child(work, job["seconds"]))
+            say({"lesson": number, "grade_id": exercise["grade_id"], "result": result})
+            if "fault" in result:
+                return None
+    return say({"end": True})
+
+
+def loading_seconds() -> float:
+    """How long this process has been loading libraries: the measure of how fast the machine is at the moment."""
+    ticks = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]
+    return float(Path("/proc/uptime").read_text().split()[0]) - int(ticks) / os.sysconf(
+        "SC_CLK_TCK"
+    )
+
+
+def main() -> None:
+    ctypes.CDLL(None).prctl(
+        4, 0, 0, 0, 0
+    )  # PR_SET_DUMPABLE: other processes of this user may not look inside
+    patience = 5 * loading_seconds()
+    job = json.loads(sys.stdin.buffer.read())
+    job["seconds"] = max(job["seconds"], patience)
+
+    def say(message: dict) -> None:
+        data = (json.dumps(message) + "\n").encode()
+        while data:
+            data = data[os.write(1, data) :]
+
+    grade(job, say)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,17 @@
-"""Read submissions as a learning platform exports them: a folder or a zip, whatever the names. Nothing is unpacked to disk."""
+"""Who handed in what: a folder or zip as a learning platform exports it. Nothing of a student's is opened or unpacked here.
+
+The owner comes from the export's own names, the outer ones. A roster decides where one is given. Without roster and without a
+known pattern two files are two people: nobody's work is taken for somebody else's.
+"""
 
 from __future__ import annotations
 
 import calendar
 import contextlib
+import csv
 import hashlib
 import io
-import json
+import os
 import re
 import stat
 import unicodedata
@@ -15,212 +20,333 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-NOTEBOOK_LIMIT = 20 * 2**20  # bytes of one notebook, unpacked
-ARCHIVE_LIMIT = 2 * 2**30  # bytes of all notebooks together
-MOODLE = re.compile(r"^(?P<name>.+?)_(?P<number>\d+)_assignsubmission_(?:file|onlinetext)_?$")
-CANVAS = re.compile(r"^(?P<name>[^_]+)(?P<late>_LATE)?_(?P<number>\d+)_\d+_(?P<file>.+)$")
-COPY = re.compile(r"\s*(?:\((\d+)\)|-(\d+)|- ?Copy ?(\d*)|-Kopie ?(\d*))$")
+FILE_BYTES, STUDENT_BYTES, STUDENT_FILES, NAME = 20 * 2**20, 40 * 2**20, 50, 200
+DAY = r"\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d"
+NUMBERED = [  # platform, what a folder or a file of its export is called
+    ("Moodle", r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_(?:file|onlinetext)_?(?P<file>.*)"),
+    (
+        "Blackboard",
+        rf".+_(?P<number>[^_]+)_attempt_(?P<when>{DAY})(?:_(?P<file>.+)|(?P<note>\.txt))",
+    ),
+    ("Canvas", r"(?P<name>[^_]+)_(?P<late>LATE_)?(?P<number>\d{3,})_\d{3,}_(?P<file>.+)"),
+    (
+        "Brightspace",
+        r"(?P<number>\d+)-\d+ ?- (?P<name>.+?) ?- (?P<when>\w{3} \d\d?, \d{4} \d{3,4} [AP]M)(?: - (?P<file>.+))?",
+    ),
+]
+CLASSROOM = re.compile(
+    r"(?P<name>[^\d_]+ [^\d_]+?) - (?P<file>.+)"
+)  # no number: it counts only where the roster has the name
+SKIPPED = {"__MACOSX", ".ipynb_checkpoints", "__pycache__", ".DS_Store"}
 
 
-@dataclass
-class Submission:
-    """One student's notebook, or the reason why there is none. ``student`` is a name as the platform wrote it."""
+def printable(text: str) -> str:
+    """Without control characters, bidirectional marks and halves of characters."""
+    plain = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else "�" for c in unicodedata.normalize("NFC", plain))
 
-    student: str
-    file: str  # where it came from, for people
-    data: bytes = b""
-    changed: float = 0.0  # seconds since 1970, as the file or the archive says
-    late: bool = False
-    problem: str = ""
-    notes: list[str] = field(default_factory=list)
 
-    @property
-    def number(self) -> str:
-        """The platform's number for the student or the hand-in, where it writes one."""
-        match = re.search(r" \((\d+)\)$", self.student)
-        return match[1] if match else ""
+def unaccented(text: str) -> str:
+    return "".join(
+        c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)
+    ).lower()
 
-    @property
-    def key(self) -> str:
-        """A name that is safe for files and unique: letters of the name, and a mark of all of it."""
-        plain = unicodedata.normalize("NFKD", self.student).encode("ascii", "ignore").decode()
-        plain = re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-").lower()[:40] or "student"
-        return f"{plain}-{hashlib.sha256(self.student.encode()).hexdigest()[:6]}"
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", unaccented(text).replace("_", " ")))
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A file of the export: its path below the top, how to read it, and when it was written."""
+class Person:
+    """``key`` is safe for files and stays over the term where a roster gives the id."""
+
+    name: str
+    number: str = ""
+    email: str = ""
+    on_roster: bool = False
+
+    @property
+    def label(self) -> str:
+        return (
+            f"{self.name} ({self.number})"
+            if self.number not in ("", self.name) and not self.on_roster
+            else self.name
+        )
+
+    @property
+    def key(self) -> str:
+        text = self.number if self.on_roster else self.label
+        plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+        plain = re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-").lower()[:40] or "student"
+        return (
+            plain
+            if self.on_roster and plain == text
+            else f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+        )
+
+
+class Roster:
+    """The class list: a CSV with the columns id, name and email. Raises ValueError where a column or an id is missing."""
+
+    def __init__(self, file: Path | None = None):
+        self.people: list[Person] = []
+        if not file:
+            return
+        text = file.read_text(encoding="utf-8-sig")
+        comma = max(",;\t", key=text.partition("\n")[0].count)
+        lines = list(csv.DictReader(io.StringIO(text), delimiter=comma))
+        for place, line in enumerate(lines, start=2):
+            known = {
+                (k or "").strip().lower(): (v or "").strip()
+                for k, v in line.items()
+                if not isinstance(v, list)
+            }
+            if not known.get("id") or not known.get("name"):
+                raise ValueError(
+                    f"{file}, line {place}: expected the columns id, name and email; id and name filled in."
+                )
+            self.people.append(
+                Person(known["name"], known["id"], known.get("email", ""), on_roster=True)
+            )
+        if len({p.key for p in self.people}) < len(self.people):
+            raise ValueError(f"{file}: an id stands there twice.")
+
+    def find(self, number: str, texts: list[str]) -> Person | None:
+        """The one person with this id, or whose id, e-mail or name stands in one of the texts; nobody where two would fit."""
+        if by_number := [p for p in self.people if number and p.number == number]:
+            return by_number[0]
+        for text in filter(None, [number, *texts]):
+            low, found = text.lower(), words(text)
+            exact = [p for p in self.people if low in (p.number.lower(), p.email.lower())]
+            if text == number:  # a user name is often the first part of the address
+                exact = exact or [p for p in self.people if p.email.lower().startswith(f"{low}@")]
+            inside = [p for p in self.people if words(p.name) <= found]
+            inside += [
+                p
+                for p in self.people
+                if len(p.number) > 3 and p.number.lower() in found - words(p.name)
+            ]
+            joined = [p for p in self.people if squeezed(p.name) & {low}]
+            for fits in (exact, inside, joined):
+                if len({p.key for p in fits}) == 1:
+                    return fits[0]
+        return None
+
+
+def squeezed(name: str) -> set[str]:
+    """``Ada Lovelace`` as Canvas writes it: lovelaceada."""
+    plain = re.findall(r"\w+", unaccented(name))
+    return {"".join(plain[place:] + plain[:place]) for place in range(len(plain))}
+
+
+@dataclass
+class File:
+    """A file of the export. ``outcome`` is set once: "graded", or the reason why it is not."""
 
     path: PurePosixPath
-    size: int
-    changed: float
-    content: object  # Path, or (ZipFile, ZipInfo)
-    problem: str = ""
+    size: int = 0
+    changed: float = 0.0
+    content: object = None  # Path, or (ZipFile, ZipInfo)
+    outcome: str = ""
+    order: str = ""
+    late: bool = False
 
     def read(self) -> bytes:
-        """At most NOTEBOOK_LIMIT bytes, whatever the archive claims about its sizes. Raises ValueError beyond."""
-        if isinstance(self.content, Path):
-            with open(self.content, "rb") as file:
-                data = file.read(NOTEBOOK_LIMIT + 1)
-        else:
-            archive, info = self.content
-            with archive.open(info) as file:
-                data = file.read(NOTEBOOK_LIMIT + 1)
-        if len(data) > NOTEBOOK_LIMIT:
+        """At most FILE_BYTES, whatever the archive claims. Raises ValueError beyond."""
+        opened = (
+            open(self.content, "rb")
+            if isinstance(self.content, Path)
+            else self.content[0].open(self.content[1])
+        )
+        with opened as file:
+            data = file.read(FILE_BYTES + 1)
+        if len(data) > FILE_BYTES:
             raise ValueError(
-                f"larger than {NOTEBOOK_LIMIT // 2**20} MiB unpacked; clear the outputs (Edit, Clear Outputs of All Cells), "
-                "save, and hand it in again"
+                f"larger than {FILE_BYTES // 2**20} MiB; clear the outputs (Edit, Clear Outputs of All Cells), save, and "
+                "hand it in again"
             )
         return data
 
 
-def folder_entries(top: Path) -> Iterator[Entry]:
-    """Files below ``top``. A symbolic link is named, not followed: it may point at somebody else's work."""
-    for path in sorted(top.rglob("*")):
-        printable = path.relative_to(top).as_posix().encode("utf-8", "backslashreplace").decode()  # names in another encoding
-        below = PurePosixPath(unicodedata.normalize("NFC", printable))
-        if path.is_symlink():
-            yield Entry(below, 0, 0.0, path, "a symbolic link; hand in the file itself")
-        elif path.is_file():
-            status = path.stat()
-            yield Entry(below, status.st_size, status.st_mtime, path)
+@dataclass
+class HandIn:
+    """All files of one person in this export, oldest first. ``folder`` is where the platform takes feedback files back."""
+
+    person: Person
+    files: list[File] = field(default_factory=list)
+    folder: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def late(self) -> bool:
+        return any(f.late for f in self.files)
+
+    def contents(self) -> list[tuple[str, bytes]]:
+        """(name, bytes) of what can be read; the others get their outcome."""
+        found, total = [], 0
+        for file in self.files:
+            if file.outcome:
+                continue
+            if len(found) == STUDENT_FILES or total > STUDENT_BYTES:
+                file.outcome = f"more than {STUDENT_FILES} files or {STUDENT_BYTES // 2**20} MiB by one student"
+                continue
+            try:
+                data = file.read()
+            except Exception as error:  # a damaged archive raises whatever its decompressor raises
+                file.outcome = (
+                    f"can't be read: {printable(str(error) or type(error).__name__)[:200]}"
+                )
+                continue
+            total += len(data)
+            found.append((str(file.path), data))
+        return found
 
 
-def zip_name(info: zipfile.ZipInfo) -> str:
-    """The entry's name; without the archive's UTF-8 mark Python reads CP437, while most programs wrote UTF-8."""
-    name = info.filename
-    if not info.flag_bits & 0x800:
-        with contextlib.suppress(UnicodeEncodeError, UnicodeDecodeError):
-            name = name.encode("cp437").decode("utf-8")
-    return unicodedata.normalize("NFC", name.replace("\\", "/"))
+def shortened(name: str) -> tuple[PurePosixPath, str]:
+    """The path with at most NAME characters a part, and what is wrong with it."""
+    parts = [printable(p[:NAME]) for p in name[: 50 * NAME].split("/") if p not in ("", ".", "..")]
+    long = max(map(len, name.split("/")))
+    return PurePosixPath(*parts[:20]), f"a name of {long:,} characters" if long > NAME or len(
+        name
+    ) > 50 * NAME else ""
 
 
-def zip_entries(file: Path | io.BytesIO, inside: str = "") -> Iterator[Entry]:
-    """Files of an archive, with archives inside it (a student's own zip) opened once."""
-    archive = zipfile.ZipFile(file)
+def folder_files(top: Path) -> Iterator[File]:
+    """Every entry below ``top``. A link is named, not followed; a pipe or a device is named, not opened."""
+    unreadable: list[OSError] = []
+    for folder, folders, names in os.walk(top, onerror=unreadable.append):
+        for name in sorted(names):
+            place = Path(folder) / name
+            path, problem = shortened(
+                place.relative_to(top).as_posix().encode("utf-8", "backslashreplace").decode()
+            )
+            status = place.lstat()
+            if stat.S_ISLNK(status.st_mode):
+                problem = "a symbolic link; hand in the file itself"
+            elif not stat.S_ISREG(status.st_mode):
+                problem = "a pipe or a device, no file"
+            yield File(path, status.st_size, status.st_mtime, place, problem)
+        for name in [n for n in folders if (Path(folder) / n).is_symlink()]:
+            yield File(
+                shortened((Path(folder) / name).relative_to(top).as_posix())[0],
+                outcome="a symbolic link to a folder",
+            )
+    for error in unreadable:
+        yield File(
+            shortened(Path(error.filename).relative_to(top).as_posix())[0],
+            outcome="a folder that can't be read",
+        )
+
+
+def zip_files(archive: zipfile.ZipFile) -> Iterator[File]:
     for info in archive.infolist():
         if info.is_dir():
             continue
-        name = PurePosixPath(zip_name(info))
-        parts = [p for p in name.parts if p not in ("/", ".")]
-        mode = info.external_attr >> 16
-        changed = 0.0
+        name = info.filename
+        if (
+            not info.flag_bits & 0x800
+        ):  # without the UTF-8 mark Python reads CP437, while most programs wrote UTF-8
+            with contextlib.suppress(UnicodeEncodeError, UnicodeDecodeError):
+                name = name.encode("cp437").decode("utf-8")
+        name = name.replace("\\", "/")
+        path, problem = shortened(name)
+        changed, mode = 0.0, info.external_attr >> 16
         with contextlib.suppress(ValueError):  # some programs write no date: month 0
             changed = calendar.timegm((*info.date_time, 0, 0, 0))
-        path = PurePosixPath(inside, *[p for p in parts if p != ".."])
-        if ".." in parts or name.is_absolute() or (parts and ":" in parts[0]):
-            yield Entry(path, 0, changed, (archive, info), "a path that leads out of the archive")
-        elif stat.S_ISLNK(mode):
-            yield Entry(path, 0, changed, (archive, info), "a symbolic link; hand in the file itself")
-        else:
-            yield Entry(path, info.file_size, changed, (archive, info))
+        if ".." in name.split("/") or name.startswith("/") or ":" in name.split("/")[0]:
+            problem = "a path that leads out of the archive"
+        elif mode and not stat.S_ISREG(mode) and stat.S_IFMT(mode):
+            problem = "a symbolic link, a pipe or a device; hand in the file itself"
+        yield File(path, info.file_size, changed, (archive, info), problem)
 
 
-def opened(entries: Iterator[Entry]) -> Iterator[Entry]:
-    """The same files, with a zip that a student handed in replaced by what is in it."""
-    for entry in entries:
-        if entry.path.suffix.lower() != ".zip" or entry.problem:
-            yield entry
-            continue
-        try:
-            inner = list(zip_entries(io.BytesIO(entry.read()), str(entry.path.with_suffix(""))))
-        except Exception as error:  # a damaged archive raises whatever its decompressor raises
-            yield Entry(entry.path, 0, entry.changed, entry.content, f"a zip that can't be read ({error})")
-            continue
-        yield from inner or [Entry(entry.path, 0, entry.changed, entry.content, "an empty zip")]
+def matches(part: str) -> re.Match | None:
+    return next((m for _, pattern in NUMBERED if (m := re.fullmatch(pattern, part))), None)
+
+
+def owner(path: PurePosixPath, top: int, roster: Roster) -> tuple[Person, re.Match | None, str]:
+    """(who, what the platform wrote, where feedback goes) for a file of the export."""
+    parts = path.parts
+    for place, part in enumerate(parts):
+        if match := matches(part):
+            said = match.groupdict()
+            name, number = (said.get("name") or said["number"]).strip(), said["number"]
+            listed = (
+                "" if "_assignsubmission_" in part else number
+            )  # Moodle's is the hand-in's, no student's
+            person = roster.find(listed, [name]) or Person(name, number)
+            return person, match, part if place < len(parts) - 1 else ""
+    below = parts[top:]
+    match = CLASSROOM.fullmatch(below[-1])
+    texts = [match["name"]] if match else []
+    if person := roster.find("", [*texts, *parts[:-1], PurePosixPath(below[-1]).stem]):
+        return person, None, "/".join(below[:-1])
+    if len(below) == 3 and re.fullmatch(r"lesson_\d\d", below[1]):  # nbgrader's own layout
+        return Person(below[0]), None, "/".join(below[:-1])
+    return Person(str(PurePosixPath(*below).with_suffix(""))), None, "/".join(below[:-1])
 
 
 def common_top(paths: list[PurePosixPath]) -> int:
-    """How many leading folders all files share and so name no student: an export is often one folder in a zip."""
-    shared = 0
-    one_student = len({COPY.sub("", p.stem) for p in paths}) == 1  # copies of one notebook: the folder is the student
-    while (
-        all(len(p.parts) > shared + 1 for p in paths)
-        and len({p.parts[shared] for p in paths}) == 1
-        and not MOODLE.match(paths[0].parts[shared])
-        and not (one_student and {len(p.parts) for p in paths} == {shared + 2})
-    ):
-        shared += 1
-    return shared
+    """How many leading folders all files share and so name nobody: an export is often one folder in a zip."""
+    top = 0
+    while all(len(p.parts) > top + 1 for p in paths) and len({p.parts[top] for p in paths}) == 1:
+        if matches(paths[0].parts[top]):
+            break
+        top += 1
+    return top
 
 
-def owner(path: PurePosixPath) -> tuple[str, bool]:
-    """(student, handed in late) of a file: by Moodle's folders, Canvas's file names, else the first folder or the name."""
-    for part in path.parts[:-1]:
-        if match := MOODLE.match(part):
-            return f"{match['name']} ({match['number']})", False
-    if match := CANVAS.match(path.name):
-        return f"{match['name']} ({match['number']})", bool(match["late"])
-    if len(path.parts) > 1:
-        return path.parts[0], False
-    return COPY.sub("", path.stem), False
-
-
-def version(path: PurePosixPath) -> int:
-    """Which copy a file name says it is: ``work (2).ipynb`` is copy 2, ``work.ipynb`` copy 0."""
-    match = COPY.search(path.stem)
-    return max((int(g) if g else 1 for g in match.groups() if g is not None), default=1) if match else 0
-
-
-def read_submissions(source: Path) -> list[Submission]:
-    """All notebooks of an export, in a fixed order; what can't be read comes back with its ``problem``.
-
-    Raises
-    ------
-    FileNotFoundError : ``source`` isn't there.
-    ValueError : it is neither a folder nor a zip, or holds no file.
-    """
+def read_export(source: Path, roster: Roster) -> list[HandIn]:
+    """Everybody's files, in a fixed order. Raises FileNotFoundError and ValueError where ``source`` is no export."""
     if not source.exists():
-        raise FileNotFoundError(f"{source}: there is no such file or folder. Give the folder or zip of your platform.")
+        raise FileNotFoundError(
+            f"{source}: there is no such file or folder. Give the folder or zip of your platform."
+        )
     if source.is_dir():
-        entries = list(opened(folder_entries(source)))
+        files = list(folder_files(source))
     else:
         try:
-            entries = list(opened(zip_entries(source)))
+            files = list(zip_files(zipfile.ZipFile(source)))
         except Exception as error:
             raise ValueError(
                 f"{source}: neither a folder nor a readable zip ({error}). Export the submissions again."
             ) from None
-    skipped = {"__MACOSX", ".ipynb_checkpoints", "__pycache__"}
-    entries = [e for e in entries if not skipped & set(e.path.parts) and not e.path.name.startswith(("._", ".DS_Store"))]
-    if not entries:
-        raise ValueError(f"{source}: no file in it. Give the folder or zip that your platform exported.")
-    found, total, top = [], 0, common_top([e.path for e in entries])
-    for entry in entries:
-        path = PurePosixPath(*entry.path.parts[top:])
-        student, late = owner(path)
-        one = Submission(student, str(entry.path), changed=entry.changed, late=late, problem=entry.problem)
-        if not one.problem and path.suffix.lower() != ".ipynb":
-            one.problem = f"{path.suffix or 'a file without ending'} is no notebook; hand in the .ipynb file"
-        if not one.problem:
-            try:
-                one.data = entry.read() if total < ARCHIVE_LIMIT else b""
-            except Exception as error:
-                one.problem = f"can't be read: {str(error) or type(error).__name__}"
-            total += len(one.data)
-            if total >= ARCHIVE_LIMIT:
-                one.problem = f"all notebooks together are larger than {ARCHIVE_LIMIT // 2**30} GiB; grade them in parts"
-        found.append(one)
-    return sorted(found, key=lambda s: (s.student, s.changed, version(PurePosixPath(s.file)), s.file))
-
-
-def parse(submission: Submission) -> dict | None:
-    """The notebook's JSON, or None with ``problem`` set."""
-    if submission.problem:
-        return None
-    try:
-        notebook = json.loads(submission.data.decode("utf-8-sig"))
-        cells = notebook["cells"]
-        if not isinstance(cells, list) or not all(isinstance(c, dict) for c in cells):
-            raise TypeError("its cells are no list")
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        submission.problem = (
-            f"not readable as a notebook ({type(error).__name__}: {str(error)[:120]}); "
-            "download it again from Jupyter or Colab and hand it in"
+    files = [
+        f
+        for f in files
+        if not SKIPPED & set(f.path.parts) and not f.path.name.startswith("._") and f.path.parts
+    ]
+    if not files:
+        raise ValueError(
+            f"{source}: no file in it. Give the folder or zip that your platform exported."
         )
-        return None
-    except (KeyError, TypeError) as error:
-        submission.problem = f"no notebook: {error}; hand in the .ipynb file of the lesson"
-        return None
-    return notebook
+    top, people = common_top([f.path for f in files]), {}
+    for file in files:
+        person, match, folder = owner(file.path, top, roster)
+        said = match.groupdict() if match else {}
+        when = said.get("when") or ""
+        file.late, file.order = bool(said.get("late")), when if when[:1].isdigit() else ""
+        if said.get("note") or "_assignsubmission_onlinetext" in str(file.path):
+            file.outcome = "the platform's own note beside the hand-in"
+        hand_in = people.setdefault(person.key, HandIn(person))
+        if (
+            match and re.match(r".*_assignsubmission_", match[0]) and not folder
+        ):  # Moodle without folders
+            folder = match[0].partition("_assignsubmission_")[0] + "_assignsubmission_file_"
+        hand_in.folder = hand_in.folder or folder
+        if roster.people and not person.on_roster:
+            hand_in.notes = ["not on the roster"]
+        hand_in.files.append(file)
+    for hand_in in people.values():
+        hand_in.files.sort(key=lambda f: (f.order, f.changed, version(f.path), str(f.path)))
+    return [people[key] for key in sorted(people)]
+
+
+def version(path: PurePosixPath) -> int:
+    """Which copy a file name says it is: ``work (2).ipynb`` is copy 2, ``work.ipynb`` copy 0."""
+    match = re.search(r"(?:\((\d+)\)|-(\d+)|- ?(?:Copy|Kopie) ?(\d*))$", path.stem)
+    return (
+        max((int(g[:9]) if g else 1 for g in match.groups() if g is not None), default=1)
+        if match
+        else 0
+    )

@@ -1,14 +1,18 @@
-"""Runs in ``.venv-instructor``: nbgrader makes the handed-out notebooks and keeps the gradebook. No student code runs here.
+"""Runs in ``.venv-instructor``: nbgrader keeps the books of the term. No student code runs here.
 
-``record.py release COURSE NAME`` makes ``release/`` from ``source/``. ``record.py grade COURSE JOB`` reads a JSON file with
-what the sandbox found, enters it into ``gradebook.db`` by nbgrader's own converter, and writes the scores beside the job.
+No typed mark is overwritten. ``record.py release COURSE NAME`` makes ``release/`` from ``source/``;
+``enter COURSE JOB`` enters what the sandbox found and writes every score beside the job;
+``overrule COURSE NAME STUDENT QUESTION POINTS [COMMENT]`` sets one; ``open COURSE`` serves the formgrader.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import sqlite3
 import sys
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,7 +29,9 @@ from nbgrader.preprocessors import (
 )
 from traitlets.config import Config
 
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # nbgrader calls alembic by name
+os.environ["PATH"] = (
+    f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # nbgrader calls alembic by name
+)
 
 
 class TakeResults(NbGraderPreprocessor):
@@ -39,17 +45,23 @@ class TakeResults(NbGraderPreprocessor):
             return cell, resources
         cell.outputs, cell.execution_count = [], None
         if meta.get("grade") and meta.get("locked"):
-            result = self.results.get(meta["grade_id"], {"points": 0, "max": 1, "lines": ["no result"]})
-            cell.outputs.append(nbformat.v4.new_output("stream", name="stdout", text="\n".join(result["lines"])))
+            result = self.results.get(
+                meta["grade_id"], {"points": 0, "max": 1, "lines": ["no result"]}
+            )
+            cell.outputs.append(
+                nbformat.v4.new_output("stream", name="stdout", text="\n".join(result["lines"]))
+            )
+            wrong = "not all properties hold"
             if result["points"] == 0:
                 cell.outputs.append(
                     nbformat.v4.new_output(
-                        "error", ename="AssertionError", evalue="not all properties hold", traceback=["not all properties hold"]
+                        "error", ename="AssertionError", evalue=wrong, traceback=[wrong]
                     )
                 )
             elif result["points"] < result["max"]:  # nbgrader takes a number as partial credit
+                number = {"text/plain": str(result["points"])}
                 cell.outputs.append(
-                    nbformat.v4.new_output("execute_result", {"text/plain": str(result["points"])}, execution_count=1)
+                    nbformat.v4.new_output("execute_result", number, execution_count=1)
                 )
         return cell, resources
 
@@ -61,76 +73,213 @@ def api_for(course: Path) -> NbGraderAPI:
     config.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\nraise NotImplementedError()"}
     config.ClearSolutions.text_stub = "*Write your answer here, in one or two sentences.*"
     config.ClearSolutions.enforce_metadata = False
-    config.Autograde.autograde_preprocessors = [
-        TakeResults,
-        LimitOutput,
-        SaveAutoGrades,
-        AssignLatePenalties,
-        CheckCellMetadata,
-    ]
+    steps = [TakeResults, LimitOutput, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata]
+    config.Autograde.autograde_preprocessors = steps
     return NbGraderAPI(CourseDirectory(config=config), config=config)
 
 
-def done(what: str, outcome: dict) -> None:
-    if not outcome["success"]:
-        sys.exit(f"nbgrader could not {what}:\n{outcome.get('log') or outcome.get('error')}")
+def book_of(course: Path) -> Gradebook:
+    return Gradebook(f"sqlite:///{(course / 'gradebook.db').resolve()}", "distilbert")
+
+
+def copy_aside(course: Path) -> None:
+    """A copy of the gradebook before anything is written; the last 30 are kept."""
+    if not (book := course / "gradebook.db").exists():
+        return
+    folder = course / "backups"
+    folder.mkdir(exist_ok=True)
+    with (
+        sqlite3.connect(book) as source,
+        sqlite3.connect(folder / f"gradebook-{time.time_ns()}.db") as target,
+    ):
+        source.backup(target)
+    for old in sorted(folder.glob("gradebook-*.db"))[:-30]:
+        old.unlink()
 
 
 def release(course: Path, name: str) -> None:
-    done(f"make release/{name}", api_for(course).generate_assignment(name, force=True, create=True))
+    outcome = api_for(course).generate_assignment(name, force=True, create=True)
+    if not outcome["success"]:
+        sys.exit(
+            f"nbgrader could not make release/{name}:\n{outcome.get('log') or outcome.get('error')}"
+        )
 
 
-def hand_in(course: Path, name: str, student: str, answers: dict[str, str]) -> None:
-    """The handed-out notebook with the student's cells in it, where nbgrader looks for a submission."""
+def answers_in(file: Path) -> dict[str, str]:
+    if not file.exists():
+        return {}
+    cells = [
+        (c.metadata.get("nbgrader", {}), c.source) for c in nbformat.read(file, as_version=4).cells
+    ]
+    return {meta["grade_id"]: source for meta, source in cells if meta.get("solution")}
+
+
+def hand_in(course: Path, name: str, student: dict) -> Path:
+    """The handed-out notebook with the student's answers in it, where nbgrader looks for a submission."""
     (file,) = (course / "release" / name).glob("*.ipynb")
     notebook = nbformat.read(file, as_version=4)
     for cell in notebook.cells:
         meta = cell.metadata.get("nbgrader", {})
-        if meta.get("solution") and meta["grade_id"] in answers:
-            cell.source = answers[meta["grade_id"]]
-    target = course / "submitted" / student / name / file.name
+        if meta.get("solution") and student["answers"].get(meta["grade_id"]):
+            cell.source = student["answers"][meta["grade_id"]]
+    target = course / "submitted" / student["key"] / name / file.name
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, target)
+    if student["when"]:
+        (target.parent / "timestamp.txt").write_text(student["when"], encoding="utf-8")
+    return target
 
 
-def grade(course: Path, job_file: Path) -> None:
+def reviewed(book: Gradebook, notebook: str, name: str, key: str) -> dict[str, list]:
+    """Typed points and whether they stand: grade_id -> [points, automatic points]. Those waiting for a look are left out."""
+    try:
+        grades = book.find_submission_notebook(notebook, name, key).grades
+    except MissingEntry:
+        return {}
+    return {
+        g.name: [g.manual_score, g.auto_score]
+        for g in grades
+        if g.manual_score is not None and not g.needs_manual_grade
+    }
+
+
+def enter_one(
+    course: Path, name: str, notebook: str, student: dict, api: NbGraderAPI, force: bool
+) -> str:
+    """Enter one student's results unless they are entered already; the problem, or nothing.
+
+    nbgrader keeps typed points, but asks for a new look at each; what was looked at and has not changed since stays as it was,
+    also where an earlier run was killed between the two.
+    """
+    key, state_file = student["key"], course / "entered" / f"{name}-{student['key']}.json"
+    mark = hashlib.sha256(json.dumps([student, name], sort_keys=True).encode()).hexdigest()
+    state = json.loads(state_file.read_text(encoding="utf-8")) if state_file.exists() else {}
+    if state.get("mark") == mark and not force:
+        return ""
+    if "was" not in state:
+        with book_of(course) as book:
+            state["was"] = reviewed(book, notebook, name, key)
+        state["answers"] = answers_in(course / "submitted" / key / name / f"{notebook}.ipynb")
+    state.pop("mark", None)
+    state_file.parent.mkdir(exist_ok=True)
+    state_file.write_text(json.dumps(state), encoding="utf-8")
+    new = answers_in(hand_in(course, name, student))
+    TakeResults.results = student["results"]
+    outcome = api.autograde(name, key, force=True, create=True)
+    if not outcome["success"]:
+        return str(outcome.get("error") or outcome.get("log"))[-500:]
+    with book_of(course) as book:
+        book.update_or_create_student(
+            key, last_name=student["name"], email=student["email"] or None
+        )
+        for grade_id, (points, automatic) in state["was"].items():
+            grade = book.find_grade(grade_id, notebook, name, key)
+            answer = grade_id if grade_id in new else "e" + grade_id[1:]
+            if (
+                new.get(answer) == state["answers"].get(answer)
+                and grade.auto_score == automatic
+                and grade.manual_score == points
+            ):
+                grade.needs_manual_grade = False
+        book.db.commit()
+    state_file.write_text(json.dumps({"mark": mark}), encoding="utf-8")
+    return ""
+
+
+def scores(
+    course: Path, name: str, notebook: str, keys: list[str], problems: dict[str, str]
+) -> dict:
+    found = {}
+    with book_of(course) as book:
+        for key in keys:
+            found[key] = {
+                "problem": problems.get(key, ""),
+                "grades": {},
+                "comments": {},
+                "penalty": 0.0,
+            }
+            try:
+                one = book.find_submission_notebook(notebook, name, key)
+            except MissingEntry:
+                found[key]["problem"] = found[key]["problem"] or "nbgrader has no submission"
+                continue
+            found[key]["penalty"] = one.late_submission_penalty or 0.0
+            found[key]["comments"] = {
+                c.name: c.comment for c in one.comments if c.comment and c.comment != "No response."
+            }
+            for g in one.grades:
+                grade = {
+                    "score": g.score,
+                    "typed": g.manual_score is not None,
+                    "to_read": bool(g.needs_manual_grade),
+                }
+                found[key]["grades"][g.name] = grade
+    return found
+
+
+def enter(course: Path, job_file: Path) -> None:
     job = json.loads(job_file.read_text(encoding="utf-8"))
     name, api = job["name"], api_for(course)
-    release(course, name)
+    copy_aside(course)
+    if job["changed"] or not list((course / "release" / name).glob("*.ipynb")):
+        release(course, name)
     notebook = next((course / "release" / name).glob("*.ipynb")).stem
-    entered = {}
+    with book_of(course) as book:
+        if job["due"]:
+            book.update_or_create_assignment(name, duedate=job["due"])
+        for person in job["roster"]:
+            book.update_or_create_student(
+                person["key"], last_name=person["name"], email=person["email"] or None
+            )
+    problems = {}
     for student in job["students"]:
-        TakeResults.results = student["results"]
-        hand_in(course, name, student["key"], student["answers"])
-        outcome = api.autograde(name, student["key"], force=True, create=True)
-        entered[student["key"]] = "" if outcome["success"] else str(outcome.get("error") or outcome.get("log"))[-500:]
-    scores = {}
-    with Gradebook(f"sqlite:///{(course / 'gradebook.db').resolve()}", "distilbert") as book:
-        for student in job["students"]:
-            key = student["key"]
-            for grade_id, points in student["manual"].items():
-                book.find_grade(grade_id, notebook, name, key).manual_score = points  # None: as the tests found it
-            book.db.commit()
-            try:
-                grades = book.find_submission_notebook(notebook, name, key).grades
-            except MissingEntry:
-                scores[key] = {"problem": entered[key] or "nbgrader has no submission"}
-                continue
-            scores[key] = {
-                "problem": entered[key],
-                "grades": {
-                    g.name: {
-                        "score": g.score,
-                        "max": g.max_score,
-                        "to_read": bool(g.needs_manual_grade and g.manual_score is None),
-                    }
-                    for g in grades
-                },
-            }
-    job_file.with_name("scores.json").write_text(json.dumps(scores, indent=1), encoding="utf-8")
+        try:
+            problems[student["key"]] = enter_one(course, name, notebook, student, api, job["force"])
+        except Exception as error:  # one student's trouble is named and stops nobody else
+            problems[student["key"]] = f"nbgrader could not enter it: {error}"[:300]
+    found = scores(course, name, notebook, [s["key"] for s in job["students"]], problems)
+    job_file.with_name("scores.json").write_text(json.dumps(found), encoding="utf-8")
+
+
+def overrule(
+    course: Path, name: str, key: str, question: str, points: str, comment: str = ""
+) -> None:
+    copy_aside(course)
+    notebook = next((course / "release" / name).glob("*.ipynb")).stem
+    test, answer = (
+        ("t" + question[1:], question) if question.startswith("e") else (question, question)
+    )
+    with book_of(course) as book:
+        try:
+            grade = book.find_grade(test, notebook, name, key)
+        except MissingEntry:
+            sys.exit(f"There is no {question} of {key} in {name}. The keys stand in grades.csv.")
+        if not 0 <= float(points.replace(",", ".")) <= grade.max_score:
+            sys.exit(f"{points} points, but {question} gives 0 to {grade.max_score:g}.")
+        grade.manual_score, grade.needs_manual_grade = float(points.replace(",", ".")), False
+        if comment:
+            book.find_comment(answer, notebook, name, key).manual_comment = comment
+        book.db.commit()
+
+
+def serve(course: Path) -> None:
+    """nbgrader's own pages, for this machine only."""
+    os.chdir(course)
+    words = [
+        "lab",
+        "--ip=127.0.0.1",
+        "--LabApp.default_url=/formgrader",
+        *(["--allow-root"] if os.geteuid() == 0 else []),
+    ]
+    os.execv(sys.executable, [sys.executable, "-m", "jupyter", *words, *sys.argv[3:]])
 
 
 if __name__ == "__main__":
-    {"release": lambda: release(Path(sys.argv[2]), sys.argv[3]), "grade": lambda: grade(Path(sys.argv[2]), Path(sys.argv[3]))}[
-        sys.argv[1]
-    ]()
+    work = {"release": release, "enter": enter, "overrule": overrule, "open": serve}[sys.argv[1]]
+    place, rest = Path(sys.argv[2]), sys.argv[3:]
+    if work is enter:
+        enter(place, Path(rest[0]))
+    elif work is serve:
+        serve(place)
+    else:
+        work(place, *rest)

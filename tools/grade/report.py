@@ -1,21 +1,25 @@
-"""Scores as a table, a feedback page for each student, a summary for the instructor. None of them shows a hidden test."""
+"""What the instructor and the students read: grades, import files for Moodle and Canvas, feedback pages, a summary."""
 
 from __future__ import annotations
 
 import collections
 import csv
+import io
+import itertools
+import keyword
 import os
 import re
 import shutil
 import statistics
+import tokenize
 import zipfile
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import jinja2
 
 from tools.grade.assemble import Assignment
-from tools.grade.intake import Submission
+from tools.grade.intake import HandIn, printable
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -24,18 +28,18 @@ TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
-HIDDEN_FAILED = (
-    "Every property above holds, but a further test with other values does not: half of the points. "
-    "Try your function on small, empty, equal or unsorted values."
+ALIKE, TOKENS = (
+    0.9,
+    40,
+)  # share of equal runs of tokens from which two codes are named, and the shortest code compared
+UNUSUAL = re.compile(
+    r"\b(os|sys|subprocess|socket|ctypes|gc|inspect|builtins|signal|shutil|pathlib|importlib|get_ipython|eval|exec)\b"
 )
 
 
 @dataclass
 class Part:
-    """One exercise or written answer of one student.
-
-    ``state``: full, half, none, open (not attempted), missing (no cell); of written answers also unread and marked.
-    """
+    """One exercise or written answer; ``state`` is full, some, none, open (empty), missing (no cell), unread or marked."""
 
     grade_id: str
     title: str
@@ -46,21 +50,24 @@ class Part:
     answer: str = ""
     message: str = ""
     written: bool = False
-    adjusted: bool = False  # the instructor overruled the tests
+    typed: bool = False  # the instructor's points
+    comment: str = ""
 
 
 @dataclass
 class Row:
-    """A graded submission. ``remarks`` are for the instructor, the submission's own notes for both."""
+    """A graded hand-in. ``remarks`` are for the instructor."""
 
-    submission: Submission
+    hand_in: HandIn
     assignment: Assignment
+    file: str
     parts: list[Part]
     remarks: list[str] = field(default_factory=list)
+    penalty: float = 0.0
 
     @property
     def score(self) -> float:
-        return sum(p.score for p in self.parts)
+        return max(0.0, sum(p.score for p in self.parts) - self.penalty)
 
     @property
     def most(self) -> float:
@@ -68,82 +75,135 @@ class Row:
 
     @property
     def to_read(self) -> int:
-        return sum(p.state == "unread" for p in self.parts)
-
-    @property
-    def most_so_far(self) -> float:
-        return sum(p.most for p in self.parts if p.state != "unread")
+        return sum(
+            p.state in ("unread", "missing") and not p.typed for p in self.parts if p.written
+        )
 
     @property
     def page(self) -> str:
-        return f"{self.submission.key}-lesson-{self.assignment.lesson.number}.html"
+        return f"{self.hand_in.person.key}-lesson-{self.assignment.lesson.number}.html"
 
 
-def short(title: str) -> str:
-    """``Exercise 5.2 Which checkpoint? ●●○ 8 minutes`` as ``5.2 Which checkpoint?``."""
-    return re.sub(r"^(?:Exercise|Question)\s+|\s*[●○]+.*$", "", title)
+def points(result: dict, most: float) -> float:
+    """Half for the share of ticks and half for the hidden test, both as far as the answer agrees on other inputs."""
+    ticks = result["ticks"] / max(1, result["properties"])
+    return round(most * result["agrees"] * (ticks + result["hidden"]) / 2, 2)
 
 
-def first_cross(result: dict) -> str:
-    """What the student's answer failed at first, without the values in it."""
-    for line in result["lines"]:
-        if line.startswith("❌"):
-            return line.removeprefix("❌ ")
-    return result["problem"] or ("a hidden test" if not result["hidden"] else "")
+def message_of(result: dict) -> str:
+    if result["problem"] or result["hidden"]:
+        return result["problem"]
+    other = (
+        f" On {result['of']} other inputs it agrees with the solution {result['right']} times."
+        if result.get("of")
+        else ""
+    )
+    if result["ticks"] == result["properties"]:
+        return f"Every property above holds, but not for other values: try small, empty, equal or unsorted ones.{other}"
+    return other.strip()
 
 
-def looks(code: str) -> str:
-    """Modules in a student's code that a solution doesn't need, for a person to look at."""
-    unusual = r"\b(os|sys|subprocess|socket|ctypes|gc|inspect|builtins|signal|shutil|pathlib|importlib|get_ipython|eval|exec)\b"
-    return ", ".join(sorted(set(re.findall(unusual, code))))
-
-
-def rows(assignment: Assignment, graded: list[tuple], scores: dict, marks: Marks) -> list[Row]:
-    """One row for each submission: nbgrader's scores beside what the tests said."""
-    out = []
-    for (submission, _, taken), results in graded:
-        book = scores[submission.key]
-        row = Row(submission, assignment, [], [book["problem"]] if book["problem"] else [])
-        for e in assignment.exercises:
-            result, grade = results[e.grade_id], book.get("grades", {}).get(e.test_id, {"score": 0.0})
-            code = taken.get(e.grade_id, "")
-            part = Part(e.grade_id, short(e.title), grade["score"], e.points, "none", answer=code, message=result["problem"])
-            part.lines = [line for line in result["lines"] if line.startswith(("✅", "❌"))]
-            if result["hidden"]:
-                part.state = "full"
-            elif result["visible"]:
-                part.state, part.message = "half", HIDDEN_FAILED
-            elif not code:
-                part.state = "missing"
-            elif result["problem"] == "not attempted yet":
-                part.state = "open"
-            if (submission.key, e.grade_id) in marks.points:
-                part.adjusted = True
+def row_of(hand_in: HandIn, assignment: Assignment, graded: dict, book: dict) -> Row:
+    """What the tests said beside nbgrader's scores."""
+    row = Row(
+        hand_in,
+        assignment,
+        graded["file"],
+        [],
+        [*hand_in.notes, *graded["remarks"]],
+        book["penalty"],
+    )
+    if book["problem"]:
+        row.remarks.append(book["problem"])
+    for e in assignment.exercises:
+        grade = book["grades"].get(e.test_id, {"score": 0.0, "typed": False, "to_read": False})
+        result, state = graded["results"].get(e.grade_id), graded["states"][e.grade_id]
+        part = Part(
+            e.grade_id,
+            e.title,
+            grade["score"],
+            e.points,
+            state,
+            answer=graded["taken"].get(e.grade_id, ""),
+        )
+        if result:
+            part.message, part.lines = message_of(result), result["lines"]
+            part.state = (
+                "full" if grade["score"] == e.points else "some" if grade["score"] else "none"
+            )
+            row.remarks += [f"{e.grade_id}: {r}" for r in result["remarks"]]
             if part.message.startswith("stopped by the grader"):
                 row.remarks.append(f"{e.grade_id}: {part.message}")
-            if seen := looks(code):
-                row.remarks.append(f"{e.grade_id} uses {seen}: read it")
-            row.parts.append(part)
-        for w in assignment.written:
-            grade = book.get("grades", {}).get(w.grade_id, {"score": 0.0, "to_read": False})
-            answer = taken.get(w.grade_id, "").strip()
-            part = Part(w.grade_id, short(w.title), grade["score"], w.points, "marked", answer=answer, written=True)
-            if w.grade_id not in taken:
-                part.state = "missing"
-                row.remarks.append(f"{w.grade_id}: the answer's cell was not found; look into the notebook")
-            elif answer in ("", w.placeholder.strip()):
-                part.state, part.answer = "open", ""
-            elif grade["to_read"]:
-                part.state = "unread"
-            row.parts.append(part)
-        out.append(row)
-    for w in assignment.written:  # the same words from several students
-        texts = collections.Counter(p.answer for r in out for p in r.parts if p.grade_id == w.grade_id and p.answer)
-        for row in out:
-            same = next((texts[p.answer] for p in row.parts if p.grade_id == w.grade_id), 0)
-            if same > 1:
-                row.remarks.append(f"{w.grade_id}: same text as {same - 1} other{'s' if same > 2 else ''}")
-    return out
+        if seen := sorted(set(UNUSUAL.findall(part.answer))):
+            row.remarks.append(f"{e.grade_id} uses {', '.join(seen)}: read it")
+        part.typed, part.comment = grade["typed"], book["comments"].get(e.grade_id, "")
+        if part.typed and grade["to_read"]:
+            row.remarks.append(f"{e.grade_id}: your points were for an earlier hand-in; look again")
+        row.parts.append(part)
+    for w in assignment.written:
+        grade = book["grades"].get(w.grade_id, {"score": 0.0, "typed": False, "to_read": False})
+        answer, state = graded["taken"].get(w.grade_id, "").strip(), graded["states"][w.grade_id]
+        part = Part(
+            w.grade_id,
+            w.title,
+            grade["score"],
+            w.points,
+            state,
+            answer=answer,
+            written=True,
+            typed=grade["typed"],
+        )
+        part.comment = book["comments"].get(w.grade_id, "")
+        if state == "missing":
+            row.remarks.append(
+                f"{w.grade_id}: the answer's cell was not found; look into the notebook"
+            )
+        elif state == "done":
+            part.state = "marked" if grade["typed"] and not grade["to_read"] else "unread"
+            part.typed = part.typed and not grade["to_read"]
+        row.parts.append(part)
+    return row
+
+
+def tokens(code: str) -> list[str]:
+    """The code's tokens without comments and layout, every name of the student's own as one word."""
+    found = []
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(code).readline):
+            if token.type == tokenize.NAME:
+                found.append(token.string if keyword.iskeyword(token.string) else "name")
+            elif token.type in (tokenize.OP, tokenize.NUMBER, tokenize.STRING):
+                found.append(token.string)
+    except (tokenize.TokenError, SyntaxError, ValueError):
+        pass
+    return found[:2000]
+
+
+def mark_alike(rows: list[Row]) -> None:
+    """Remarks for the same written answer, and for code that is the same up to names, comments and layout."""
+    for place in {p.grade_id: p for row in rows for p in row.parts}.values():
+        shapes = []
+        for row in rows:
+            part = next((p for p in row.parts if p.grade_id == place.grade_id), None)
+            if not part or not part.answer or part.state in ("missing", "open"):
+                continue
+            words = part.answer.lower().split() if part.written else tokens(part.answer)
+            if part.written or len(words) >= TOKENS:
+                shapes.append(
+                    (row, words, {tuple(words[i : i + 4]) for i in range(max(1, len(words) - 3))})
+                )
+        alike: dict[str, list[str]] = {}
+        for (a, _, one), (b, _, two) in itertools.combinations(shapes, 2):
+            if a.hand_in.person.key != b.hand_in.person.key and len(one & two) >= ALIKE * len(
+                one | two
+            ):
+                alike.setdefault(a.page, []).append(b.hand_in.person.label)
+                alike.setdefault(b.page, []).append(a.hand_in.person.label)
+        for row in rows:
+            if others := alike.get(row.page):
+                what = "same text as" if place.written else "nearly the same code as"
+                more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+                row.remarks.append(f"{place.grade_id}: {what} {', '.join(others[:3])}{more}")
 
 
 def safe(text: str) -> str:
@@ -156,118 +216,147 @@ def number(value: float) -> str:
 
 
 def write_text(file: Path, text: str) -> None:
-    part = file.with_suffix(".part")
+    part = file.with_name(file.name + ".part")
     part.write_text(text, encoding="utf-8", errors="backslashreplace")
     os.replace(part, file)
 
 
 def write_table(file: Path, header: list[str], lines: list[list[str]]) -> None:
-    part = file.with_suffix(".part")
-    with open(part, "w", newline="", encoding="utf-8-sig") as out:  # the mark lets spreadsheets read the umlauts
-        csv.writer(out).writerows([header, *lines])
-    os.replace(part, file)
+    text = io.StringIO()
+    csv.writer(text).writerows(
+        [header, *([safe(printable(str(v))) for v in line] for line in lines)]
+    )
+    write_text(file, "\ufeff" + text.getvalue())  # the mark lets spreadsheets read the umlauts
 
 
-@dataclass
-class Marks:
-    """What the instructor decided: (student key, grade_id) -> points, comment, and the answer that was read."""
-
-    points: dict[tuple[str, str], float] = field(default_factory=dict)
-    comments: dict[tuple[str, str], str] = field(default_factory=dict)
-    answers: dict[tuple[str, str], str] = field(default_factory=dict)
-
-    def of(self, key: str, grade_id: str, answer: str) -> float | None:
-        """The points for this very answer: those for an earlier answer don't count for a new one."""
-        place = (key, grade_id)
-        return self.points.get(place) if self.answers.get(place) in (None, safe(answer)) else None
-
-
-def read_marks(out: Path, assignments: dict[str, Assignment]) -> Marks:
-    """``written.csv``, with the points for written answers, and ``adjust.csv``, which overrules the score of an exercise.
-
-    Raises ValueError for points that aren't a number between 0 and what the question gives; it names file and line.
-    """
-    most = {x.grade_id: x.points for a in assignments.values() for x in (*a.exercises, *a.written)}
-    marks = Marks()
-    for file in (out / "written.csv", out / "adjust.csv"):
-        if not file.exists():
-            continue
-        with open(file, newline="", encoding="utf-8-sig") as table:
-            lines = list(csv.DictReader(table))
-        for place, line in enumerate(lines, start=2):
-            here = (line.get("key") or "", line.get("question") or "")
-            if text := (line.get("points") or "").strip().replace(",", "."):
-                try:
-                    value = float(text)
-                except ValueError:
-                    raise ValueError(
-                        f"{file}, line {place}: {text!r} is no number of points. Write a number, or nothing."
-                    ) from None
-                if here[1] in most and not 0 <= value <= most[here[1]]:
-                    raise ValueError(f"{file}, line {place}: {text} points, but {here[1]} gives 0 to {most[here[1]]:g}.")
-                marks.points[here] = value
-            if line.get("comment"):
-                marks.comments[here] = line["comment"]
-            if "answer" in line:
-                marks.answers[here] = line["answer"]
-    return marks
-
-
-def write_written(out: Path, all_rows: list[Row], marks: Marks) -> None:
-    """The table of written answers, with what was filled in before; and an empty table to overrule scores."""
+def score_lines(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
+    """Header and lines of ``grades.csv``. ``points`` stay empty until every written answer has points."""
+    ids = list(dict.fromkeys(p.grade_id for row in rows for p in row.parts))
+    header = [
+        "student",
+        "number",
+        "key",
+        "lesson",
+        "status",
+        "points",
+        "most",
+        "late",
+        *ids,
+        "remark",
+        "feedback",
+        "file",
+    ]
     lines = []
-    for row in all_rows:
-        key = row.submission.key
-        for part in row.parts:
-            if part.written and (part.answer or part.state == "missing"):
-                given = marks.of(key, part.grade_id, part.answer)
-                answer = safe(part.answer) or "(the answer's cell was not found: look into the notebook)"
-                lines.append(
-                    [
-                        key,
-                        safe(row.submission.student),
-                        part.grade_id,
-                        part.title,
-                        answer,
-                        number(part.most),
-                        "" if given is None else number(given),
-                        marks.comments.get((key, part.grade_id), ""),
-                    ]
+    for row in rows:
+        person, score = row.hand_in.person, {}
+        for p in row.parts:
+            score[p.grade_id] = (
+                p.state
+                if p.state in ("open", "missing", "unread") and not p.typed
+                else number(p.score)
+            )
+        status = ["to read", ""] if row.to_read else ["final", number(row.score)]
+        late = "late" if row.hand_in.late or row.penalty else ""
+        lines.append(
+            [
+                person.name,
+                person.number,
+                person.key,
+                row.assignment.lesson.number,
+                *status,
+                number(row.most),
+                late,
+            ]
+            + [score.get(i, "") for i in ids]
+            + ["; ".join(row.remarks), row.page, row.file]
+        )
+    return header, lines
+
+
+def changes(file: Path, header: list[str], lines: list[list[str]]) -> list[str]:
+    """What differs from the last run's ``grades.csv``: who is new, whose points or status changed."""
+    if not file.exists():
+        return []
+    csv.field_size_limit(2**30)
+    with open(file, newline="", encoding="utf-8-sig") as table:
+        old = {(line["key"], line["lesson"]): line for line in csv.DictReader(table)}
+    said = []
+    for values in lines:
+        new = dict(zip(header, map(str, values), strict=True))
+        before = old.pop((new["key"], new["lesson"]), None)
+        if before is None:
+            said.append(f"{new['student']}: new")
+            continue
+        for column in [c for c in header if c in ("status", "points") or re.match(r"[ew]\d+_", c)]:
+            if safe(new[column]) != before.get(column, ""):
+                said.append(
+                    f"{new['student']}: {column} {before.get(column) or 'empty'} -> {new[column] or 'empty'}"
                 )
-    lines.sort(key=lambda line: (line[2], line[0]))
-    write_table(out / "written.csv", ["key", "student", "question", "title", "answer", "most", "points", "comment"], lines)
-    if not (out / "adjust.csv").exists():
-        write_table(out / "adjust.csv", ["key", "question", "points", "comment"], [])
+    return [
+        printable(line)
+        for line in [*said, *(f"{line['student']}: not in this export" for line in old.values())]
+    ]
 
 
-def summary_of(assignment: Assignment, group: list[Row]) -> dict:
-    """Per exercise: how many got all, half, no points, or did not try, and the messages met most often."""
+def imports(out: Path, rows: list[Row], roster: list) -> None:
+    """Grade files as the import pages of Moodle (grading worksheet) and Canvas (gradebook) want them: final points only."""
+    moodle, canvas = [], []
+    title = rows[0].assignment.name
+    for row in rows:
+        person, score = row.hand_in.person, "" if row.to_read else number(row.score)
+        number_of = re.search(r"_(\d+)_assignsubmission_", row.hand_in.folder)
+        comment = " ".join(f"{p.grade_id}: {p.comment}" for p in row.parts if p.comment)
+        moodle.append(
+            [
+                f"Participant {number_of[1]}" if number_of else person.number,
+                person.name,
+                person.email,
+                score,
+                comment,
+            ]
+        )
+        canvas.append([person.name, person.number, "", person.email, "", score])
+    write_table(
+        out / "moodle.csv",
+        ["Identifier", "Full name", "Email address", "Grade", "Feedback comments"],
+        moodle,
+    )
+    write_table(
+        out / "canvas.csv",
+        ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", title],
+        canvas,
+    )
+
+
+def summary_of(assignment: Assignment, rows: list[Row]) -> dict:
+    """Per exercise: how many got all, some, no points, or did not try, and the messages met most often."""
     exercises = []
     for e in assignment.exercises:
-        parts = [p for row in group for p in row.parts if p.grade_id == e.grade_id]
-        count = collections.Counter(p.state for p in parts)
-        reasons = collections.Counter(
-            first_cross({"lines": p.lines, "problem": p.message, "hidden": False})
+        parts = [p for row in rows for p in row.parts if p.grade_id == e.grade_id]
+        count = collections.Counter("none" if p.state == "missing" else p.state for p in parts)
+        crosses = [
+            next((line.removeprefix("❌ ") for line in p.lines if line[:1] == "❌"), p.message)
             for p in parts
-            if p.state in ("none", "missing")
+        ]
+        reasons = collections.Counter(
+            c for c, p in zip(crosses, parts, strict=True) if p.state in ("none", "some") and c
         )
-        states = {s: count[s] + (count["missing"] if s == "none" else 0) for s in ("full", "half", "none", "open")}
-        tests = "; ".join(line.strip() for line in e.hidden.splitlines() if line.strip()) if count["half"] else ""
+        states = {s: count[s] for s in ("full", "some", "none", "open")}
         exercises.append(
             {
-                "title": short(e.title),
+                "title": e.title,
                 "count": states,
-                "failed": states["none"],
+                "failed": count["none"],
                 "reasons": reasons.most_common(3),
-                "hidden": tests,
             }
         )
-    shares = [sum(p.score for p in row.parts if not p.written) / sum(e.points for e in assignment.exercises) for row in group]
+    most = sum(e.points for e in assignment.exercises)
+    shares = [sum(min(p.score, p.most) for p in row.parts if not p.written) / most for row in rows]
     totals = collections.Counter(min(9, int(10 * share)) for share in shares)
     return {
         "title": assignment.lesson.title,
         "number": assignment.lesson.number,
-        "rows": group,
+        "rows": rows,
         "exercises": exercises,
         "hardest": max(exercises, key=lambda x: x["failed"]),
         "totals": [totals.get(i, 0) for i in range(10)],
@@ -275,76 +364,67 @@ def summary_of(assignment: Assignment, group: list[Row]) -> dict:
     }
 
 
-def score_table(all_rows: list[Row], rejected: list[Submission]) -> tuple[list[str], list[list[str]]]:
-    """Header and lines of ``grades.csv``. ``points`` stay empty until every written answer is read."""
-    ids = list(dict.fromkeys(p.grade_id for row in all_rows for p in row.parts))
-    header = ["student", "number", "key", "lesson", "status", "points", "most", "late", *ids, "remark", "feedback", "file"]
-    lines = []
-    for row in sorted(all_rows, key=lambda r: (r.assignment.lesson.number, r.submission.student)):
-        one = row.submission
-        score = {p.grade_id: p.state if p.state in ("open", "missing", "unread") else number(p.score) for p in row.parts}
-        points = ["to read", ""] if row.to_read else ["final", number(row.score)]
+def write(out: Path, rows: list[Row], hand_ins: list[HandIn], roster: list) -> list[str]:
+    """Every file of the report, each replaced as a whole; what changed since the last run."""
+    rows.sort(key=lambda r: (r.assignment.lesson.number, r.hand_in.person.key))
+    graded = {row.hand_in.person.key for row in rows}
+    rejected = [(h, f) for h in hand_ins for f in h.files if f.outcome != "graded"]
+    absent = [p for p in roster if p.key not in {h.person.key for h in hand_ins}]
+    header, lines = score_lines(rows)
+    blank = [""] * (len(header) - 11)
+    for hand_in in [h for h in hand_ins if h.person.key not in graded]:
+        p, why = hand_in.person, "; ".join(f"{f.path.name}: {f.outcome}" for f in hand_in.files)
+        late = "late" if hand_in.late else ""
         lines.append(
             [
-                safe(one.student),
-                one.number,
-                one.key,
-                row.assignment.lesson.number,
-                *points,
-                number(row.most),
-                "late" if one.late else "",
-                *(score.get(i, "") for i in ids),
-                safe("; ".join([*row.remarks, *one.notes])),
-                row.page,
-                safe(one.file),
-            ]
-        )
-    for s in rejected:
-        lines.append(
-            [
-                safe(s.student),
-                s.number,
-                s.key,
+                p.name,
+                p.number,
+                p.key,
                 "",
                 "not graded",
                 "",
                 "",
-                "late" if s.late else "",
-                *("" for _ in ids),
-                safe(s.problem),
-                f"{s.key}.html",
-                safe(s.file),
+                late,
+                *blank,
+                why,
+                f"{p.key}.html",
+                str(hand_in.files[0].path),
             ]
         )
-    return header, lines
-
-
-def write(out: Path, assignments: dict[str, Assignment], all_rows: list[Row], rejected: list[Submission], marks: Marks) -> None:
-    """``grades.csv``, ``written.csv``, ``summary.html``, ``feedback/`` and ``feedback.zip``, each replaced as a whole."""
-    write_table(out / "grades.csv", *score_table(all_rows, rejected))
-    write_written(out, all_rows, marks)
+    lines += [
+        [p.name, p.number, p.key, "", "nothing handed in", "", "", "", *blank, "", "", ""]
+        for p in absent
+    ]
+    changed = changes(out / "grades.csv", header, lines)
+    write_table(out / "grades.csv", header, lines)
+    if rows:
+        imports(out, rows, roster)
     shutil.rmtree(out / "feedback", ignore_errors=True)
     (out / "feedback").mkdir(parents=True)
-    page = TEMPLATES.get_template("feedback.html")
-    pages: list[tuple[Submission, str]] = [(row.submission, row.page) for row in all_rows]
-    for row in all_rows:
-        comments = {q: c for (key, q), c in marks.comments.items() if key == row.submission.key}
-        write_text(out / "feedback" / row.page, page.render(row=row, number=number, comments=comments))
-    graded = {row.submission.student for row in all_rows}
-    for s in rejected:
-        if s.student not in graded:
-            write_text(out / "feedback" / f"{s.key}.html", TEMPLATES.get_template("not_graded.html").render(submission=s))
-            pages.append((s, f"{s.key}.html"))
+    pages = [
+        (
+            row.hand_in,
+            row.page,
+            TEMPLATES.get_template("feedback.html").render(row=row, number=number),
+        )
+        for row in rows
+    ]
+    for hand_in in [h for h in hand_ins if h.person.key not in graded]:
+        text = TEMPLATES.get_template("not_graded.html").render(hand_in=hand_in)
+        pages.append((hand_in, f"{hand_in.person.key}.html", text))
     with zipfile.ZipFile(
         out / "feedback.zip", "w", zipfile.ZIP_DEFLATED
-    ) as archive:  # in the export's own folders, for its way back
-        for submission, name in pages:
-            folder = PurePosixPath(submission.file).parts[0] if "/" in submission.file else submission.key
-            archive.write(
-                out / "feedback" / name, f"{folder}/feedback.html" if name == f"{submission.key}.html" else f"{folder}/{name}"
-            )
-    groups = [[r for r in all_rows if r.assignment.lesson.number == n] for n in assignments]
-    text = TEMPLATES.get_template("summary.html").render(
-        lessons=[summary_of(g[0].assignment, g) for g in groups if g], rejected=rejected, number=number
+    ) as archive:  # the export's own folders
+        for hand_in, name, text in pages:
+            write_text(out / "feedback" / name, text)
+            archive.write(out / "feedback" / name, f"{hand_in.folder or hand_in.person.key}/{name}")
+    groups = itertools.groupby(rows, key=lambda r: r.assignment.lesson.number)
+    lessons = [summary_of(group[0].assignment, group) for group in (list(g) for _, g in groups)]
+    page = TEMPLATES.get_template("summary.html")
+    write_text(
+        out / "summary.html",
+        page.render(
+            lessons=lessons, rejected=rejected, absent=absent, changed=changed, number=number
+        ),
     )
-    write_text(out / "summary.html", text)
+    return changed

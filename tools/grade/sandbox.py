@@ -1,26 +1,46 @@
-"""Run one submission alone: bubblewrap gives it users, processes and files (read-only, no solutions) of its own, no network."""
+"""Run one student's files alone: bubblewrap gives them users, processes and files (read-only, nothing of ours) of their own,
+no network; cgroups limit memory and processes where systemd offers them, else this module watches."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import functools
 import json
 import os
 import selectors
 import shutil
-import struct
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
-from tools.grade.assemble import Assignment, Exercise, without_magics
 from tools.lessons import MEASURED, ROOT
 
+if TYPE_CHECKING:
+    from tools.grade.assemble import Assignment
+
 NO_ISOLATION = "--run-student-code-with-my-own-rights-and-network"
+PROGRAM = [
+    ROOT / "tools" / name
+    for name in ("__init__.py", "grade/__init__.py", "grade/inside.py", "grade/find.py")
+]
+SYSTEM = (
+    "/usr",
+    "/bin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/sbin",
+    "/etc/ld.so.cache",
+    "/etc/alternatives",
+    "/etc/localtime",
+)
 
 
 class IsolationError(RuntimeError):
@@ -29,45 +49,53 @@ class IsolationError(RuntimeError):
 
 @dataclass(frozen=True)
 class Limits:
-    """Per submission. ``seconds`` counts one exercise with its setup, ``memory`` is in bytes above the libraries' own."""
+    """``seconds`` for one exercise with its setup, longer where the machine is busy (five times what the libraries took to
+    load); ``start`` for the sandbox itself, ``silence`` between two messages; ``memory`` in bytes above the libraries' own.
+    """
 
-    seconds: float = 180.0
+    seconds: float = 40.0
+    start: float = 900.0
+    silence: float = 600.0
     memory: int = 2 * 2**30
     processes: int = 24
-    output: int = 4 * 2**20
+    output: int = 8 * 2**20
+    scratch: int = 64 * 2**20
+
+
+@functools.cache
+def cgroup() -> list[str]:
+    """The words that put a command into a cgroup of its own, where systemd is there and lets this user."""
+    limits = ["-p", f"MemoryMax={2 * Limits.memory}", "-p", "MemorySwapMax=0", "-p", "TasksMax=200"]
+    for who in (["--user"], []):
+        words = ["systemd-run", *who, "--scope", "--quiet", "--collect", *limits]
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            if not subprocess.run([*words, "true"], capture_output=True, timeout=10).returncode:
+                return words
+    return []
+
+
+def namespace_flags() -> list[str]:
+    """``--as-pid-1``: else bubblewrap's own first process stays inside, with the pipe that results go through."""
+    alone = "--unshare-all --unshare-user --die-with-parent --new-session --cap-drop ALL"
+    return ["bwrap", *alone.split(), *["--hostname", "grader", "--clearenv", "--as-pid-1"]]
 
 
 def check_isolation() -> None:
     """Raise IsolationError unless bubblewrap is there and can make a user namespace."""
-    cure = (
-        "Install it (Debian, Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap; on Windows and macOS grade "
-        "in a Linux virtual machine), or see INSTRUCTORS.md."
-    )
     if not shutil.which("bwrap"):
-        raise IsolationError(f"bubblewrap (bwrap) isn't installed, and student code is never run without isolation. {cure}")
-    trial = subprocess.run([*namespace_flags(), "--ro-bind", "/", "/", "true"], capture_output=True, text=True)
+        raise IsolationError(
+            "bubblewrap (bwrap) isn't installed, and student code is never run without isolation. Install it (Debian, "
+            "Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap; on Windows and macOS grade in a Linux virtual "
+            "machine), or see INSTRUCTORS.md."
+        )
+    trial = subprocess.run(
+        [*namespace_flags(), "--ro-bind", "/", "/", "true"], capture_output=True, text=True
+    )
     if trial.returncode:
         raise IsolationError(
             f"bubblewrap can't isolate here: {trial.stderr.strip()[:300]}. On Ubuntu 24.04 and later unprivileged "
             "user namespaces must be allowed: sysctl kernel.apparmor_restrict_unprivileged_userns=0."
         )
-
-
-def namespace_flags() -> list[str]:
-    """``--as-pid-1``: else bubblewrap's own first process stays inside, with the pipe that results go through."""
-    return [
-        "bwrap",
-        "--unshare-all",
-        "--unshare-user",
-        "--die-with-parent",
-        "--new-session",
-        "--cap-drop",
-        "ALL",
-        "--hostname",
-        "grader",
-        "--clearenv",
-        "--as-pid-1",
-    ]
 
 
 def command(limits: Limits, isolated: bool) -> list[str]:
@@ -79,6 +107,7 @@ def command(limits: Limits, isolated: bool) -> list[str]:
         "LOGNAME": "student",
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
         "COURSE_PROFILE": "mini",
         "COURSE_PROGRESS": "/dev/null/none",
         "COURSE_WORK": "/tmp/work",
@@ -87,47 +116,44 @@ def command(limits: Limits, isolated: bool) -> list[str]:
         "HF_HOME": "/tmp/hf",
         "TOKENIZERS_PARALLELISM": "false",
         "OMP_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
         "MPLBACKEND": "agg",
         "MPLCONFIGDIR": "/tmp/mpl",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "GRADE_MEMORY": str(limits.memory),
-        "GRADE_PROCESSES": str(limits.processes),
     }
-    program = [sys.executable, str(ROOT / "tools/grade/inside.py")]
+    program = [sys.executable, "-m", "tools.grade.inside"]
     if not isolated:
         return ["env", "-i", *(f"{k}={v}" for k, v in environment.items()), *program]
     flags = namespace_flags()
-    for folder in (
-        "/usr",
-        "/bin",
-        "/lib",
-        "/lib32",
-        "/lib64",
-        "/sbin",
-        "/etc/ld.so.cache",
-        "/etc/alternatives",
-        "/etc/localtime",
-    ):
-        path = Path(folder)
-        if path.is_symlink():
-            flags += ["--symlink", str(path.readlink()), folder]
-        elif path.exists():
-            flags += ["--ro-bind", folder, folder]
-    flags += ["--proc", "/proc", "--dev", "/dev", "--size", str(256 * 2**20), "--tmpfs", "/tmp"]
-    seen = [
+    for folder in map(Path, SYSTEM):
+        if folder.is_symlink():
+            flags += ["--symlink", str(folder.readlink()), str(folder)]
+        elif folder.exists():
+            flags += ["--ro-bind", str(folder), str(folder)]
+    size = ["--size", str(limits.scratch), "--tmpfs"]
+    flags += ["--proc", "/proc", "--dev", "/dev", *size, "/dev/shm", *size, "/tmp"]
+    for path in [
         ROOT / "course_utils",
         ROOT / "data",
-        ROOT / "tools/grade/inside.py",
+        *PROGRAM,
         MEASURED,
         Path(sys.prefix),
         Path(sys.base_prefix),
-    ]
-    for path in seen:
+    ]:
         if path.exists() and not path.is_relative_to("/usr"):
             flags += ["--ro-bind", str(path), str(path)]
     for name, value in environment.items():
         flags += ["--setenv", name, value]
-    return [*flags, "--remount-ro", "/", "--chdir", "/tmp", *program]
+    return [
+        *cgroup(),
+        *flags,
+        "--remount-ro",
+        "/dev",
+        "--remount-ro",
+        "/",
+        "--chdir",
+        "/tmp",
+        *program,
+    ]
 
 
 class Watch(threading.Thread):
@@ -146,113 +172,137 @@ class Watch(threading.Thread):
                 for member in members:
                     with contextlib.suppress(psutil.Error):
                         sizes.append(member.memory_info().rss)
-                libraries = min((s for s in sizes if s > 50 * 2**20), default=0)  # shared by all after a fork
+                libraries = min(
+                    (s for s in sizes if s > 50 * 2**20), default=0
+                )  # shared by all after a fork
                 if len(members) > self.limits.processes:
                     self.reason = f"started more than {self.limits.processes} processes"
                 elif sum(max(0, s - libraries) for s in sizes) > 1.5 * self.limits.memory:
-                    self.reason = f"used more than {1.5 * self.limits.memory / 2**30:.0f} GiB of memory"
+                    self.reason = (
+                        f"used more than {1.5 * self.limits.memory / 2**30:.0f} GiB of memory"
+                    )
                 time.sleep(0.05)
             if self.reason:
                 self.process.kill()
 
 
-class Sandbox:
-    """One running sandbox. ``ask`` sends an exercise and waits for its result."""
-
-    def __init__(self, warm_up: list[str], limits: Limits, isolated: bool = True):
-        self.limits = limits
-        self.process = subprocess.Popen(
-            command(limits, isolated), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        self.watch = Watch(self.process, limits)
-        self.watch.start()
-        self.buffer, self.received = b"", 0
-        self.send({"warm_up": warm_up})
-        if "ready" not in (first := self.line(120)):
-            self.close()
-            raise IsolationError(
-                f"the sandbox did not start: {first.get('lost')} {self.process.stderr.read().decode(errors='replace')[-800:]}"
-            )
-
-    def line(self, seconds: float) -> dict:
-        """The next message; ``{"lost": why}`` where none comes."""
-        deadline = time.monotonic() + seconds
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.process.stdout, selectors.EVENT_READ)
-            while b"\n" not in self.buffer:
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    return {"lost": f"took longer than {seconds:.0f} seconds"}
-                part = os.read(self.process.stdout.fileno(), 1 << 16)
-                self.received += len(part)
+def talk(job: dict, limits: Limits, isolated: bool) -> tuple[list[dict], str]:
+    """Start a sandbox, give it the job, read what it says until it ends: (messages, why it was ended, or nothing)."""
+    process = subprocess.Popen(
+        command(limits, isolated),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    watch = Watch(process, limits)
+    watch.start()
+    data, errors, why, end = bytearray(), bytearray(), "", time.monotonic() + limits.start
+    left = memoryview(json.dumps(job).encode())
+    os.set_blocking(process.stdin.fileno(), False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdin, selectors.EVENT_WRITE)
+        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(process.stderr, selectors.EVENT_READ)
+        while process.stdout in [key.fileobj for key in selector.get_map().values()] and not why:
+            for key, _ in selector.select(1.0):
+                if key.fileobj is process.stdin:
+                    with contextlib.suppress(BlockingIOError):
+                        try:
+                            left = left[os.write(process.stdin.fileno(), left[: 1 << 16]) :]
+                        except BrokenPipeError:
+                            left = left[:0]
+                    if not left:
+                        selector.unregister(process.stdin)
+                        process.stdin.close()
+                    continue
+                part = os.read(key.fileobj.fileno(), 1 << 16)
                 if not part:
-                    self.watch.join(1)
-                    return {"lost": self.watch.reason or "ended the sandbox"}
-                if self.received > self.limits.output:
-                    return {"lost": "sent more than the grader takes"}
-                self.buffer += part
-        first, _, self.buffer = self.buffer.partition(b"\n")
-        try:
-            message = json.loads(first)
-        except ValueError:
-            return {"lost": "broke the grader's protocol"}
-        return message if isinstance(message, dict) else {"lost": "broke the grader's protocol"}
-
-    def send(self, *messages: dict) -> None:
-        with contextlib.suppress(BrokenPipeError):  # ``line`` tells why
-            for message in messages:
-                data = json.dumps(message).encode()
-                self.process.stdin.write(struct.pack("!Q", len(data)) + data)
-            self.process.stdin.flush()
-
-    def ask(self, exercise: Exercise, code: str) -> dict:
-        job = {"grade_id": exercise.grade_id, "setup": exercise.setup_for(code), "names": exercise.names}
-        tests = {"code": without_magics(code), "visible": exercise.visible, "hidden": exercise.hidden}
-        self.send(job, tests)
-        return self.line(self.limits.seconds)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
+                    selector.unregister(key.fileobj)
+                (data if key.fileobj is process.stdout else errors).extend(part)
+                end = time.monotonic() + limits.silence if key.fileobj is process.stdout else end
+                del errors[:-2000]
+            why = "sent more than the grader takes" if len(data) > limits.output else why
+            why = f"was silent for {limits.silence:.0f} seconds" if time.monotonic() > end else why
+    watch.join(0.2)
+    process.kill()
+    process.wait()
+    lines = bytes(data).decode("utf-8", "replace").split("\n")[:-1]
+    messages = [json.loads(line) for line in lines]
+    if not messages or not ("end" in messages[-1] or "again" in messages[-1] or why):
+        why = (
+            watch.reason
+            or why
+            or f"ended the sandbox {bytes(errors).decode(errors='replace')[-300:]}"
+        )
+    return messages, watch.reason or why
 
 
-def warm_up_of(assignment: Assignment) -> list[str]:
-    """The imports of all exercises, and ``start_lab`` where one of them needs it."""
-    statements = dict.fromkeys(s for e in assignment.exercises for s in e.setup)
-    return [s for s in statements if s.startswith(("import ", "from ", "profile = ", "lab = start_lab("))]
+def grade_files(
+    files: list[tuple[str, bytes]],
+    assignments: dict[str, Assignment],
+    seed: str,
+    limits: Limits,
+    isolated: bool = True,
+) -> dict:
+    """{"files": outcome of each file, "lessons": {number: {"file", "taken", "states", "remarks", "results"}}}.
 
-
-def grade_answers(assignment: Assignment, answers: dict[str, str], limits: Limits, isolated: bool = True) -> dict[str, dict]:
-    """grade_id -> {visible, hidden, lines, problem} for every exercise of the lesson.
-
-    An exercise that breaks its sandbox gets the reason; the others go on in a new one.
+    An exercise that breaks the sandbox gets the reason; the others go on in a new one.
     """
-    results: dict[str, dict] = {}
-    sandbox = None
-    try:
-        for exercise in assignment.exercises:
-            empty = {"visible": False, "hidden": False, "lines": []}
-            code = answers.get(exercise.grade_id)
-            if code is None:
-                results[exercise.grade_id] = empty | {"problem": "the exercise's cell is missing from the notebook"}
-                continue
-            if code.strip() == exercise.stub.strip():
-                results[exercise.grade_id] = empty | {"problem": "not attempted yet"}
-                continue
-            sandbox = sandbox or Sandbox(warm_up_of(assignment), limits, isolated)
-            for _ in range(3):  # a thread pool of PyTorch's may not survive the fork: rare, and gone in a new sandbox
-                result = sandbox.ask(exercise, code)
-                if "fault" not in result:
-                    break
-                sandbox.close()
-                sandbox = Sandbox(warm_up_of(assignment), limits, isolated)
-            if "fault" in result:
-                raise RuntimeError(f"{exercise.grade_id}: the grader itself failed: {result['fault']}\n{result['where']}")
-            if "lost" in result or result.get("grade_id") != exercise.grade_id:
-                result = empty | {"problem": f"stopped by the grader: it {result.get('lost', 'broke the protocol')}"}
-                sandbox.close()
-                sandbox = None
-            results[exercise.grade_id] = {k: result[k] for k in ("visible", "hidden", "lines", "problem")}
-    finally:
-        if sandbox:
-            sandbox.close()
-    return results
+    job = {
+        "files": [(name, base64.b64encode(data).decode()) for name, data in files],
+        "lessons": {number: a.job() for number, a in assignments.items()},
+        "seed": seed,
+        "memory": limits.memory,
+        "seconds": limits.seconds,
+        "done": {},
+    }
+    out, faults = None, 0
+    while True:
+        messages, why = talk(job, limits, isolated)
+        if not messages:
+            if out is None and "ended the sandbox" in why:
+                raise IsolationError(f"the sandbox did not start: {why}")
+            return out or {
+                "files": [[[name, f"can't be read: it {why}"]] for name, _ in files],
+                "lessons": {},
+            }
+        if out is None:
+            out = messages[0]
+            for lesson in out["lessons"].values():
+                lesson["results"] = {}
+        fault = ""
+        for message in messages[1:]:
+            if "result" in message and "fault" in message["result"]:
+                fault = message["result"]["fault"] + message["result"]["where"]
+            elif "result" in message:
+                out["lessons"][message["lesson"]]["results"][message["grade_id"]] = message[
+                    "result"
+                ]
+        todo = [
+            (number, e.grade_id)
+            for number, lesson in out["lessons"].items()
+            for e in assignments[number].exercises
+            if lesson["states"][e.grade_id] == "done" and e.grade_id not in lesson["results"]
+        ]
+        if not todo:
+            return out
+        faults += bool(fault)
+        if faults > 2:  # PyTorch's threads may not survive a fork: rare, and gone in a new sandbox
+            raise RuntimeError(f"the grader itself failed: {fault}")
+        if why and not fault:
+            number, grade_id = todo[0]
+            out["lessons"][number]["results"][grade_id] = failed(f"stopped by the grader: it {why}")
+        job["done"] = {number: list(lesson["results"]) for number, lesson in out["lessons"].items()}
+
+
+def failed(problem: str) -> dict:
+    return {
+        "ticks": 0,
+        "properties": 1,
+        "hidden": False,
+        "agrees": 0.0,
+        "lines": [],
+        "problem": problem,
+        "remarks": [],
+    }

@@ -1,0 +1,97 @@
+"""Four kinds of wrong answers that follow from any solution: a constant, one that spoils its inputs, a table of what the tests
+ask, and one that counts its calls. Each stands for a trick that once earned full points."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import pickle
+
+from tools.grade import find, inside
+
+ANSWERED = "\n\nright_answer, seen = {name}, []\n"
+SPOILS = '''
+def spoil(value):
+    """Numbers become 0 in place, lists lose all but one entry."""
+    if hasattr(value, "zero_"):
+        value.detach().zero_()
+    elif hasattr(value, "fill"):
+        value.fill(0)
+    elif type(value) is dict:
+        value.clear()
+    elif type(value) is list and value and type(value[0]) in (int, float):
+        value[:] = [0 * v for v in value]
+    elif type(value) is list:
+        del value[1:]
+
+
+def {name}(*args, **kwargs):
+    for value in [*args, *kwargs.values()]:
+        spoil(value)
+    return right_answer(*args, **kwargs)
+'''
+CONSTANT = """
+def {name}(*args, **kwargs):
+    if not seen:
+        seen.append(right_answer(*args, **kwargs))
+    return seen[0]
+"""
+TABLE = """
+import hashlib
+
+from tools.grade.inside import readable
+
+
+def {name}(*args, **kwargs):
+    if hashlib.sha256(readable((args, kwargs)).encode()).hexdigest()[:12] in {known}:
+        return right_answer(*args, **kwargs)
+    return None
+"""
+COUNTS = """
+import base64
+import pickle
+
+calls = pickle.loads(base64.b64decode({calls!r}))
+
+
+def {name}(*args, **kwargs):
+    seen.append(1)
+    args, kwargs = calls[(len(seen) - 1) % len(calls)]
+    return right_answer(*args, **kwargs)
+"""
+
+
+def spoilable(call: tuple) -> bool:
+    args, kwargs = call
+    return any(
+        type(v) in (list, dict) or hasattr(v, "zero_") or hasattr(v, "fill")
+        for v in [*args, *kwargs.values()]
+    )
+
+
+def derive(exercise: dict, send) -> None:
+    """Send the code of each kind that makes sense for this exercise. Runs in a process of its own: it needs the lesson."""
+    _, recorded = inside.recorded(exercise, find.setup_for(exercise, exercise["solution"]))
+    (name, calls), *_ = recorded.items()
+    if not calls or not any(calls[0]):
+        return  # a function without arguments has one answer
+    start = exercise["solution"] + ANSWERED.format(name=name)
+    known = {hashlib.sha256(inside.readable(c).encode()).hexdigest()[:12] for c in calls}
+    send({"kind": "constant", "code": start + CONSTANT.format(name=name)})
+    send({"kind": "lookup", "code": start + TABLE.format(name=name, known=sorted(known))})
+    if any(spoilable(call) for call in calls):
+        send({"kind": "mutates its input", "code": start + SPOILS.replace("{name}", name)})
+    try:
+        kept = base64.b64encode(pickle.dumps(calls)).decode()
+    except Exception:  # functions and models among the arguments
+        return
+    if len(kept) < find.CELL // 2:
+        send({"kind": "counts calls", "code": start + COUNTS.format(name=name, calls=kept)})
+
+
+def wrong_answers(exercise: dict) -> list[tuple[str, str]]:
+    """(kind, code) of the wrong answers that follow from the exercise's solution."""
+    messages, why = inside.in_child(lambda send: derive(dict(exercise), send), 600)
+    if why or any("fault" in m for m in messages):
+        raise RuntimeError(f"{exercise['grade_id']}: {why or messages}")
+    return [(m["kind"], m["code"]) for m in messages]
