@@ -23,7 +23,8 @@ RIGHT = {
     "e5_1": "def training_steps(rows, batch_size, epochs, accumulation=1):\n"
     "    return -(-(-(-rows // batch_size)) // accumulation) * epochs\n",
     "e5_2": "def best_step(log_history):\n    best = None\n    for log in log_history:\n"
-    "        if 'eval_accuracy' in log and (best is None or log['eval_accuracy'] > best['eval_accuracy']):\n            best = log\n"
+    "        if 'eval_accuracy' in log and (best is None or log['eval_accuracy'] > best['eval_accuracy']):\n"
+    "            best = log\n"
     "    return best['step']\n",
     "e5_3": "def better_in_every_seed(first, second):\n    if len(first) != len(second):\n        raise ValueError('missing')\n"
     "    return all(a > b for a, b in zip(first, second))\n",
