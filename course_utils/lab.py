@@ -51,7 +51,7 @@ PROFILES = {
     "mini": Profile(
         "mini",
         "embedded",
-        800,
+        1000,
         500,
         1000,
         max_length=256,

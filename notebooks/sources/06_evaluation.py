@@ -95,7 +95,7 @@ def tokenized(split, text):
 
 
 # %% [markdown]
-# One function makes a trainer for either task of this lesson. Spam is rare and the messages are short: they get twice the epochs and twice the rate (`factor=2`), chosen on validation rows.
+# One function makes a trainer for either task of this lesson. Spam is rare and the messages are short: they get twice the rate (`factor=2`).
 
 # %%
 def fine_tune(split, text, name, factor=1):
@@ -106,7 +106,7 @@ def fine_tune(split, text, name, factor=1):
         id2label=dict(enumerate(labels)))
     model.accepts_loss_kwargs = False
     arguments = TrainingArguments(
-        output_dir=str(lab.workdir / name), num_train_epochs=factor * lab.profile.epochs,
+        output_dir=str(lab.workdir / name), num_train_epochs=lab.profile.epochs,
         learning_rate=factor * lab.profile.learning_rate,
         per_device_train_batch_size=lab.profile.batch_size, warmup_steps=0.1,
         train_sampling_strategy="group_by_length",
@@ -575,7 +575,7 @@ assert abs(precision_at(0.001, 0.99, 0.01) - 0.0901639) < 1e-6
 # %% [markdown]
 # ## 8. A second judge: the review classifier
 #
-# The rest needs a harder task with balanced classes: film reviews, as in lesson 05. (There the checkpoint with the lowest validation loss was kept, here it is the last one, so the numbers differ a little.)
+# The rest needs a harder task with balanced classes: film reviews, as in lesson 05. (There the best checkpoint was kept, here it is the last one, so the numbers differ a little.)
 
 # %%
 reviews = load_task("reviews", lab.profile)
