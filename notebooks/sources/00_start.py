@@ -99,7 +99,8 @@ plots.show(figure,
 sure, lost = answers[0], unknowable[0]
 plots.finding(
     f"Where the sentence tells, “{sure['token_str']}” gets {sure['score']:.0%}. For the name, "
-    f"which nobody could know, the model still answers: “{lost['token_str']}”, {lost['score']:.1%}.")
+    "which nobody could know, the model still answers: "
+    f"“{lost['token_str']}”, {lost['score']:.1%}.")
 
 # %% [markdown]
 # The model cannot say "I don't know". It spreads a total of 1 over all words of its
