@@ -424,6 +424,13 @@ def commonest_mistake(true, predicted):
 # `collections.Counter` counts pairs. `min` with `key=lambda pair: (-mistakes[pair], pair)` takes the commonest, and of equals the smallest.
 # </details>
 
+# %% tags=["grading"]
+# stands in for the trained sorter when the exercise is graded
+import numpy as np
+
+logits = np.array([[2.0, 0.0, 1.0], [0.0, 1.0, 3.0], [1.0, 4.0, 0.0], [0.5, 0.0, 0.0]])
+truth, names = np.array([0, 1, 1, 2]), ["a", "b", "c"]
+
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t0_3", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 def counted_slowly(seed=0):
     draw = np.random.default_rng(seed)
