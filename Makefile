@@ -36,12 +36,12 @@ notebooks: install
 progress:
 	@$(PYTHON) -c "from course_utils.exercises import progress; progress()"
 
-# Without ARGS the lessons run beside all other tests, on one thread each: on two cores that takes two thirds of the time.
+# Without ARGS the four longest lessons run beside all other tests, on one thread each: on two cores that takes two thirds of the time.
 test: install
 ifeq ($(strip $(ARGS)),)
 	@mkdir -p build; export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE; \
-	$(RUN) -m pytest -m lesson -p no:cacheprovider > build/lessons.log 2>&1 & lessons=$$!; \
-	$(RUN) -m pytest -m "not lesson"; rest=$$?; \
+	$(RUN) -m pytest -m long -p no:cacheprovider > build/lessons.log 2>&1 & lessons=$$!; \
+	$(RUN) -m pytest -m "not long"; rest=$$?; \
 	wait $$lessons; ran=$$?; cat build/lessons.log; exit $$((rest || ran))
 else
 	@$(RUN) -m pytest $(ARGS)

@@ -51,12 +51,12 @@ PROFILES = {
     "mini": Profile(
         "mini",
         "embedded",
-        800,
+        2000,
         500,
         1000,
         max_length=256,
         batch_size=16,
-        epochs=3,
+        epochs=2,
         learning_rate=1e-4,
     ),
     "cpu": Profile(

@@ -113,17 +113,22 @@ SOURCES = {
 
 
 @contextmanager
-def learner(hub: HubServer, home: Path) -> Iterator[Callable[[str], SimpleNamespace]]:
-    """A learner's process that asks ``hub``; ``run(code)`` gives what was printed, the error and the waits."""
+def learner(
+    hub: HubServer, home: Path, timeout: int = 1
+) -> Iterator[Callable[[str], SimpleNamespace]]:
+    """A learner's process that asks ``hub``; ``run(code)`` gives what was printed, the error and the waits.
+
+    ``timeout``: seconds after which it takes the Hub for silent; files of hundreds of megabytes on a busy machine need some.
+    """
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("HF_", "COURSE_"))
     }
     environment |= {
         "HF_ENDPOINT": hub.url,
         "HF_HOME": str(home / "hf"),
-        "HF_HUB_DOWNLOAD_TIMEOUT": "1",
+        "HF_HUB_DOWNLOAD_TIMEOUT": str(timeout),
         "NO_PROXY": "*",
-        "HF_HUB_ETAG_TIMEOUT": "1",
+        "HF_HUB_ETAG_TIMEOUT": str(timeout),
         "COURSE_WORK": str(home / "work"),
         "OMP_WAIT_POLICY": "PASSIVE",
     }

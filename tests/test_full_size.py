@@ -166,7 +166,7 @@ def full_size_hub(full_size_mirror, mirror_folder, tmp_path_factory):
         (reviews / f"{split}.parquet").symlink_to(
             mirror_folder / f"datasets/stanfordnlp/imdb/{split}.parquet"
         )
-    with HubServer(folder) as hub, learner(hub, home) as run:
+    with HubServer(folder) as hub, learner(hub, home, timeout=8) as run:
         yield hub, run, home / "hf"
     shutil.rmtree(home)
 

@@ -25,6 +25,10 @@ from tools import build
 from tools.lessons import ROOT, lessons, measured
 
 each_lesson = pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.number)
+LONGEST = sorted(
+    lessons(),
+    key=lambda lesson: -measured().get(lesson.number, {}).get("mini", {}).get("minutes", 0),
+)[:4]
 FAST = 10_800  # tokens per second of ``training_speed`` on the machine for which the budget of 3 minutes was set
 MACHINE_PATH = re.compile(
     r"(?<![\w/.])/(?:home|root|work|tmp|Users|content|opt|usr|var)/[\w.-]+|[A-Z]:\\+Users"
@@ -218,8 +222,13 @@ def test_every_exercise_lists_three_wrong_answers(lesson):
 
 
 @pytest.mark.slow
-@pytest.mark.lesson
-@each_lesson
+@pytest.mark.parametrize(
+    "lesson",
+    [
+        pytest.param(x, id=x.number, marks=[pytest.mark.long] if x in LONGEST else [])
+        for x in lessons()
+    ],
+)
 def test_it_runs_to_the_end_on_mini_and_every_answer_gets_what_it_deserves(lesson, tmp_path):
     """nbval executes the notebook in a fresh kernel; any cell that stops turns this red and is named.
 

@@ -187,7 +187,7 @@ def test_the_helper_package_stays_small():
         for f in (ROOT / "course_utils").glob("*.py")
     }
     # Half of it reads own files and names what is wrong with them, or gives a run its folder.
-    assert max(sizes.values()) <= 275 and sum(sizes.values()) <= 2150, sizes
+    assert max(sizes.values()) <= 275 and sum(sizes.values()) <= 2175, sizes
 
 
 def test_lessons_do_not_import_the_maintainers_tools():

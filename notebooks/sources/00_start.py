@@ -98,8 +98,8 @@ plots.show(figure,
 # %%
 sure, lost = answers[0], unknowable[0]
 plots.finding(
-    f"Where the sentence tells, “{sure['token_str']}” gets {sure['score']:.0%}. For the name, which "
-    f"nobody could know, the model still answers: “{lost['token_str']}”, {lost['score']:.1%}.")
+    f"Where the sentence tells, “{sure['token_str']}” gets {sure['score']:.0%}. For the name, "
+    f"which nobody could know, the model still answers: “{lost['token_str']}”, {lost['score']:.1%}.")
 
 # %% [markdown]
 # The model cannot say "I don't know". It spreads a total of 1 over all words of its
@@ -375,7 +375,7 @@ def agrees_with_a_loop(seed=0):
 check("0.2 Where is it surely wrong?",
       ("it finds the wrong row", lambda: surest_mistake(shown, [0, 0, 1, 0]) == 3,
        "return the number of the one row whose answer is wrong, counted from 0"),
-      ("of two wrong rows it takes the surer", lambda: surest_mistake(shown, [0, 1, 0, 1]) == 1,
+      ("of two wrong rows it takes the surer", lambda: surest_mistake(shown, [1, 1, 1, 1]) == 1,
        "among the wrong rows take the highest probability, not the first and not the lowest"),
       ("sure means probability, not logit", lambda: surest_mistake(tall, [1, 1]) == 1,
        "9.0 against 8.9 is hardly sure: compare after the softmax"),

@@ -664,7 +664,7 @@ assert trainable == 66_955_010 and 1.0 < training_gb < 1.1
 # %% [markdown]
 # A tutorial demands 12 to 16 GB of memory for training. The training state takes about 1.1 GB. How
 # much the [activations](glossary.md#activation) add depends on your batch size and text length;
-# lesson 05, section 11, comes back to it.
+# lesson 05, section 14, comes back to it.
 #
 # ### Exercise 1.3 Count without the library ●●○ 10 minutes
 #

@@ -64,9 +64,16 @@ assert all(0.1 < share < 0.17 for share in spam_share.values())
 # [fine-tuned](glossary.md#fine-tuning). First the word counter.
 
 # %%
-from course_utils.common import word_counter
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
-spam_words = word_counter().fit(messages["train"]["sms"][:], messages["train"]["label"][:])
+
+def word_counter(texts, labels):
+    model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
+                          LogisticRegression(C=10, max_iter=1000))
+    return model.fit(texts[:], labels[:])
+
 
 # %% [markdown]
 # For DistilBERT the texts become [tokens](glossary.md#token); the [collator](glossary.md#collator) pads each batch to its own longest text.
@@ -150,6 +157,7 @@ expected = estimate_training(spam_trainer)
 spam_trainer.train()
 spam_model = spam_trainer.accelerator.unwrap_model(spam_trainer.model,
                                                    keep_fp32_wrapper=False)  # full precision
+spam_words = word_counter(messages["train"]["sms"], messages["train"]["label"])
 
 # %% [markdown]
 # From here on, everything looks at the *validation* split. The test split stays closed until section 13 (only its share of spam was looked at). [Softmax](glossary.md#softmax) turns logits
@@ -185,7 +193,7 @@ print(f"TN {tn}, FP {fp}, FN {fn}, TP {tp}")
 
 # %%
 figure, ax = plots.new_figure(width=5.6, height=3.6)
-plots.confusion(ax, matrix, messages["train"].features["label"].names)
+plots.confusion(ax, matrix, ["ham", "spam"])
 ax.set_title(f"{fn} spams pass, {fp} wanted messages are lost")
 plots.show(figure,
            f"Confusion matrix on validation: {tn} ham kept, {fp} ham lost, "
@@ -586,22 +594,21 @@ expected = estimate_training(review_trainer)
 review_trainer.train()
 review_model = review_trainer.accelerator.unwrap_model(review_trainer.model,
                                                        keep_fp32_wrapper=False)
-review_words = word_counter().fit(reviews["train"]["text"][:], reviews["train"]["label"][:])
+review_words = word_counter(reviews["train"]["text"], reviews["train"]["label"])
 
 # %%
 review_truth = np.array(reviews["validation"]["label"])
 review_logits = logits_of(review_model, reviews["validation"]["text"])
+word_review = review_words.predict_proba(reviews["validation"]["text"][:])[:, 1]
 fine_hits = review_logits.argmax(1) == review_truth
-word_hits = review_words.predict(reviews["validation"]["text"][:]) == review_truth
-class_names = reviews["validation"].features["label"].names
+word_hits = (word_review >= 0.5) == review_truth
 print(f"validation accuracy: DistilBERT {fine_hits.mean():.1%}, TF-IDF {word_hits.mean():.1%}")
-assert fine_hits.mean() > np.bincount(review_truth).max() / len(review_truth), (
-    "it must beat the most frequent class")
+assert fine_hits.mean() > 0.55
 
 # %% [markdown]
 # ## 9. When it says 90 %, is it right 90 % of the time?
 #
-# A model is *calibrated* when its probabilities are right on average: among all answers given with 80 % confidence, 80 % are right. (*Confidence* is the probability of the class that the model chose; with $K$ classes it is never below $1/K$.) Sort the answers by confidence into bins and compare. The **expected calibration error** (ECE) is the
+# A model is *calibrated* when its probabilities are right on average: among all answers given with 80 % confidence, 80 % are right. (*Confidence* is the probability of the class that the model chose; with two classes it is never below one half.) Sort the answers by confidence into bins and compare. The **expected calibration error** (ECE) is the
 # mean gap between confidence and accuracy, weighted by the number of answers in each bin. In the picture below, the model is over-confident where a point lies below the diagonal, and under-confident where it lies above.
 
 # %%
@@ -650,8 +657,7 @@ gap = before_scaling[:, 0].mean() - before_scaling[:, 1].mean()
 after_scaling, ece_after = reliability(review_logits[look_rows] / temperature,
                                        review_truth[look_rows], bins=6)
 figure, ax = plots.new_figure(width=5.6, height=4.4)
-lowest = 1 / len(class_names)
-ax.plot([lowest, 1], [lowest, 1], color="gray", linewidth=1, label="calibrated")
+ax.plot([0.5, 1], [0.5, 1], color="gray", linewidth=1, label="calibrated")
 plots.curve(ax, before_scaling[:, 0], before_scaling[:, 1], f"as trained, ECE {ece_before:.3f}", 1)
 plots.curve(ax, after_scaling[:, 0], after_scaling[:, 1],
             f"T = {temperature:.2f}, ECE {ece_after:.3f}", 0)
@@ -745,6 +751,7 @@ plots.show(figure,
 # %%
 loss = -np.log(np.clip(softmax(review_logits, axis=1)[np.arange(len(review_truth)), review_truth],
                        1e-12, 1))
+class_names = reviews["validation"].features["label"].names
 for i in np.argsort(-loss)[:4]:
     row = reviews["validation"][int(i)]
     print(f"loss {loss[i]:.2f}, true {class_names[row['label']]}, "
@@ -798,8 +805,7 @@ plots.show(figure, f"Accuracy by kind of review with intervals: {listed}.")
 # * **invariance**: a change that must not matter, here another name, or a typo;
 # * **direction**: a change that must move the probability one way, here an added verdict.
 #
-# The result is a failure *rate*. The sentences are about films, with the labels 0 for *neg* and 1 for *pos*; another task
-# needs sentences of its own. Negation first.
+# The result is a failure *rate*. Negation first.
 
 # %%
 negation = [
@@ -830,7 +836,7 @@ frames = ["{} carries the whole film with a look.", "Whoever cast {} should apol
 names_logits = np.stack([logits_of(review_model, [frame.format(name) for name in lead])
                          for frame in frames])
 name_flips = float(np.mean([len(set(answers.argmax(1))) > 1 for answers in names_logits]))
-spread = float(np.ptp(softmax(names_logits, axis=-1), axis=1).max(-1).mean())
+spread = float(np.ptp(softmax(names_logits, axis=-1)[..., 1], axis=1).mean())
 print(f"names: the answer changes with the name in {name_flips:.0%} of the sentences; "
       f"the probability moves by {spread:.2f} on average")
 
@@ -980,8 +986,7 @@ for name, hits in final.items():
 print(f"difference {final['DistilBERT'].mean() - final['TF-IDF'].mean():+.1%} "
       f"[{gap[0]:+.1%}, {gap[1]:+.1%}], paired: "
       + ("beyond chance" if gap[0] > 0 or gap[1] < 0 else "may be chance"))
-assert spam_results["DistilBERT"][0] > 0.3
-assert intervals["DistilBERT"][0] > 1 / len(class_names), "more than guessing"
+assert spam_results["DistilBERT"][0] > 0.3 and intervals["DistilBERT"][0] > 0.5
 
 # %% [markdown]
 # ## What to remember
