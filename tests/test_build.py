@@ -257,3 +257,13 @@ def test_cells_that_draw_are_folded_and_asserts_are_left_to_test_runs(tmp_path):
     assert "assert x == 1" not in [
         c.source for c in build.assignment_notebook(Lesson(source)).cells
     ]
+
+
+def test_the_readme_shows_the_figure_that_a_lesson_drew():
+    drawn = [
+        png
+        for lesson in LESSONS
+        if (png := build.readme_figure(nbformat.read(lesson.notebook, as_version=4)))
+    ]
+    assert drawn == [build.README_FIGURE.read_bytes()]
+    assert "](assets/first-figure.png)" in (ROOT / "README.md").read_text(encoding="utf-8")

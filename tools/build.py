@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import base64
 import hashlib
 import json
 import os
@@ -41,6 +42,7 @@ MINI = {
     "COURSE_PROGRESS": str(ROOT / "build/progress-of-nobody.json"),
 }
 DRAWS = ("plots.show(", "plots.picture(", "plots.finding(")  # cells whose code is folded
+README_FIGURE = ROOT / "assets/first-figure.png"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -265,6 +267,18 @@ def build_learner(lesson: Lesson, run: bool) -> None:
                 before = same.pop(0)
                 cell.outputs, cell.execution_count = before.outputs, before.execution_count
     write(notebook, lesson.notebook)
+    if png := readme_figure(notebook):
+        README_FIGURE.write_bytes(png)
+
+
+def readme_figure(notebook: nbformat.NotebookNode) -> bytes | None:
+    """The figure that the README shows: the output of the cell with the tag ``readme-figure``, if it is here."""
+    for cell in notebook.cells:
+        if "readme-figure" in cell.metadata.get("tags", []):
+            for output in cell.outputs:
+                if png := output.get("data", {}).get("image/png"):
+                    return base64.b64decode(png)
+    return None
 
 
 def main() -> None:

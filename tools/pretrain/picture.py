@@ -73,7 +73,7 @@ def draw_scores(measured: Measured, file: Path) -> None:
         ax.axhline(row - 0.5, color="#dddddd", linewidth=0.8)
     ax.grid(visible=False, axis="y")
     ax.set_yticks(range(len(tasks)), [f"{task.name} ({task.metric})" for task in tasks])
-    ax.invert_yaxis()
+    ax.set_ylim(len(tasks) - 0.5, -0.5)  # the first task on top, and no mark cut at the edge
     share = share_of_teacher(measured.scores)
     title = f"Three layers keep {share[0]:.0%} of the score of six" if share else "Test scores"
     ax.set(xlabel="test score, percent; each mark is one seed", title=title)
