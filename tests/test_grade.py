@@ -362,7 +362,7 @@ def test_points_by_property_and_only_as_far_as_other_inputs_are_right():
 
 @pytest.mark.parametrize(
     ("right", "of", "guess", "wanted"),
-    [(40, 40, 4, 1), (19, 40, 21, 0), (22, 40, 4, 1), (13, 40, 4, 0.5)],
+    [(40, 40, 4, 1), (19, 40, 21, 0), (22, 40, 4, 1), (13, 40, 4, 0.5), (0, 9, 9, 0), (9, 9, 9, 1)],
 )
 def test_agreement_counts_above_what_a_constant_gets(right, of, guess, wanted):
     assert inside.agreement(right, of, guess) == pytest.approx(wanted)

@@ -94,7 +94,8 @@ def same(one: object, other: object) -> bool:
 
 
 def varied(value: object, dice: random.Random) -> object:
-    """Another value of the same kind: numbers a little smaller or larger, lists of records and texts in another order."""
+    """Another value of the same kind: numbers a little smaller or larger, lists of records, texts and
+    whole numbers in another order."""
     if type(value) is bool or (type(value) is int and abs(value) <= 2):
         return value
     if type(value) is int:
@@ -109,7 +110,8 @@ def varied(value: object, dice: random.Random) -> object:
         return {k: varied(v, dice) for k, v in value.items()}
     if type(value) in (list, tuple):
         items = [varied(v, dice) for v in value]
-        if all(type(v) in (str, dict) for v in items):
+        numbered = all(type(v) is int for v in items) and dice.random() < 0.5  # labels, lengths
+        if numbered or all(type(v) in (str, dict) for v in items):
             dice.shuffle(items)
         return type(value)(items)
     numbers = value.detach().numpy() if is_tensor(value) else value
@@ -542,9 +544,10 @@ def result_of(messages: list[dict], why: str) -> dict:
 
 def agreement(right: int, of: int, guess: int) -> float:
     """The share of other inputs with the right answer, above what one constant would get; half of it is enough for 1."""
-    if of < 4 or guess == of:
+    if of < 4:
         return 1.0
-    return min(1.0, max(0.0, 2 * (right - guess) / (of - guess)))
+    above = (right - guess) / (of - guess) if guess < of else right / of
+    return min(1.0, max(0.0, 2 * above))
 
 
 def grade(job: dict, say: Callable[[dict], None]) -> None:
