@@ -69,6 +69,12 @@ def spoilable(call: tuple) -> bool:
     )
 
 
+def describable(call: tuple) -> bool:
+    """Whether a table can tell this call from others: one that gets nothing but functions has no entry."""
+    args, kwargs = call
+    return any(not inside.readable(v).startswith("<") for v in [*args, *kwargs.values()])
+
+
 def derive(exercise: dict, send) -> None:
     """Send the code of each kind that makes sense for this exercise. Runs in a process of its own: it needs the lesson."""
     _, recorded = inside.recorded(exercise, find.setup_for(exercise, exercise["solution"]))
@@ -78,7 +84,8 @@ def derive(exercise: dict, send) -> None:
     start = exercise["solution"] + ANSWERED.format(name=name)
     known = {hashlib.sha256(inside.readable(c).encode()).hexdigest()[:12] for c in calls}
     send({"kind": "constant", "code": start + CONSTANT.format(name=name)})
-    send({"kind": "lookup", "code": start + TABLE.format(name=name, known=sorted(known))})
+    if any(describable(call) for call in calls):
+        send({"kind": "lookup", "code": start + TABLE.format(name=name, known=sorted(known))})
     if any(spoilable(call) for call in calls):
         send({"kind": "mutates its input", "code": start + SPOILS.replace("{name}", name)})
     try:
