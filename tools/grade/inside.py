@@ -550,6 +550,13 @@ def agreement(right: int, of: int, guess: int) -> float:
     return min(1.0, max(0.0, 2 * above))
 
 
+def load_libraries(exercises: list[dict]) -> None:
+    """Import what the exercises need once, before the processes fork that run them."""
+    statements = dict.fromkeys(s for e in exercises for s in find.setup_for(e, e["solution"]))
+    starts = ("import ", "from ", "profile = ", "lab = start_lab(")
+    quietly([s for s in statements if s.startswith(starts)], {})
+
+
 def grade(job: dict, say: Callable[[dict], None]) -> None:
     files = [(name, base64.b64decode(data)) for name, data in job["files"]]
 
@@ -571,15 +578,7 @@ def grade(job: dict, say: Callable[[dict], None]) -> None:
             if taken["states"][e["grade_id"]] == "done"
         ]
         todo = [e for e in todo if e["grade_id"] not in job["done"].get(number, [])]
-        imports = dict.fromkeys(s for e in todo for s in find.setup_for(e, e["solution"]))
-        quietly(
-            [
-                s
-                for s in imports
-                if s.startswith(("import ", "from ", "profile = ", "lab = start_lab("))
-            ],
-            {},
-        )
+        load_libraries(todo)
         for exercise in todo:
             if not emptied():
                 return say({"again": True})
