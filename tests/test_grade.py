@@ -397,6 +397,13 @@ def test_inputs_vary_with_the_student_and_stay_of_their_kind():
     assert one == again != two and [type(v) for v in one] == [float, int, str]
 
 
+def test_lists_of_labels_change_their_order_and_arguments_never():
+    labels, arguments = [0, 1, 2, 0, 1, 2], (2, 1, 0)
+    others = [inside.varied((labels, arguments), random.Random(seed)) for seed in range(20)]
+    assert all(sorted(one) == sorted(labels) and same == arguments for one, same in others)
+    assert any(one != labels for one, _ in others)
+
+
 def test_a_patched_library_is_put_back_and_named(monkeypatch):
     import math
 

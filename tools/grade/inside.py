@@ -110,9 +110,9 @@ def varied(value: object, dice: random.Random) -> object:
         return {k: varied(v, dice) for k, v in value.items()}
     if type(value) in (list, tuple):
         items = [varied(v, dice) for v in value]
-        numbered = all(type(v) is int for v in items) and dice.random() < 0.5  # labels, lengths
-        if numbered or all(type(v) in (str, dict) for v in items):
-            dice.shuffle(items)
+        whole = all(type(v) is int for v in items) and dice.random() < 0.5  # labels, lengths
+        if type(value) is list and (whole or all(type(v) in (str, dict) for v in items)):
+            dice.shuffle(items)  # never a tuple: a call's arguments are one
         return type(value)(items)
     numbers = value.detach().numpy() if is_tensor(value) else value
     if (
