@@ -8,9 +8,11 @@ import json
 import os
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 import zipfile
 from functools import cache
 
@@ -397,6 +399,13 @@ def test_inputs_vary_with_the_student_and_stay_of_their_kind():
     assert one == again != two and [type(v) for v in one] == [float, int, str]
 
 
+def test_lists_of_labels_change_their_order_and_arguments_never():
+    labels, arguments = [0, 1, 2, 0, 1, 2], (2, 1, 0)
+    others = [inside.varied((labels, arguments), random.Random(seed)) for seed in range(20)]
+    assert all(sorted(one) == sorted(labels) and same == arguments for one, same in others)
+    assert any(one != labels for one, _ in others)
+
+
 def test_a_patched_library_is_put_back_and_named(monkeypatch):
     import math
 
@@ -498,28 +507,30 @@ def test_what_one_exercise_leaves_behind_is_gone_for_the_next(isolation):
 # --- a term ---
 
 
-def grade(archive, out, *more):
+def grading(archive, out, *more, lesson=("05",)):
+    words = [sys.executable, "-m", "tools.grade", "grade", str(archive), "--out", str(out), *more]
+    return [*words, "--lesson", *lesson]
+
+
+def grade(*words, lesson=("05",)):
     run = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tools.grade",
-            "grade",
-            str(archive),
-            "--lesson",
-            "05",
-            "--out",
-            str(out),
-            *more,
-        ],
-        cwd=ROOT,
-        text=True,
-        capture_output=True,
-        timeout=3000,
+        grading(*words, lesson=lesson), cwd=ROOT, text=True, capture_output=True, timeout=3000
     )
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-3000:]
-    with open(out / "grades.csv", newline="", encoding="utf-8-sig") as table:
+    with open(words[1] / "grades.csv", newline="", encoding="utf-8-sig") as table:
         return {line["student"]: line for line in csv.DictReader(table)}
+
+
+def killed(archive, out, *more):
+    """A run that ends while the first student is being entered into the gradebook."""
+    run = subprocess.Popen(
+        grading(archive, out, *more), cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    while run.poll() is None and not list((out / "entered").glob("*.json")):
+        time.sleep(0.05)
+    assert run.poll() is None
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
 
 
 def typed(out):
@@ -557,9 +568,8 @@ def test_a_whole_term_loses_no_hand_in_and_no_mark(isolation, tmp_path):
         and second["Ada Lovelace"]["e5_1"] == "1"
     )
     assert "say which split" in (out / "feedback/1-lesson-05.html").read_text(encoding="utf-8")
-    # half of the run's work is lost, as if it had been killed: the marks stay
-    shutil.rmtree(out / "entered")
-    shutil.rmtree(out / "autograded", ignore_errors=True)
+    shutil.rmtree(out / "entered")  # so that everybody is entered anew
+    killed(few, out, *roster)
     grade(few, out, *roster, "--student", "1")
     assert typed(out) == marks
     # a new answer after the mark: the points stay, and a person is asked to look again
@@ -573,7 +583,31 @@ def test_a_whole_term_loses_no_hand_in_and_no_mark(isolation, tmp_path):
         1.0,
         1.5,
     ]
+    # a second assignment, handed in together with the first
+    with zipfile.ZipFile(few, "a") as archive:
+        second = build.assignment_notebook(lessons(["06"])[0])
+        archive.writestr("Bob_1001_assignsubmission_file_/06.ipynb", as_bytes(dict(second)))
+    before = typed(out)
+    both = grade(few, out, *roster, lesson=("05", "06"))
+    assert (both["Ada Lovelace"]["lesson"], both["Bob"]["lesson"]) == ("05", "06")
+    assert typed(out) == before and both["Ada Lovelace"]["e5_1"] == "1"
+    for name, student in (("lesson_05", "Ada Lovelace"), ("lesson_06", "Bob")):
+        for platform in ("moodle", "canvas"):
+            lines = (out / f"{platform}-{name}.csv").read_text(encoding="utf-8-sig").splitlines()
+            assert len(lines) == 2 and student in lines[1]
     assert len(list((out / "backups").glob("*.db"))) >= 4
+
+
+def test_a_student_who_is_not_in_the_export_is_named_and_nothing_is_graded(isolation, tmp_path):
+    archive = export(tmp_path, "Ada Lovelace_1000_assignsubmission_file_/05.ipynb")
+    run = subprocess.run(
+        grading(archive, tmp_path / "term", "--student", "nobody"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 1 and "nobody: nobody in this export has that key" in run.stderr
+    assert not (tmp_path / "term").exists()
 
 
 @pytest.mark.slow
