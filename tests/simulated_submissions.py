@@ -229,6 +229,15 @@ NUMPY = RIGHT | {
     "    return rows[int(np.argmin([r['eval_loss'] for r in rows]))]['step']\n"
 }
 
+FOUND_ANYWHERE = (  # what a notebook may go through without losing an answer
+    "copied a cell",
+    "deleted the tests",
+    "emptied the tests",
+    "lost the metadata",
+    "pasted into a new notebook",
+    "answered in a new cell",
+    "helper in another cell",
+)
 STUDENTS: dict[str, tuple[object, object]] = {  # name -> (notebook, what must come out)
     "Ada Lovelace": (solved(RIGHT), ALL),
     "Çağla Öztürk": (solved(RIGHT), ALL),
@@ -243,18 +252,7 @@ STUDENTS: dict[str, tuple[object, object]] = {  # name -> (notebook, what must c
         solved(RIGHT | {"e5_1": "import nothing_of_that_name\n" + RIGHT["e5_1"]}),
         ("none", "full", "full"),
     ),
-    **{
-        f"Damage {kind}": (damaged(kind), ALL)
-        for kind in (
-            "copied a cell",
-            "deleted the tests",
-            "emptied the tests",
-            "lost the metadata",
-            "pasted into a new notebook",
-            "answered in a new cell",
-            "helper in another cell",
-        )
-    },
+    **{f"Damage {kind}": (damaged(kind), ALL) for kind in FOUND_ANYWHERE},
     "Damage deleted an exercise": (damaged("deleted an exercise"), ("full", "full", "missing")),
     "Damage another notebook": (damaged("another notebook"), "no cell of an exercise found"),
     **{

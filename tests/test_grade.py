@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from tests.simulated_submissions import (
+    FOUND_ANYWHERE,
     RIGHT,
     STUDENTS,
     as_bytes,
@@ -237,18 +238,7 @@ def found(notebook):
     return find.read_hand_in([("05.ipynb", as_bytes(notebook))], {"05": lesson_05().job()})
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "copied a cell",
-        "deleted the tests",
-        "emptied the tests",
-        "lost the metadata",
-        "pasted into a new notebook",
-        "answered in a new cell",
-        "helper in another cell",
-    ],
-)
+@pytest.mark.parametrize("kind", FOUND_ANYWHERE)
 def test_work_is_found_wherever_it_stands_and_a_remark_says_so(kind):
     one = found(damaged(kind))["lessons"]["05"]
     assert [one["states"][e] for e in EXERCISES] == ["done"] * 3
