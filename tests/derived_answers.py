@@ -1,13 +1,19 @@
 """Four kinds of wrong answers that follow from any solution: a constant, one that spoils its inputs, a table of what the tests
-ask, and one that counts its calls. Each stands for a trick that once earned full points."""
+ask, and one that counts its calls. Each stands for a trick that once earned full points.
+
+``python -m tests.derived_answers 05`` prints what the solution and each of them earn, a JSON object a line.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import pickle
+import sys
 
-from tools.grade import find, inside
+from tools.grade import assemble, find, inside, report
+from tools.lessons import lessons
 
 ANSWERED = "\n\nright_answer, seen = {name}, []\n"
 SPOILS = '''
@@ -69,6 +75,12 @@ def spoilable(call: tuple) -> bool:
     )
 
 
+def describable(call: tuple) -> bool:
+    """Whether a table can tell this call from others: one that gets nothing but functions has no entry."""
+    args, kwargs = call
+    return any(not inside.readable(v).startswith("<") for v in [*args, *kwargs.values()])
+
+
 def derive(exercise: dict, send) -> None:
     """Send the code of each kind that makes sense for this exercise. Runs in a process of its own: it needs the lesson."""
     _, recorded = inside.recorded(exercise, find.setup_for(exercise, exercise["solution"]))
@@ -78,7 +90,8 @@ def derive(exercise: dict, send) -> None:
     start = exercise["solution"] + ANSWERED.format(name=name)
     known = {hashlib.sha256(inside.readable(c).encode()).hexdigest()[:12] for c in calls}
     send({"kind": "constant", "code": start + CONSTANT.format(name=name)})
-    send({"kind": "lookup", "code": start + TABLE.format(name=name, known=sorted(known))})
+    if any(describable(call) for call in calls):
+        send({"kind": "lookup", "code": start + TABLE.format(name=name, known=sorted(known))})
     if any(spoilable(call) for call in calls):
         send({"kind": "mutates its input", "code": start + SPOILS.replace("{name}", name)})
     try:
@@ -95,3 +108,29 @@ def wrong_answers(exercise: dict) -> list[tuple[str, str]]:
     if why or any("fault" in m for m in messages):
         raise RuntimeError(f"{exercise['grade_id']}: {why or messages}")
     return [(m["kind"], m["code"]) for m in messages]
+
+
+def earned(exercise: dict, code: str) -> float:
+    """The share of the exercise's points, tested as in the sandbox, in a process of its own."""
+    seed = "ada" + exercise["grade_id"]
+    messages, why = inside.in_child(
+        lambda send: inside.run_exercise(dict(exercise), code, seed, 2 * 2**30, send), 600
+    )
+    result = inside.result_of(messages, why)
+    if "fault" in result:
+        raise RuntimeError(result["fault"] + result["where"])
+    return report.points(result, 1)
+
+
+def main() -> None:
+    (lesson,) = lessons(sys.argv[1:])
+    exercises = assemble.read_assignment(lesson).job()["exercises"]
+    inside.load_libraries(exercises)
+    for exercise in exercises:
+        for kind, code in [("solution", exercise["solution"]), *wrong_answers(exercise)]:
+            line = {"grade_id": exercise["grade_id"], "kind": kind, "share": earned(exercise, code)}
+            print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """Students of lesson 05, as a learning platform exports them: honest, unlucky and hostile ones.
 
-``python -m tests.simulated_submissions FOLDER.zip`` writes the archive. ``STUDENTS`` says what each must get: the states of
+``python -m tests.simulated_submissions FOLDER.zip`` writes the archive, with a number behind it one of a class of that many
+honest students, whose answers are right or wrong in the usual ways. ``STUDENTS`` says what each must get: the states of
 exercises 5.1, 5.2 and 5.3 (full, some, none, open, missing), or a part of the reason why there is no score.
 """
 
@@ -10,11 +11,13 @@ import copy
 import functools
 import io
 import json
+import random
 import stat
 import sys
 import zipfile
 from pathlib import Path
 
+from tests.wrong_answers.lesson_05 import WRONG
 from tools import build
 from tools.lessons import lessons
 
@@ -24,8 +27,7 @@ RIGHT = {
     "    return -(-(-(-rows // batch_size)) // accumulation) * epochs\n",
     "e5_2": "def best_step(log_history):\n    best = None\n    for log in log_history:\n"
     "        if 'eval_loss' in log and (best is None or log['eval_loss'] < best['eval_loss']):\n"
-    "            best = log\n"
-    "    return best['step']\n",
+    "            best = log\n    return best['step']\n",
     "e5_3": "def better_in_every_seed(first, second):\n    if len(first) != len(second):\n        raise ValueError('missing')\n"
     "    return all(a > b for a, b in zip(first, second))\n",
     "w5_4": "Whoever looks every epoch ends up choosing by it; validation is for that.",
@@ -227,6 +229,15 @@ NUMPY = RIGHT | {
     "    return rows[int(np.argmin([r['eval_loss'] for r in rows]))]['step']\n"
 }
 
+FOUND_ANYWHERE = (  # what a notebook may go through without losing an answer
+    "copied a cell",
+    "deleted the tests",
+    "emptied the tests",
+    "lost the metadata",
+    "pasted into a new notebook",
+    "answered in a new cell",
+    "helper in another cell",
+)
 STUDENTS: dict[str, tuple[object, object]] = {  # name -> (notebook, what must come out)
     "Ada Lovelace": (solved(RIGHT), ALL),
     "Çağla Öztürk": (solved(RIGHT), ALL),
@@ -241,18 +252,7 @@ STUDENTS: dict[str, tuple[object, object]] = {  # name -> (notebook, what must c
         solved(RIGHT | {"e5_1": "import nothing_of_that_name\n" + RIGHT["e5_1"]}),
         ("none", "full", "full"),
     ),
-    **{
-        f"Damage {kind}": (damaged(kind), ALL)
-        for kind in (
-            "copied a cell",
-            "deleted the tests",
-            "emptied the tests",
-            "lost the metadata",
-            "pasted into a new notebook",
-            "answered in a new cell",
-            "helper in another cell",
-        )
-    },
+    **{f"Damage {kind}": (damaged(kind), ALL) for kind in FOUND_ANYWHERE},
     "Damage deleted an exercise": (damaged("deleted an exercise"), ("full", "full", "missing")),
     "Damage another notebook": (damaged("another notebook"), "no cell of an exercise found"),
     **{
@@ -318,5 +318,31 @@ def write_archive(file: Path, names: list[str] | None = None) -> Path:
     return file
 
 
+def class_of(count: int) -> dict[str, dict[str, str]]:
+    """Name -> answers of that many students: each exercise right, wrong in one of the usual ways, or left out."""
+    dice, students = random.Random(0), {}
+    for number in range(1, count + 1):
+        answers = {"w5_4": f"{RIGHT['w5_4']} So I wait ({number})."}
+        for exercise in ("e5_1", "e5_2", "e5_3"):
+            roll, head = dice.random(), RIGHT[exercise].partition("\n")[0]
+            if roll < 0.6:
+                answers[exercise] = RIGHT[exercise]
+            elif roll < 0.9:
+                answers[exercise] = f"{head}\n{dice.choice(WRONG[exercise])[1]}"
+        students[f"Student {number:03}"] = answers
+    return students
+
+
+def write_class(file: Path, count: int) -> Path:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, (name, answers) in enumerate(class_of(count).items(), start=1000):
+            folder = f"{name}_{number}_assignsubmission_file_"
+            archive.writestr(f"{folder}/05_training.ipynb", as_bytes(solved(answers)))
+    return file
+
+
 if __name__ == "__main__":
-    print(f"{write_archive(Path(sys.argv[1]))}: {len(STUDENTS)} students and five more")
+    if sys.argv[2:]:
+        print(f"{write_class(Path(sys.argv[1]), int(sys.argv[2]))}: {sys.argv[2]} students")
+    else:
+        print(f"{write_archive(Path(sys.argv[1]))}: {len(STUDENTS)} students and five more")

@@ -8,9 +8,11 @@ import json
 import os
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 import zipfile
 from functools import cache
 
@@ -18,6 +20,7 @@ import numpy as np
 import pytest
 
 from tests.simulated_submissions import (
+    FOUND_ANYWHERE,
     RIGHT,
     STUDENTS,
     as_bytes,
@@ -235,18 +238,7 @@ def found(notebook):
     return find.read_hand_in([("05.ipynb", as_bytes(notebook))], {"05": lesson_05().job()})
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "copied a cell",
-        "deleted the tests",
-        "emptied the tests",
-        "lost the metadata",
-        "pasted into a new notebook",
-        "answered in a new cell",
-        "helper in another cell",
-    ],
-)
+@pytest.mark.parametrize("kind", FOUND_ANYWHERE)
 def test_work_is_found_wherever_it_stands_and_a_remark_says_so(kind):
     one = found(damaged(kind))["lessons"]["05"]
     assert [one["states"][e] for e in EXERCISES] == ["done"] * 3
@@ -362,7 +354,7 @@ def test_points_by_property_and_only_as_far_as_other_inputs_are_right():
 
 @pytest.mark.parametrize(
     ("right", "of", "guess", "wanted"),
-    [(40, 40, 4, 1), (19, 40, 21, 0), (22, 40, 4, 1), (13, 40, 4, 0.5)],
+    [(40, 40, 4, 1), (19, 40, 21, 0), (22, 40, 4, 1), (13, 40, 4, 0.5), (0, 9, 9, 0), (9, 9, 9, 1)],
 )
 def test_agreement_counts_above_what_a_constant_gets(right, of, guess, wanted):
     assert inside.agreement(right, of, guess) == pytest.approx(wanted)
@@ -395,6 +387,13 @@ def test_inputs_vary_with_the_student_and_stay_of_their_kind():
         inside.varied([0.5, 100, "text"], random.Random(seed)) for seed in ("a", "b", "a")
     )
     assert one == again != two and [type(v) for v in one] == [float, int, str]
+
+
+def test_lists_of_labels_change_their_order_and_arguments_never():
+    labels, arguments = [0, 1, 2, 0, 1, 2], (2, 1, 0)
+    others = [inside.varied((labels, arguments), random.Random(seed)) for seed in range(20)]
+    assert all(sorted(one) == sorted(labels) and same == arguments for one, same in others)
+    assert any(one != labels for one, _ in others)
 
 
 def test_a_patched_library_is_put_back_and_named(monkeypatch):
@@ -498,28 +497,30 @@ def test_what_one_exercise_leaves_behind_is_gone_for_the_next(isolation):
 # --- a term ---
 
 
-def grade(archive, out, *more):
+def grading(archive, out, *more, lesson=("05",)):
+    words = [sys.executable, "-m", "tools.grade", "grade", str(archive), "--out", str(out), *more]
+    return [*words, "--lesson", *lesson]
+
+
+def grade(*words, lesson=("05",)):
     run = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tools.grade",
-            "grade",
-            str(archive),
-            "--lesson",
-            "05",
-            "--out",
-            str(out),
-            *more,
-        ],
-        cwd=ROOT,
-        text=True,
-        capture_output=True,
-        timeout=3000,
+        grading(*words, lesson=lesson), cwd=ROOT, text=True, capture_output=True, timeout=3000
     )
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-3000:]
-    with open(out / "grades.csv", newline="", encoding="utf-8-sig") as table:
+    with open(words[1] / "grades.csv", newline="", encoding="utf-8-sig") as table:
         return {line["student"]: line for line in csv.DictReader(table)}
+
+
+def killed(archive, out, *more):
+    """A run that ends while the first student is being entered into the gradebook."""
+    run = subprocess.Popen(
+        grading(archive, out, *more), cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    while run.poll() is None and not list((out / "entered").glob("*.json")):
+        time.sleep(0.05)
+    assert run.poll() is None
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
 
 
 def typed(out):
@@ -557,9 +558,8 @@ def test_a_whole_term_loses_no_hand_in_and_no_mark(isolation, tmp_path):
         and second["Ada Lovelace"]["e5_1"] == "1"
     )
     assert "say which split" in (out / "feedback/1-lesson-05.html").read_text(encoding="utf-8")
-    # half of the run's work is lost, as if it had been killed: the marks stay
-    shutil.rmtree(out / "entered")
-    shutil.rmtree(out / "autograded", ignore_errors=True)
+    shutil.rmtree(out / "entered")  # so that everybody is entered anew
+    killed(few, out, *roster)
     grade(few, out, *roster, "--student", "1")
     assert typed(out) == marks
     # a new answer after the mark: the points stay, and a person is asked to look again
@@ -573,7 +573,31 @@ def test_a_whole_term_loses_no_hand_in_and_no_mark(isolation, tmp_path):
         1.0,
         1.5,
     ]
+    # a second assignment, handed in together with the first
+    with zipfile.ZipFile(few, "a") as archive:
+        second = build.assignment_notebook(lessons(["06"])[0])
+        archive.writestr("Bob_1001_assignsubmission_file_/06.ipynb", as_bytes(dict(second)))
+    before = typed(out)
+    both = grade(few, out, *roster, lesson=("05", "06"))
+    assert (both["Ada Lovelace"]["lesson"], both["Bob"]["lesson"]) == ("05", "06")
+    assert typed(out) == before and both["Ada Lovelace"]["e5_1"] == "1"
+    for name, student in (("lesson_05", "Ada Lovelace"), ("lesson_06", "Bob")):
+        for platform in ("moodle", "canvas"):
+            lines = (out / f"{platform}-{name}.csv").read_text(encoding="utf-8-sig").splitlines()
+            assert len(lines) == 2 and student in lines[1]
     assert len(list((out / "backups").glob("*.db"))) >= 4
+
+
+def test_a_student_who_is_not_in_the_export_is_named_and_nothing_is_graded(isolation, tmp_path):
+    archive = export(tmp_path, "Ada Lovelace_1000_assignsubmission_file_/05.ipynb")
+    run = subprocess.run(
+        grading(archive, tmp_path / "term", "--student", "nobody"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 1 and "nobody: nobody in this export has that key" in run.stderr
+    assert not (tmp_path / "term").exists()
 
 
 @pytest.mark.slow

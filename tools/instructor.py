@@ -48,8 +48,8 @@ Write your answers into the cells that say YOUR CODE HERE or "Write your answer 
 hand in the .ipynb file. Keep the cells as they are: the grader finds your answers by their marks. What a function needs must
 stand in its own cell or come from the lesson.
 
-An exercise gives all its points where every line of its check is ticked and a further test with other values passes, half
-of them where only that test fails, else none. Written answers are read by a person.
+Half of an exercise's points are for the lines of its check that are ticked, half for a further test with other values; both
+count as far as your answer is right for other inputs too. Written answers are read by a person.
 """
 
 

@@ -99,7 +99,7 @@ def enter(
         students.append(student | {"answers": graded["taken"], "results": tests})
     people = [{"key": p.key, "name": p.name, "email": p.email} for p in roster.people]
     job = {"name": assignment.name, "students": students, "roster": people, "due": args.due}
-    job |= {"changed": before != source.read_bytes(), "force": bool(args.student)}
+    job |= {"changed": before != source.read_bytes(), "force": args.student}
     file = args.out / "job.json"
     report.write_text(file, json.dumps(job))
     run = books("enter", args.out, file)
@@ -135,6 +135,10 @@ def grade(args: argparse.Namespace) -> None:
         assignments = {lesson.number: read_assignment(lesson) for lesson in lessons(args.lesson)}
         roster = Roster(args.roster)
         hand_ins = read_export(args.submissions, roster)
+        if unknown := set(args.student) - {h.person.key for h in hand_ins}:
+            raise ValueError(
+                f"{', '.join(sorted(unknown))}: nobody in this export has that key. The keys stand in grades.csv."
+            )
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from None
     install(INSTRUCTOR_VENV, "requirements-instructor.txt")

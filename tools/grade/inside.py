@@ -94,7 +94,8 @@ def same(one: object, other: object) -> bool:
 
 
 def varied(value: object, dice: random.Random) -> object:
-    """Another value of the same kind: numbers a little smaller or larger, lists of records and texts in another order."""
+    """Another value of the same kind: numbers a little smaller or larger, lists of records, texts and
+    whole numbers in another order."""
     if type(value) is bool or (type(value) is int and abs(value) <= 2):
         return value
     if type(value) is int:
@@ -109,8 +110,9 @@ def varied(value: object, dice: random.Random) -> object:
         return {k: varied(v, dice) for k, v in value.items()}
     if type(value) in (list, tuple):
         items = [varied(v, dice) for v in value]
-        if all(type(v) in (str, dict) for v in items):
-            dice.shuffle(items)
+        whole = all(type(v) is int for v in items) and dice.random() < 0.5  # labels, lengths
+        if type(value) is list and (whole or all(type(v) in (str, dict) for v in items)):
+            dice.shuffle(items)  # never a tuple: a call's arguments are one
         return type(value)(items)
     numbers = value.detach().numpy() if is_tensor(value) else value
     if (
@@ -270,7 +272,11 @@ def run_exercise(
     """Send what is found, as soon as it is found: ``further`` values right and hidden test first, then tick by tick."""
     plain_check = course_utils.exercises.check
     own_setup = find.setup_for(exercise, exercise["solution"])
+    began = time.process_time()
     cases = expectations(exercise, own_setup, seed)
+    phase = (
+        PHASE_SECONDS + time.process_time() - began
+    )  # where a model runs, a right answer is slow
     tests: dict = {"__name__": "__main__"}
     quietly(own_setup, tests)
     student = own_namespace(find.setup_for(exercise, code), own_setup)
@@ -279,10 +285,10 @@ def run_exercise(
     checks = [lambda *a, **k: False]  # the one in use stands first
     course_utils.exercises.check = tests["check"] = lambda *a, **k: checks[0](*a, **k)
     guard = Guard(GUARDED)
-    limit(memory)
+    limit(memory, 3 * phase)
 
     def timed(function, *args):
-        signal.setitimer(signal.ITIMER_PROF, PHASE_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, phase)
         try:
             return function(*args)
         finally:
@@ -296,7 +302,7 @@ def run_exercise(
     except NotImplementedError:
         return send({"problem": "not attempted yet"})
     except TooLong:
-        return send({"problem": f"the cell itself ran longer than {PHASE_SECONDS:.0f} seconds"})
+        return send({"problem": f"the cell itself ran longer than {phase:.0f} seconds"})
     except BaseException as error:
         return send(
             {"problem": "the cell itself stopped: " + course_utils.exercises.stopped_with(error)}
@@ -361,11 +367,7 @@ def run_exercise(
         try:
             timed(part)
         except TooLong:
-            send(
-                {
-                    "problem": f"{slow} longer than {PHASE_SECONDS:.0f} seconds, probably an endless loop"
-                }
-            )
+            send({"problem": f"{slow} longer than {phase:.0f} seconds, probably an endless loop"})
 
 
 def answer(function: Callable, args: tuple, kwargs: dict, guard: Guard) -> object:
@@ -382,14 +384,14 @@ def answer(function: Callable, args: tuple, kwargs: dict, guard: Guard) -> objec
 # --- processes ---
 
 
-def limit(memory: int) -> None:
-    """Memory above what the libraries take, file size, open files, CPU time; no core dumps; silence."""
+def limit(memory: int, seconds: float = CPU_SECONDS) -> None:
+    """Memory and CPU time above what this process has taken so far, file size, open files; no core dumps."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     for what, most in (
         (resource.RLIMIT_AS, pages * resource.getpagesize() + memory),
         (resource.RLIMIT_FSIZE, 64 * 2**20),
         (resource.RLIMIT_NOFILE, 64),
-        (resource.RLIMIT_CPU, CPU_SECONDS),
+        (resource.RLIMIT_CPU, int(time.process_time() + seconds) + 1),
         (resource.RLIMIT_NPROC, PROCESSES),
         (resource.RLIMIT_CORE, 0),
     ):
@@ -542,9 +544,17 @@ def result_of(messages: list[dict], why: str) -> dict:
 
 def agreement(right: int, of: int, guess: int) -> float:
     """The share of other inputs with the right answer, above what one constant would get; half of it is enough for 1."""
-    if of < 4 or guess == of:
+    if of < 4:
         return 1.0
-    return min(1.0, max(0.0, 2 * (right - guess) / (of - guess)))
+    above = (right - guess) / (of - guess) if guess < of else right / of
+    return min(1.0, max(0.0, 2 * above))
+
+
+def load_libraries(exercises: list[dict]) -> None:
+    """Import what the exercises need once, before the processes fork that run them."""
+    statements = dict.fromkeys(s for e in exercises for s in find.setup_for(e, e["solution"]))
+    starts = ("import ", "from ", "profile = ", "lab = start_lab(")
+    quietly([s for s in statements if s.startswith(starts)], {})
 
 
 def grade(job: dict, say: Callable[[dict], None]) -> None:
@@ -568,15 +578,7 @@ def grade(job: dict, say: Callable[[dict], None]) -> None:
             if taken["states"][e["grade_id"]] == "done"
         ]
         todo = [e for e in todo if e["grade_id"] not in job["done"].get(number, [])]
-        imports = dict.fromkeys(s for e in todo for s in find.setup_for(e, e["solution"]))
-        quietly(
-            [
-                s
-                for s in imports
-                if s.startswith(("import ", "from ", "profile = ", "lab = start_lab("))
-            ],
-            {},
-        )
+        load_libraries(todo)
         for exercise in todo:
             if not emptied():
                 return say({"again": True})

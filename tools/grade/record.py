@@ -234,7 +234,9 @@ def enter(course: Path, job_file: Path) -> None:
     problems = {}
     for student in job["students"]:
         try:
-            problems[student["key"]] = enter_one(course, name, notebook, student, api, job["force"])
+            problems[student["key"]] = enter_one(
+                course, name, notebook, student, api, student["key"] in job["force"]
+            )
         except Exception as error:  # one student's trouble is named and stops nobody else
             problems[student["key"]] = f"nbgrader could not enter it: {error}"[:300]
     found = scores(course, name, notebook, [s["key"] for s in job["students"]], problems)

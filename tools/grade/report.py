@@ -298,8 +298,11 @@ def changes(file: Path, header: list[str], lines: list[list[str]]) -> list[str]:
     ]
 
 
-def imports(out: Path, rows: list[Row], roster: list) -> None:
-    """Grade files as the import pages of Moodle (grading worksheet) and Canvas (gradebook) want them: final points only."""
+def imports(out: Path, rows: list[Row]) -> None:
+    """Grade files of one lesson as the import pages of Moodle (grading worksheet) and Canvas (gradebook) want them.
+
+    Points are there where they are final.
+    """
     moodle, canvas = [], []
     title = rows[0].assignment.name
     for row in rows:
@@ -317,12 +320,12 @@ def imports(out: Path, rows: list[Row], roster: list) -> None:
         )
         canvas.append([person.name, person.number, "", person.email, "", score])
     write_table(
-        out / "moodle.csv",
+        out / f"moodle-{title}.csv",
         ["Identifier", "Full name", "Email address", "Grade", "Feedback comments"],
         moodle,
     )
     write_table(
-        out / "canvas.csv",
+        out / f"canvas-{title}.csv",
         ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", title],
         canvas,
     )
@@ -397,8 +400,6 @@ def write(out: Path, rows: list[Row], hand_ins: list[HandIn], roster: list) -> l
     ]
     changed = changes(out / "grades.csv", header, lines)
     write_table(out / "grades.csv", header, lines)
-    if rows:
-        imports(out, rows, roster)
     shutil.rmtree(out / "feedback", ignore_errors=True)
     (out / "feedback").mkdir(parents=True)
     pages = [
@@ -419,7 +420,10 @@ def write(out: Path, rows: list[Row], hand_ins: list[HandIn], roster: list) -> l
             write_text(out / "feedback" / name, text)
             archive.write(out / "feedback" / name, f"{hand_in.folder or hand_in.person.key}/{name}")
     groups = itertools.groupby(rows, key=lambda r: r.assignment.lesson.number)
-    lessons = [summary_of(group[0].assignment, group) for group in (list(g) for _, g in groups)]
+    by_lesson = [list(group) for _, group in groups]
+    for group in by_lesson:
+        imports(out, group)
+    lessons = [summary_of(group[0].assignment, group) for group in by_lesson]
     page = TEMPLATES.get_template("summary.html")
     write_text(
         out / "summary.html",
