@@ -13,7 +13,8 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 import tools.lessons
 from tools import build
-from tools.lessons import ROOT, Lesson, lessons, repository
+from tools.draw import drawings
+from tools.lessons import NOTEBOOKS, ROOT, Lesson, lessons, repository
 
 LESSONS = lessons()
 
@@ -267,3 +268,11 @@ def test_the_readme_shows_the_figure_that_a_lesson_drew():
     ]
     assert drawn == [build.README_FIGURE.read_bytes()]
     assert "](assets/first-figure.png)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_lessons_drawings_are_those_that_their_programs_draw():
+    folder = NOTEBOOKS / "pictures"
+    drawn = {f"{name}.svg": draw().svg() for name, draw in drawings().items()}
+    assert drawn == {f.name: f.read_text(encoding="utf-8") for f in folder.glob("*.svg")}, (
+        "run `python -m tools.draw`"
+    )
