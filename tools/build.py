@@ -211,7 +211,7 @@ def execute(
         timeout=timeout,
         kernel_name="python3",
         store_widget_state=False,
-        record_timing=False,
+        record_timing=True,
         allow_errors=go_on,
         resources={"metadata": {"path": str(workdir)}},
     )

@@ -75,5 +75,5 @@ def repository() -> Repository:
 
 
 def measured() -> dict[str, dict[str, dict]]:
-    """lesson number -> profile -> {minutes, memory_gib, speed, machine, date}."""
+    """lesson number -> profile -> {minutes, memory_gib, speed, machine, date, proved}."""
     return json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}

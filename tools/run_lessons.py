@@ -32,6 +32,7 @@ from tools.build import (
     write,
 )
 from tools.lessons import MEASURED, ROOT, Lesson, lessons, measured
+from tools.proof import fingerprint, learner_part, proof_notebook
 
 OUT = ROOT / "build/run"
 PAGE = HTMLExporter(  # a page shows what a notebook shows: cells that are folded there show their output alone
@@ -49,6 +50,7 @@ class Result:
     memory: str
     headline: str
     failed: bool = False
+    proved: str = ""  # the fingerprint of what ran, where it was a proof
 
 
 def printed(notebook: nbformat.NotebookNode, label: str) -> str:
@@ -80,10 +82,17 @@ def errors(notebook: nbformat.NotebookNode) -> set[str]:
 
 
 def run(
-    lesson: Lesson, solutions: bool, environment: dict[str, str], go_on: bool = False
+    lesson: Lesson,
+    solutions: bool,
+    environment: dict[str, str],
+    go_on: bool = False,
+    prove: bool = False,
 ) -> Result:
-    """Execute one lesson; with ``go_on`` past asserts, which untrained weights don't satisfy."""
-    notebook = solution_notebook(lesson) if solutions else learner_notebook(lesson)
+    """Execute one lesson; with ``go_on`` past asserts, which untrained weights don't satisfy; with ``prove`` trying every
+    listed answer to its exercises on the way."""
+    proved = fingerprint(lesson) if prove else ""
+    make = proof_notebook if prove else solution_notebook if solutions else learner_notebook
+    notebook = make(lesson)
     start, problem = time.perf_counter(), ""
     try:
         execute(notebook, lesson.notebook.parent, environment, timeout=4 * 3600, go_on=go_on)
@@ -92,6 +101,8 @@ def run(
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         problem = f"{type(error).__name__}: {first_error(notebook)}"
     minutes = (time.perf_counter() - start) / 60
+    if prove and not problem:
+        notebook, minutes = learner_part(notebook, lesson)
     strip(notebook)
     write(notebook, OUT / lesson.notebook.name)
     page, _ = PAGE.from_notebook_node(notebook)
@@ -102,6 +113,7 @@ def run(
         printed(notebook, "Peak memory"),
         problem or printed(notebook, "Headline"),
         bool(problem),
+        proved,
     )
 
 
@@ -115,7 +127,7 @@ def figures(result: Result, precision: str) -> dict:
     """What ``measured.json`` keeps of one run."""
     from course_utils.precision import training_speed
 
-    return {
+    return ({"proved": result.proved} if result.proved else {}) | {
         "minutes": round(result.minutes, 2),
         "memory_gib": float(result.memory.split()[0]),
         "speed": round(training_speed(precision)),
@@ -190,7 +202,7 @@ def main() -> None:
     parser.add_argument(
         "--keep",
         action="store_true",
-        help="on mini: make the executed notebooks the committed ones",
+        help="on mini: prove the lessons and make the executed notebooks the committed ones",
     )
     parser.add_argument(
         "--untrained",
@@ -212,7 +224,8 @@ def main() -> None:
         environment = {"COURSE_PROFILE": profile, "COURSE_MIRROR": str(mirror)}
     for number, lesson in enumerate(chosen, start=1):
         print(f"[{number}/{len(chosen)}] lesson {lesson.number}: {lesson.title} …", flush=True)
-        results.append(run(lesson, args.solutions, environment, go_on=bool(args.untrained)))
+        untrained = bool(args.untrained)
+        results.append(run(lesson, args.solutions, environment, go_on=untrained, prove=args.keep))
         print(
             f"      {'FAILED' if results[-1].failed else 'done'} after {results[-1].minutes:.1f} min",
             flush=True,

@@ -1,0 +1,126 @@
+"""Which lessons a run of the suite executes, and what an execution leaves behind."""
+
+from __future__ import annotations
+
+import json
+
+import nbformat
+import pytest
+
+from tools import build, lessons, proof
+from tools.lessons import Lesson
+
+SOURCE = """# %% [markdown]
+# # Tiny
+#
+# Prose.
+
+# %%
+from course_utils import metrics
+
+# %% tags=["exercise"] nbgrader={"grade_id": "e99_1", "grade": false, "locked": false, "solution": true, "schema_version": 3}
+def double(x):
+    ### BEGIN SOLUTION
+    return 2 * x
+    ### END SOLUTION
+
+# %% tags=["check"] nbgrader={"grade_id": "e99_1_test", "grade": true, "points": 2, "solution": false}
+from course_utils.exercises import check
+
+check("99.1 Double", ("three gives six", lambda: double(3) == 6, "twice its input"));
+
+# %% tags=["assert"]
+assert metrics
+
+# %%
+print("Headline: 6")
+"""
+WRONG = 'WRONG = {"e99_1": [("half", "    return x / 2\\n", "twice its input")] * 3}\n'
+ENVIRONMENT = build.MINI | {"PYTHONPATH": str(lessons.ROOT)}
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch) -> Lesson:
+    """A course of one lesson in ``tmp_path``, with the real helpers' names."""
+    for file, text in {
+        "notebooks/sources/99_tiny.py": SOURCE,
+        "tests/wrong_answers/lesson_99.py": WRONG,
+        "course_utils/__init__.py": "",
+        "course_utils/metrics.py": "from course_utils.tables import x\n",
+        "course_utils/tables.py": "x = 1\n",
+        "course_utils/exercises.py": "",
+        "course_utils/hub.py": "",
+        "data/reviews/train.csv": "text,label\n",
+        "data/reviews/README.md": "A card.\n",
+        "tools/setup_cell.py": "",
+        "requirements.txt": "torch==2.13.0\n",
+        "notebooks/measured.json": "{}",
+    }.items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(proof, "ROOT", tmp_path)
+    monkeypatch.setattr(proof, "NOTEBOOKS", tmp_path / "notebooks")
+    monkeypatch.setattr(lessons, "MEASURED", tmp_path / "notebooks/measured.json")
+    monkeypatch.delenv("COURSE_PROVE", raising=False)
+    return Lesson(tmp_path / "notebooks/sources/99_tiny.py")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "again"),
+    [
+        ("notebooks/sources/99_tiny.py", "Prose.", "Other prose.", False),
+        ("notebooks/sources/99_tiny.py", "Headline: 6", "Headline: 7", True),
+        ("notebooks/sources/99_tiny.py", "2 * x", "x + x", True),
+        ("tests/wrong_answers/lesson_99.py", "x / 2", "x / 3", True),
+        ("course_utils/tables.py", "x = 1", "x = 2", True),  # a helper of a helper
+        ("course_utils/hub.py", "", "y = 1", False),  # no helper of this lesson
+        ("data/reviews/train.csv", "text", "texts", True),
+        ("data/reviews/README.md", "card", "page", False),
+        ("requirements.txt", "2.13.0", "2.14.0", True),
+    ],
+)
+def test_a_lesson_is_executed_again_when_something_that_it_depends_on_changes(
+    tiny, tmp_path, file, old, new, again
+):
+    before = proof.fingerprint(tiny)
+    text = (tmp_path / file).read_text(encoding="utf-8")
+    (tmp_path / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+    assert (proof.fingerprint(tiny) != before) == again
+
+
+def test_a_proof_stands_until_it_is_asked_for_or_its_inputs_change(tiny, tmp_path, monkeypatch):
+    assert not proof.stands(tiny), "never proved"
+    known = {"99": {"mini": {"proved": proof.fingerprint(tiny)}}}
+    (tmp_path / "notebooks/measured.json").write_text(json.dumps(known), encoding="utf-8")
+    assert proof.stands(tiny)
+    for asked in ("all", "05 99"):
+        monkeypatch.setenv("COURSE_PROVE", asked)
+        assert not proof.stands(tiny)
+    monkeypatch.setenv("COURSE_PROVE", "05")
+    assert proof.stands(tiny)
+    (tmp_path / "requirements.txt").write_text("torch==2.14.0\n", encoding="utf-8")
+    assert not proof.stands(tiny)
+
+
+def test_lesson_00_is_executed_by_every_run():
+    assert not proof.stands(lessons.lessons(["00"])[0])
+
+
+def test_an_executed_proof_gives_the_learner_notebook_its_outputs(tiny, tmp_path):
+    ran = proof.proof_notebook(tiny)
+    build.execute(ran, lessons.NOTEBOOKS, ENVIRONMENT)
+    notebook, minutes = proof.learner_part(ran, tiny)
+    nbformat.validate(notebook)
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    assert [c.execution_count for c in code] == [1, 2, 3, 4]
+    assert "raise NotImplementedError" in code[1].source
+    said = ["".join(o.get("text", "") for o in c.outputs) for c in code]
+    assert said == ["", "", "99.1 Double: not attempted yet\n", "Headline: 6\n"]
+    assert 0 < minutes < 1
+
+
+def test_a_proof_stops_at_a_check_that_accepts_a_wrong_answer(tiny, tmp_path):
+    file = tmp_path / "tests/wrong_answers/lesson_99.py"
+    file.write_text(WRONG.replace("x / 2", "2 * x"), encoding="utf-8")
+    with pytest.raises(build.CellExecutionError, match="twice its input"):
+        build.execute(proof.proof_notebook(tiny), lessons.NOTEBOOKS, ENVIRONMENT)

@@ -1,0 +1,167 @@
+"""One execution proves a lesson, and gives the learner notebook its outputs.
+
+The proof is the learner notebook with, at each exercise, every listed wrong answer, the solution and the unsolved stub
+tried one after the other. The stub comes last, so that the rest runs on what a learner who skips it has; then the cells
+run once more as the learner has them.
+
+A lesson whose proof stands is not executed again: ``measured.json`` keeps the SHA-256 of everything that a run depends on.
+"""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import hashlib
+import os
+import runpy
+from pathlib import Path
+
+import jupytext
+import nbformat
+
+from tools import build
+from tools.lessons import NOTEBOOKS, ROOT, Lesson, measured
+
+ALWAYS = "00"  # executed by every run of the suite, so that no machine passes without a lesson
+VERDICTS = {
+    "right": "assert '✅' in said.stdout and not crosses and 'not attempted' not in said.stdout, said.stdout",
+    "stub": "assert 'not attempted yet' in said.stdout and '✅' not in said.stdout, said.stdout",
+    "wrong": "assert any(message in line for line in crosses), f'expected {message!r} behind a cross, got:\\n{said.stdout}'",
+}
+
+
+def wrong_answers_file(lesson: Lesson) -> Path:
+    return ROOT / f"tests/wrong_answers/lesson_{lesson.number}.py"
+
+
+def wrong_answers(lesson: Lesson) -> dict[str, list[tuple[str, str, str]]]:
+    """grade_id -> (what is wrong, code in the solution's place, what the check must say)."""
+    file = wrong_answers_file(lesson)
+    return runpy.run_path(str(file))["WRONG"] if file.is_file() else {}
+
+
+def attempt(kind: str, exercise: str, check: str, message: str = "") -> list[nbformat.NotebookNode]:
+    """Three cells: an answer, its check, and whether the check said what it must.
+
+    ``%%capture`` loses what it caught where the cell ends in a semicolon. What is solved here is not the learner's progress.
+    """
+    captured = (
+        "%%capture said\nimport os\n\nos.environ['COURSE_PROGRESS'] += '.proof'\n"
+        + check.rstrip().removesuffix(";")
+    )
+    verdict = (
+        "os.environ['COURSE_PROGRESS'] = os.environ['COURSE_PROGRESS'].removesuffix('.proof')\n"
+        f"message = {message!r}\ncrosses = [line for line in said.stdout.splitlines() if line.startswith('❌')]\n"
+        + VERDICTS[kind]
+    )
+    return [nbformat.v4.new_code_cell(source) for source in (exercise, captured, verdict)]
+
+
+def proof_notebook(lesson: Lesson) -> nbformat.NotebookNode:
+    """The proof; cells that a learner has too carry ``course.learner`` in their metadata."""
+    notebook, cells = build.read_source(lesson), []
+    exercise, wrong = None, wrong_answers(lesson)
+    for cell in notebook.cells:
+        tags = set(cell.metadata.get("tags", []))
+        if "exercise" in tags:
+            exercise = cell
+            continue
+        visible = build.HIDDEN.sub("", cell.source)
+        if "check" in tags and exercise is not None:
+            for _, code, message in wrong.get(exercise.metadata["nbgrader"]["grade_id"], []):
+                answer = build.SOLUTION.sub(lambda m, code=code: code, exercise.source)
+                cells += attempt("wrong", answer, visible, message)
+            cells += attempt("right", exercise.source, cell.source)
+            exercise.source = build.stub(exercise.source)
+            cells += attempt("stub", exercise.source, visible)
+            exercise.metadata["course"] = {"learner": True}
+            cells.append(exercise)
+        cell.source = visible
+        if not tags & {"instructor-only", "assert"}:
+            cell.metadata["course"] = {"learner": True}
+        cells.append(cell)
+    notebook.cells = cells
+    return build.finished(notebook, lesson, "proof")
+
+
+def learner_part(
+    proof: nbformat.NotebookNode, lesson: Lesson
+) -> tuple[nbformat.NotebookNode, float]:
+    """The learner notebook with the outputs of an executed proof, and the minutes that its own cells took.
+
+    Raises ValueError where the two don't have the same cells.
+    """
+    notebook = build.learner_notebook(lesson)
+    mine = [c for c in notebook.cells if c.cell_type == "code"]
+    ran = [c for c in proof.cells if c.cell_type == "code" and "course" in c.metadata]
+    if [c.source.rstrip() for c in mine] != [c.source.rstrip() for c in ran]:
+        raise ValueError(f"{lesson.source.name}: the proof hasn't the learner notebook's cells")
+    seconds = 0.0
+    for number, (cell, before) in enumerate(zip(mine, ran, strict=True), start=1):
+        cell.outputs, cell.execution_count = before.outputs, number
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output["execution_count"] = number
+        times = before.metadata.get("execution", {})
+        begun, ended = (
+            datetime.datetime.fromisoformat(times[k].replace("Z", "+00:00"))
+            for k in ("iopub.execute_input", "shell.execute_reply")
+        )
+        seconds += (ended - begun).total_seconds()
+    return notebook, seconds / 60
+
+
+def helpers(code: list[str]) -> list[Path]:
+    """The files of ``course_utils`` that some code imports, and those that they import."""
+    found: set[Path] = {ROOT / "course_utils/__init__.py"}
+    waiting = list(code)
+    while waiting:
+        for node in ast.walk(ast.parse(waiting.pop())):
+            names = []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+            elif isinstance(node, ast.Import):
+                names = [a.name for a in node.names]
+            for name in names:
+                file = ROOT / (name.replace(".", "/") + ".py")
+                if name.startswith("course_utils.") and file.is_file() and file not in found:
+                    found.add(file)
+                    waiting.append(file.read_text(encoding="utf-8"))
+    return sorted(found)
+
+
+def fingerprint(lesson: Lesson) -> str:
+    """SHA-256 of what an execution on ``mini`` depends on: the lesson's code and its wrong answers, the setup cell, the
+    helpers that they import, the lesson's drawings, data and models, the pinned packages."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    code = [
+        c.source
+        for c in jupytext.read(lesson.source).cells
+        if c.cell_type == "code" and "grading" not in c.metadata.get("tags", [])
+    ]
+    python = [TransformerManager().transform_cell(c.replace("# {{setup}}", "pass")) for c in code]
+    files = [
+        wrong_answers_file(lesson),
+        ROOT / "tools/setup_cell.py",
+        ROOT / "requirements.txt",
+        *helpers([*python, build.SETUP]),
+        *(f for f in (NOTEBOOKS / "pictures").glob("*.svg") if f.stem in "\n".join(code)),
+        *(f for f in (ROOT / "data").rglob("*") if f.is_file() and f.suffix != ".md"),
+    ]
+    whole = hashlib.sha256("\n# %%\n".join(code).encode())
+    for file in sorted(f for f in files if f.is_file()):
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        whole.update(f"\n{file.relative_to(ROOT).as_posix()} {digest}".encode())
+    return whole.hexdigest()
+
+
+def stands(lesson: Lesson) -> bool:
+    """Whether the last recorded proof was made with the very same inputs, and ``COURSE_PROVE`` doesn't ask for another.
+
+    ``COURSE_PROVE``: ``all``, or lessons' numbers with spaces between.
+    """
+    wanted = os.environ.get("COURSE_PROVE", "").split()
+    if lesson.number in (ALWAYS, *wanted) or "all" in wanted:
+        return False
+    return measured().get(lesson.number, {}).get("mini", {}).get("proved") == fingerprint(lesson)
