@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,6 +33,7 @@ from transformers import (
     DistilBertConfig,
     DistilBertForMaskedLM,
     DistilBertForSequenceClassification,
+    EarlyStoppingCallback,
     PrinterCallback,
     Trainer,
     TrainerCallback,
@@ -489,6 +491,37 @@ def test_a_folder_in_which_a_run_is_training_is_refused_and_given_free_by_its_de
         holder.wait()
     assert (tmp_path / "run.lock").exists()  # what is left of it holds nobody up
     assert train_in_folder(tmp_path).state.global_step == STEPS
+
+
+def test_early_stopping_keeps_its_count_over_a_resumed_run(tmp_path):
+    """``restore_callback_states_from_checkpoint`` makes every callback anew from the checkpoint, the record of the run too."""
+
+    settings = {
+        "eval_strategy": "steps",
+        "eval_steps": EVERY,
+        "load_best_model_at_end": True,
+        "restore_callback_states_from_checkpoint": True,
+        "learning_rate": 0.0,  # the loss stays as it is: nothing gets better after the first evaluation
+        "train_sampling_strategy": "random",
+    }
+
+    def trainer(*more):
+        patience = EarlyStoppingCallback(early_stopping_patience=3)
+        judged = partial(Trainer, eval_dataset=rows(16))
+        return make_trainer(tmp_path, new_model(dropout=0), judged, (patience, *more), **settings)
+
+    dying = trainer(At(5, lambda **_: 1 / 0))
+    with pytest.raises(ZeroDivisionError), run_folder(dying):
+        dying.train()
+    resumed = trainer()
+    checkpoint = last_whole_checkpoint(resumed)
+    assert Path(checkpoint).name == "checkpoint-4"
+    with run_folder(resumed):
+        resumed.train(resume_from_checkpoint=checkpoint)
+    kept = [c for c in resumed.callback_handler.callbacks if isinstance(c, EarlyStoppingCallback)]
+    # evaluated at 2 (the best), 4 and, resumed, 6 and 8: three times no better
+    assert [c.early_stopping_patience_counter for c in kept] == [3]
+    assert resumed.state.global_step == STEPS
 
 
 def test_after_an_error_the_same_process_trains_in_the_folder_again(tmp_path):
