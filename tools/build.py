@@ -63,6 +63,8 @@ def cost_table(lesson: Lesson) -> str:
             rows.append(
                 f"| `{profile}` | not measured yet | – | each training prints its own estimate first |"
             )
+    if headline := known.get("cpu", {}).get("headline"):
+        rows.append(f"\nThe published model ended this lesson with: {headline}")
     return "\n".join(rows)
 
 

@@ -75,5 +75,6 @@ def repository() -> Repository:
 
 
 def measured() -> dict[str, dict[str, dict]]:
-    """lesson number -> profile -> {minutes, memory_gib, speed, machine, date, proved}."""
+    """lesson number -> profile -> {minutes, memory_gib, speed, machine, date}; beside them ``proved`` (``mini``, see
+    ``tools.proof``), ``untrained`` or ``headline`` and ``inputs`` (``cpu``, see ``tools.published``)."""
     return json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}

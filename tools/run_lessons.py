@@ -136,7 +136,7 @@ def figures(result: Result, precision: str) -> dict:
     }
 
 
-def record(results: list[Result], profile: str, **more: bool) -> None:
+def record(results: list[Result], profile: str, **more: bool | str) -> None:
     """Write the runs' minutes and memory, from which cost tables and ``start_lab`` take them."""
     from course_utils.precision import choose_precision
 
