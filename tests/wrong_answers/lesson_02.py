@@ -39,7 +39,7 @@ WRONG = {
         (
             "takes logarithms to base 2",
             "    return sum(p * math.log2(p / q) for p, q in zip(teacher, student, strict=True) if p > 0)\n",
-            "you took log2",
+            "math.log2 is another",
         ),
         (
             "divides by the number of words",
@@ -56,33 +56,6 @@ WRONG = {
             "weighs by the student",
             "    return sum(q * math.log(p / q) for p, q in zip(teacher, student, strict=True) if p > 0)\n",
             "weigh by the teacher",
-        ),
-    ],
-    "e2_3": [
-        (
-            "pushes apart with the target -1",
-            "    student, teacher = student_hidden[mask.bool()], teacher_hidden[mask.bool()]\n"
-            "    return F.cosine_embedding_loss(student, teacher, -torch.ones(len(student)))\n",
-            "pushes teacher and student apart",
-        ),
-        (
-            "lets the padding count",
-            "    student, teacher = student_hidden.flatten(0, 1), teacher_hidden.flatten(0, 1)\n"
-            "    return F.cosine_embedding_loss(student, teacher, torch.ones(len(student)))\n",
-            "the padded positions count",
-        ),
-        (
-            "divides by all positions",
-            "    student, teacher = student_hidden.flatten(0, 1), teacher_hidden.flatten(0, 1)\n"
-            '    each = F.cosine_embedding_loss(student, teacher, torch.ones(len(student)), reduction="none")\n'
-            "    return (each * mask.flatten()).mean()\n",
-            "you divided by all positions",
-        ),
-        (
-            "makes one long vector of all tokens",
-            "    student, teacher = student_hidden[mask.bool()].flatten()[None], teacher_hidden[mask.bool()].flatten()[None]\n"
-            "    return F.cosine_embedding_loss(student, teacher, torch.ones(1))\n",
-            "don't flatten tokens into one long vector",
         ),
     ],
     "e2_4": [
