@@ -11,9 +11,9 @@
 #
 # # Which settings matter, and how do you find good ones?
 #
-# Every article gives you a recipe: this learning rate, that batch size, so many epochs. It was found
-# for other texts and another model, and often never tested. Here you train one small sorter dozens
-# of times, change one setting at a time, and see which settings decide.
+# Every article gives you a recipe: this learning rate, that batch size, so many epochs. It was
+# found for other texts and another model, and often never tested. Here you train one small sorter
+# dozens of times, change one setting at a time, and see which settings decide.
 #
 # **After this lesson you can**
 #
@@ -54,9 +54,9 @@ plots.picture("settings-in-training")
 
 # %% [markdown]
 # Comparing takes many runs, so one run must take seconds. The task: what does a customer want? Of
-# the data set `requests` we keep the first six wishes of the alphabet, with 14 requests each to learn
-# from and twice as many for validation, because judging needs rows. Nobody who wrote a text to judge
-# on wrote one to learn from. The test rows stay closed until section 8.
+# the data set `requests` we keep the first six wishes of the alphabet, with 14 requests each to
+# learn from and twice as many for validation, because judging needs rows. Nobody who wrote a text
+# to judge on wrote one to learn from. The test rows stay closed until section 8.
 
 # %%
 from dataclasses import dataclass, field, replace
@@ -96,8 +96,8 @@ if "writer" in pool.column_names:
 # %% [markdown]
 # The model is the [student](glossary.md#distillation) of your profile: on `mini` the embedded one
 # with three layers, which is fast; on `cpu` and `gpu` DistilBERT itself,
-# `"distilbert/distilbert-base-uncased"`. A text is cut at `max_length` pieces, so look first how many
-# your texts have.
+# `"distilbert/distilbert-base-uncased"`. A text is cut at `max_length` pieces, so look first how
+# many your texts have.
 
 # %%
 from functools import cache
@@ -176,8 +176,8 @@ class Run:
 
 
 # %% [markdown]
-# The training: a batch goes in, the [loss](glossary.md#loss) comes out, every weight moves a little.
-# A `Trainer` does the same (lesson [03](03_batches.ipynb)).
+# The training: a batch goes in, the [loss](glossary.md#loss) comes out, every weight moves a
+# little. A `Trainer` does the same (lesson [03](03_batches.ipynb)).
 
 # %%
 def logits_of(ids):
@@ -264,8 +264,9 @@ print(f"{len(first.losses)} steps in {first.seconds:.1f} s: {right(first.logits[
       f"counting words: {counted['validation'].mean():.1%}")
 
 # %%
-lead = 100 * (right(first.logits[-1]).mean() - counted["validation"].mean())
-plots.finding(f"In {len(first.losses)} steps the model gets {right(first.logits[-1]).mean():.0%} of "
+got, rival = right(first.logits[-1]).mean(), counted["validation"].mean()
+lead = 100 * (got - rival)
+plots.finding(f"In {len(first.losses)} steps the model gets {got:.0%} of "
               f"{len(counted['validation'])} requests right, {abs(lead):.0f} points "
               f"{'more' if lead > 0 else 'less'} than counting words. "
               "Would it do so with another seed? Section 3 asks.")
@@ -334,8 +335,11 @@ plots.show(figure, "Training loss against learning rate on a logarithmic axis. "
            f"The smoothed loss is flat, starts falling at {falls_at:.1e}, "
            f"is lowest at {lowest_at:.1e} and breaks at {breaks_at:.1e}; "
            f"the reference of this lesson is {RATE:.1e}.")
-plots.finding(f"Below {falls_at:.0e} nothing moves in one step, at {breaks_at:.0e} what was learned "
-              f"is lost. A tenth of the lowest point is {lowest_at / 10:.0e}; our reference is "
+
+# %%
+plots.finding(f"Below {falls_at:.0e} hardly anything is learned in so few steps, at "
+              f"{breaks_at:.0e} what was learned is lost. A tenth of the lowest point is "
+              f"{lowest_at / 10:.0e}; our reference is "
               f"{RATE:.0e}, {'between the ends' if falls_at < RATE < breaks_at else 'outside'}.")
 
 # %% tags=["assert"]
@@ -343,8 +347,8 @@ assert falls_at < lowest_at < breaks_at and breaks_at > RATE
 
 # %% [markdown]
 # Don't take the rate at the lowest point: the loss there is low thanks to all the smaller rates
-# before it, and the edge is near. The usual rule takes a tenth of it. The test finds a band, not the
-# best rate in it.
+# before it, and the edge is near. The usual rule takes a tenth of it. The test finds a band, not
+# the best rate in it.
 #
 # > Quoted: BERT's grid is 5e-5, 3e-5, 2e-5, batches of 16 or 32, 2 to 4 epochs
 # > ([Devlin et al. 2019](https://arxiv.org/abs/1810.04805), appendix A.3). Articles repeat it for
@@ -480,8 +484,8 @@ assert all(agrees_with_a_loop(seed) for seed in range(1, 6))
 # %% [markdown]
 # ## 3. How far apart are equal runs?
 #
-# Before you compare settings, compare equal ones. Only the [seed](glossary.md#seed) changes: another
-# random head, another order of the rows.
+# Before you compare settings, compare equal ones. Only the [seed](glossary.md#seed) changes:
+# another random head, another order of the rows.
 
 # %%
 reference = [train(Settings(seed=seed)) for seed in range(5)]
@@ -533,8 +537,8 @@ assert np.ptp(by_seed) > 0.005, "seeds must differ"
 assert by_seed.std(ddof=1) < 0.08, "texts are read whole: equal runs may not lie far apart"
 
 # %% [markdown]
-# An interval for a difference must count both kinds. So draw both anew, 2,000 times, some of the runs
-# and some of the rows, and see how the difference moves. That is a
+# An interval for a difference must count both kinds. So draw both anew, 2,000 times, some of the
+# runs and some of the rows, and see how the difference moves. That is a
 # [bootstrap](glossary.md#bootstrap); it makes every interval from here on.
 
 # %%
@@ -553,8 +557,8 @@ def interval(runs, others=None, draws=2000):
 
 
 # %% [markdown]
-# Our settings are judged on the *same* rows, so much of the rows' luck cancels. On different rows it
-# adds up:
+# Our settings are judged on the *same* rows, so much of the rows' luck cancels. On different rows
+# it adds up:
 #
 # ### Exercise 4.3 How many rows for one point? ●●○ 8 minutes
 #
@@ -602,9 +606,9 @@ assert rows_needed(0.928, 0.0064) == math.ceil(1.96**2 * 2 * 0.928 * 0.072 / 0.0
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# > Quoted: BERT-large on RTE, 25 seeds: standard deviation 7.2 points with the usual recipe, 2.4 with
-# > 20 epochs and a corrected optimiser
-# > ([Mosbach et al. 2021](https://arxiv.org/abs/2006.04884)).
+# > Quoted: BERT-large on RTE, 25 seeds: standard deviation 7.2 points with the usual recipe, 2.4
+# > with 20 epochs and a corrected optimiser ([Mosbach et al.
+# > 2021](https://arxiv.org/abs/2006.04884)).
 #
 # ## 4. Which setting decides?
 #
@@ -681,17 +685,18 @@ assert all(effects[name][1] < 0 for name in three), "length, epochs and rate mus
 assert effects["weight decay 0.1, not 0"][0] < 0 < effects["weight decay 0.1, not 0"][1]
 
 # %% [markdown]
-# Make it an order of work. First what needs no search: a **length** that cuts few texts, for what is
-# cut off is lost whatever else you set, and enough **epochs**. Then the **rate**. These three decide
-# what the model can learn, and how much of it when it stops.
+# Make it an order of work. First what needs no search: a **length** that cuts few texts, for what
+# is cut off is lost whatever else you set, and enough **epochs**. Then the **rate**. These three
+# decide what the model can learn, and how much of it when it stops.
 #
 # The rest: *batches of 32* read the same texts in a quarter of the steps, a shorter training unless
 # you raise rate or epochs too. *Frozen* blocks buy time. *Weight decay* takes off rate × decay of a
 # weight at each step, next to nothing in a short run. A hollow point says that three runs on these
 # rows can't show a difference, not that there is none.
 #
-# Two limits. The order is that of *these* moves; half the rate would have cost less than a tenth.
-# And of many intervals of 95 % one that just leaves out 0 may be luck.
+# Three limits. The order is that of *these* moves; half the rate would have cost less than a tenth.
+# Three seeds show only part of their spread, so the intervals are a little narrow. And of many
+# intervals of 95 % one that just leaves out 0 may be luck.
 #
 # > Quoted, for length: public runs of the real DistilBERT on IMDb reach 88.0 % at 128 tokens,
 # > 91.2 % at 256, 93.2 % at 512 (TextAttack's log; model cards of Niophy and sinensia).
@@ -816,11 +821,11 @@ plots.finding(f"With a warm-up of twice the run {verdict}: {100 * middle:+.1f} p
 #
 # ### Exercise 4.4 How far does the warm-up get? ●●○ 8 minutes
 #
-# Here `warmup_steps` is a number of steps. Write
-# `share_reached(rows, batch_size, epochs, warmup_steps)`: the largest share of the learning rate
-# that any step of the run uses. Step $k$, counted from 0, uses $k / \text{warmup}$ while it is
-# warming up; the last, smaller batch of an epoch is a step too. After the warm-up the rate starts
-# at its full value and falls. With `warmup_steps=0` the first step already uses all of it.
+# Here `warmup_steps` is a number of steps. Write `share_reached(rows, batch_size, epochs,
+# warmup_steps)`: the largest share of the learning rate that any step of the run uses. Step $k$,
+# counted from 0, uses $k / \text{warmup}$ while it is warming up; the last, smaller batch of an
+# epoch is a step too. After the warm-up the rate starts at its full value and falls. With
+# `warmup_steps=0` the first step already uses all of it.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e4_4", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def share_reached(rows, batch_size, epochs, warmup_steps):
@@ -879,9 +884,9 @@ assert math.isclose(share_reached(2000, 16, 2, 500), 0.498)
 # [TPE](glossary.md#tpe), Optuna's default, draws where good trials were frequent.
 #
 # What to search? Section 4 says: length and epochs are settled, the rate is not, and the batch size
-# goes with it. Six trials, one seed each. By default Optuna's first *ten* trials are random, whatever
-# their scores (`n_startup_trials=10`), so a short search with the defaults is a random search under
-# another name. We let it learn from the fourth trial on.
+# goes with it. Six trials, one seed each. By default Optuna's first *ten* trials are random,
+# whatever their scores (`n_startup_trials=10`), so a short search with the defaults is a random
+# search under another name. We let it learn from the fourth trial on.
 
 # %%
 import optuna
@@ -940,9 +945,9 @@ plots.finding(f"The best trial has {study.best_value:.1%}, {100 * ahead:+.1f} po
 plots.picture("winners-curse")
 
 # %% [markdown]
-# Measure it without new training, on the equal runs and the trials of the search. Cut the validation
-# rows into two random halves, choose the best run by the first, read the *same* run's score on the
-# second. Repeat 500 times.
+# Measure it without new training, on the equal runs and the trials of the search. Cut the
+# validation rows into two random halves, choose the best run by the first, read the *same* run's
+# score on the second. Repeat 500 times.
 
 # %%
 contenders = np.concatenate([hits, [right(train(t.user_attrs["settings"]).logits[-1])
@@ -1107,9 +1112,13 @@ print(f"{mine or 'no change'}: {100 * (found.mean() - hits.mean()):+.1f} points 
 # *Write your answer here, in two or three sentences.*
 
 # %% [markdown] tags=["solution"]
-# For example: with ten times the rate the interval lies far below 0, because the steps are so large that the pretrained weights are lost, as the range test of section 2 foretold. With batches of 2 the interval holds 0: four times as many steps learn no more from the same texts in the same number of epochs, or too little for three seeds to show, and a run takes longer.
+# For example: with ten times the rate the interval lies far below 0, because the steps are so large
+# that the pretrained weights are lost, as the range test of section 2 foretold. With batches of 2
+# a run takes longer, and the interval holds 0: four times as many steps learn no more from the same
+# texts in the same number of epochs, or too little for three seeds to show.
 #
-# Two things must be in it: the difference with its interval, and a reason that says how much, or from what, the model could learn.
+# Two things must be in it: the difference with its interval, and a reason that says how much, or
+# from what, the model could learn.
 
 # %% [markdown]
 # ## What to remember
@@ -1184,7 +1193,8 @@ print(f"{mine or 'no change'}: {100 * (found.mean() - hits.mean()):+.1f} points 
 from course_utils.exercises import progress
 
 progress("{{lesson}}")  # what you have solved, kept on this machine
-lab.finish(f"{train.cache_info().currsize} trainings; beyond chance: {listed(settings_only)} points; "
+lab.finish(f"{train.cache_info().currsize} trainings; "
+           f"beyond chance: {listed(settings_only)} points; "
            f"equal runs {by_seed.min():.0%} to {by_seed.max():.0%}, "
            f"counting words {counted['validation'].mean():.0%}; "
            f"the best of {counts[-1]} looks {100 * optimism:.1f} points too good")
