@@ -55,8 +55,9 @@ plots.picture("settings-in-training")
 # %% [markdown]
 # Comparing takes many runs, so one run must take seconds. The task: what does a customer want? Of
 # the data set `requests` we keep the first six wishes of the alphabet, with 14 requests each to
-# learn from and twice as many for validation, because judging needs rows. Nobody who wrote a text
-# to judge on wrote one to learn from. The test rows stay closed until section 8.
+# learn from and twice as many for validation, because judging needs rows. Where the writers are
+# named, nobody who wrote a text to judge on wrote one to learn from. The test rows stay closed
+# until section 8.
 
 # %%
 from dataclasses import dataclass, field, replace
@@ -248,7 +249,7 @@ def train(settings, every_epoch=False):
 
 # %% [markdown]
 # One run, and a cheap rival that counts words ([TF-IDF](glossary.md#tf-idf) with
-# [logistic regression](glossary.md#logistic-regression)) in the same rows.
+# [logistic regression](glossary.md#logistic-regression)) on the same rows.
 
 # %%
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -695,7 +696,7 @@ assert effects["weight decay 0.1, not 0"][0] < 0 < effects["weight decay 0.1, no
 # weight at each step, next to nothing in a short run. A hollow point says that three runs on these
 # rows can't show a difference, not that there is none.
 #
-# Three limits. The order is that of *these* moves; half the rate would have cost less than a tenth.
+# Three limits. The order is that of *these* moves; half the rate is a smaller move than a tenth.
 # Three seeds show only part of their spread, so the intervals are a little narrow. And of many
 # intervals of 95 % one that just leaves out 0 may be luck.
 #
@@ -744,7 +745,7 @@ lost = accuracy.max() - accuracy[-1]
 plots.finding(
     f"Validation loss is lowest after epoch {least + 1} and "
     + (f"{risen:.0%} higher at the end. " if risen > 0.01 else "hardly rises after it. ")
-    + f"Accuracy ends {100 * lost:.1f} points below its best epoch: "
+    + f"Accuracy ends at {accuracy[-1]:.0%}, {100 * lost:.1f} points below its best epoch: "
     + ("more epochs did harm. " if lost > noise else "no harm that these rows could show. ")
     + f"On its mistakes the model is {wrong_confidence[0]:.0%} sure after epoch 1, and "
     f"{wrong_confidence[-1]:.0%} after epoch {EPOCHS}.")
