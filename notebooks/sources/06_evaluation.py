@@ -866,6 +866,9 @@ def bias_with_threshold(bias, threshold):
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t6_4", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+import torch
+
+
 def decides_alike(threshold, seed=0):
     draw = torch.Generator().manual_seed(seed)
     bias, rest = torch.randn(2, generator=draw), 3 * torch.randn(400, 2, generator=draw)
