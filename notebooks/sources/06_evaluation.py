@@ -13,12 +13,11 @@
 #
 # A classifier gives you one number, "97 % accuracy", and you want to know whether to trust it. This
 # lesson takes the number apart twice: for a spam filter, where one class is rare, and for a sorter
-# with thirty classes. Counting words is judged beside DistilBERT by the same rules.
+# with thirty classes or more. Counting words is judged beside DistilBERT by the same rules.
 #
 # **After this lesson you can**
 #
-# 1. read a confusion matrix of two or of thirty classes, and compute precision, recall and F1 from
-#    it;
+# 1. read a confusion matrix of two classes or many, and compute precision, recall and F1 from it;
 # 2. choose a threshold for a stated price, and say which price F1 hides;
 # 3. give an interval with every number, compare two models on the same rows, and read the errors.
 #
@@ -218,9 +217,12 @@ plots.finding(f"Doing nothing is {lazy['accuracy']:.1%} accurate and catches no 
 # %% [markdown]
 # ### Exercise 6.1 F-beta ●○○ 6 minutes
 #
-# F1 weighs precision P and recall R alike. F-beta counts recall beta times as much as precision: Fβ
-# = (1 + β²) · P · R / (β² · P + R). Write it as a function of the counts TP, FP and FN. Where there
-# is nothing to divide by, return 0.0.
+# F1 weighs precision P and recall R alike. F-beta counts recall beta times as much as precision:
+#
+# `F = (1 + beta²) · P · R / (beta² · P + R)`
+#
+# Write it as a function of the counts TP, FP and FN. Where there is nothing to divide by, return
+# 0.0.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e6_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def f_beta(tp, fp, fn, beta=1.0):
@@ -334,8 +336,8 @@ plots.show(figure, "Left: histogram of DistilBERT's spam probabilities, log scal
 
 # %% [markdown]
 # Many reports take the threshold with the best F1 instead. That is the same rule, with a price that
-# nobody named. If F is the best F1, its threshold is the cheapest for a false alarm that costs F /
-# (2 − F) misses: never more than one.
+# nobody named. If F is the best F1, its threshold is the cheapest for a false alarm that costs
+# `F/(2−F)` misses: never more than one.
 #
 # <details><summary>Why?</summary>
 #
@@ -426,9 +428,9 @@ assert [cheapest_threshold(p_, y_, [0.4, 0.5, 0.9], *c) for c in ((3, 1), (1, 3)
 # record two numbers at each stop: the [ROC curve](glossary.md#roc-curve) has recall against the
 # *false positive rate* FP / (FP + TN), the **PR curve** precision against recall.
 #
-# Each has a sum. The area under ROC, [AUC](glossary.md#auc), is the chance that a random spam
-# stands before a random ham. For [average precision](glossary.md#average-precision), AP, go down
-# the list, note the precision at each spam, and take the mean.
+# One number sums up each. The area under ROC, [AUC](glossary.md#auc), is the chance that a random
+# spam stands before a random ham. For [average precision](glossary.md#average-precision), AP, go
+# down the list, note the precision at each spam, and take the mean.
 #
 # Which one shows your problem? Compute both again where spam is rarer: all the ham and one spam in
 # five, drawn a hundred times.
@@ -524,11 +526,11 @@ assert abs(precision_at(0.001, 0.99, 0.01) - 0.0901639) < 1e-6
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 6. Thirty classes
+# ## 6. Many classes
 #
 # Now the requests of [lesson 00](00_start.ipynb): what does a customer want? As there, the class
-# for texts that belong nowhere is left out, and validation and test are by writers who wrote none
-# of the rest.
+# for texts that belong nowhere is left out, and in the course's own data the writers of validation
+# and test wrote none of the rest.
 
 # %%
 from course_utils.data import TASKS
@@ -602,7 +604,7 @@ plots.finding(
 # %% [markdown]
 # So say *which* F1 you report; that of section 3 is a fourth one, of the class spam alone.
 #
-# A whole matrix of thirty classes is unreadable. Find the pairs that are confused most, in either
+# A matrix of thirty classes is unreadable. Find the pairs that are confused most, in either
 # direction, and draw only their classes.
 
 # %%
@@ -638,7 +640,6 @@ plots.show(figure, f"Part of the confusion matrix: the {len(shown)} classes of t
 # answers by confidence into bins: the mean gap between confidence and share right is the [expected
 # calibration error](glossary.md#ece), ECE. Even a perfect model shows gaps by chance, so simulate
 # one whose answers are right with exactly the stated confidence.
-#
 
 # %%
 def reliability(logits, bins=6):
