@@ -5,7 +5,7 @@ from __future__ import annotations
 from tools.draw import BLUE, GREY, INK, PALE, SAND, Drawing
 
 # Messages by their probability of spam, ten columns from 0 to 1: two hills that overlap.
-HAM = (3, 7, 9, 6, 5, 2, 1, 1, 0, 0)
+HAM = (3, 7, 9, 6, 5, 2, 1, 0, 0, 0)
 SPAM = (0, 0, 0, 1, 1, 2, 3, 2, 1, 0)
 
 
@@ -25,14 +25,14 @@ def stack(d: Drawing, x: float, base: float, count: int, up: bool, wrong: bool) 
 
 def two_hills() -> Drawing:
     panels = []
-    for first in (3, 5, 8):
+    for first in (3, 5, 7):
         alarms, caught = sum(HAM[first:]), sum(SPAM[first:])
         misses = sum(SPAM) - caught
         panels.append((first, alarms, caught, misses))
     said = "; ".join(
         f"at 0.{first} {alarms} wanted messages are lost and {misses} spams get through, precision "
         f"{caught / (caught + alarms):.2f}, recall {caught / (caught + misses):.2f}, F1 "
-        f"{2 * caught / (2 * caught + alarms + misses):.2f}, cost {10 * alarms + misses} at ten to one"
+        f"{2 * caught / (2 * caught + alarms + misses):.2f}, bill {3 * alarms + misses} at three to one"
         for first, alarms, caught, misses in panels
     )
     d = Drawing(
@@ -40,7 +40,7 @@ def two_hills() -> Drawing:
         414,
         f"The same {sum(HAM)} wanted messages and {sum(SPAM)} spams three times, piled up by their "
         "probability of spam: a large hill on the left, a small one on the right, and they overlap. "
-        f"A dashed line, the threshold, stands at 0.3, 0.5 and 0.8. {said}.",
+        f"A dashed line, the threshold, stands at 0.3, 0.5 and 0.7. {said}.",
     )
     d.text(92, 150, "wanted", 13, "end")
     d.text(92, 196, "spam", 13, "end")
@@ -69,7 +69,7 @@ def two_hills() -> Drawing:
             ("precision", f"{caught} of {caught + alarms} = {caught / (caught + alarms):.2f}"),
             ("recall", f"{caught} of {caught + misses} = {caught / (caught + misses):.2f}"),
             ("F1", f"{f1:.2f}" + " (best)" * (panel == 1)),
-            ("cost at 10 : 1", f"10 × {alarms} + {misses} = {10 * alarms + misses}"),
+            ("bill at 3 : 1", f"3 × {alarms} + {misses} = {3 * alarms + misses}"),
         ]
         for n, (name, value) in enumerate(rows):
             bold = (n, panel) in {(4, 1), (5, 2)}
@@ -79,7 +79,7 @@ def two_hills() -> Drawing:
         14,
         396,
         "Black = wrong. Slide the line to the right: fewer wanted messages are lost, more spam gets "
-        "through.\nWhich place is best? F1 says the middle; whoever pays ten for a lost message says the right.",
+        "through.\nWhich place is best? F1 says the middle; at three spams for a lost message the right. (Flag nothing: 10.)",
         13,
         colour=GREY,
     )
