@@ -323,8 +323,7 @@ for k in (0, 1):
               label=classes[k], hatch=["", "//"][k], alpha=0.85)
 left.axvline(cheapest["DistilBERT"], color="black", linestyle="--", label="cheapest threshold")
 left.set(yscale="log", xlabel="probability of spam (DistilBERT)", ylabel="messages (log scale)",
-         title=f"{fn} spams and {fp} hams lie in the wrong hill")
-left.set_ylim(bottom=0.5)
+         ylim=(0.5, None), title=f"{fn} spams and {fp} hams lie in the wrong hill")
 left.legend(loc="upper center")
 cheap, by_f1 = {}, {}
 for number, (name, score) in enumerate(scores.items()):
@@ -332,11 +331,10 @@ for number, (name, score) in enumerate(scores.items()):
     flagged, bill = alarms + truth.sum() - misses, ALARM_COST * alarms + misses
     cheap[name], by_f1[name] = (int(bill[options == t[name]][0]) for t in (cheapest, best_f1))
     plots.curve(right, flagged, bill, name, number, marker="")
-    for t, mark in ((cheapest, "o"), (best_f1, "s")):
-        right.plot(flagged[options == t[name]], bill[options == t[name]], mark, color="black")
-right.set(xlim=(0, 2 * truth.sum()), ylim=(0, 2.5 * truth.sum()),
+    right.plot(flagged[options == cheapest[name]], cheap[name], "o", color="black")
+    right.plot(flagged[options == best_f1[name]], by_f1[name], "s", color="black")
+right.set(xlim=(0, 2 * truth.sum()), ylim=(0, 2.5 * truth.sum()), ylabel="bill at your price",
           xlabel="messages flagged (circle: cheapest, square: best F1)",
-          ylabel=f"bill at {ALARM_COST} : 1",
           title=f"The bill falls from {truth.sum()} to {cheap['DistilBERT']}; "
                 f"counting words: {cheap['counting words']}")
 right.legend(loc="upper left")
