@@ -11,16 +11,15 @@
 #
 # # How good is it really? Precision, recall, F1 and the curves
 #
-# A classifier gives you one number, "97 % accuracy", and you want to know whether to trust it. This lesson takes the number apart. You train a spam filter and a review
-# classifier, and find out what they get wrong, how sure they are, and which differences are chance.
+# A classifier gives you one number, "97 % accuracy", and you want to know whether to trust it. This
+# lesson takes the number apart twice: for a spam filter, where one class is rare, and for a sorter
+# with thirty classes or more. Counting words is judged beside DistilBERT by the same rules.
 #
 # **After this lesson you can**
 #
-# 1. read a confusion matrix and compute accuracy, precision, recall and F1 from its four cells;
-# 2. say why accuracy misleads when one class is rare, and what to report instead;
-# 3. choose a threshold for a stated cost, on the right split;
-# 4. read precision-recall and ROC curves, and tell which one shows your problem;
-# 5. give an interval with every number, and compare two models on the same rows.
+# 1. read a confusion matrix of two classes or many, and compute precision, recall and F1 from it;
+# 2. choose a threshold for a stated price, and say which price F1 hides;
+# 3. give an interval with every number, compare two models on the same rows, and read the errors.
 #
 # **What it costs**
 #
@@ -42,140 +41,117 @@ lab = start_lab("{{lesson}}", profile)
 # %% [markdown]
 # ## 1. A spam filter to judge
 #
-# The task `messages` has two classes: *ham* (wanted) and *spam*. Spam is rare, and that makes all the difference below. Among the course's own wanted messages are genuine
-# delivery notices and bank warnings, which resemble spam.
+# The task `messages` has two classes: *ham* (wanted) and *spam*, which is rare. Among the course's
+# own wanted messages are genuine delivery notices and bank warnings, which resemble spam.
 
 # %%
+import math
+
+import numpy as np
+
 from course_utils.data import load_task
 
 messages = load_task("messages", lab.profile)
-for row in messages["train"].select(range(5)):
-    print(f"[{messages['train'].features['label'].int2str(row['label'])}] {row['sms'][:150]}")
+train, validation = messages["train"], messages["validation"]
+classes = train.features["label"].names
+for row in train.select(range(5)):
+    print(f"[{classes[row['label']]}] {row['sms'][:150]}")
+print({split: f"{np.mean(messages[split]['label']):.1%} spam" for split in messages})
 
-# %%
-import numpy as np
-
-spam_share = {split: float(np.mean(messages[split]["label"])) for split in messages}
-print({split: f"{share:.1%} spam" for split, share in spam_share.items()})
-assert all(0.1 < share < 0.17 for share in spam_share.values())
-
-# %% [markdown]
-# Two models, as in lesson 05, which explains the arguments: a word counter ([TF-IDF](glossary.md#tf-idf) with logistic regression), and DistilBERT
-# [fine-tuned](glossary.md#fine-tuning). First the word counter.
-
-# %%
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-
-
-def word_counter(texts, labels):
-    model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
-                          LogisticRegression(C=10, max_iter=1000))
-    return model.fit(texts[:], labels[:])
-
+# %% tags=["assert"]
+assert all(0.1 < np.mean(messages[split]["label"]) < 0.17 for split in messages)
 
 # %% [markdown]
-# For DistilBERT the texts become [tokens](glossary.md#token); the [collator](glossary.md#collator) pads each batch to its own longest text.
-
-# %%
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    DataCollatorWithPadding,
-    Trainer,
-    TrainingArguments,
-    set_seed,
-    utils,
-)
-from transformers.trainer_callback import PrinterCallback
-
-utils.logging.set_verbosity_error()
-tokenizer = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision)
-collator = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=16)
-
-
-def tokenized(split, text):
-    return split.map(
-        lambda batch: tokenizer(batch[text], truncation=True, max_length=lab.profile.max_length),
-        batched=True, remove_columns=[c for c in split.column_names if c != "label"])
-
-
-# %% [markdown]
-# One function makes a trainer for either task of this lesson. Spam is rare and the messages are short: they get twice the epochs and twice the rate (`factor=2`), chosen on validation rows.
-
-# %%
-def fine_tune(split, text, name, factor=1):
-    set_seed(lab.seed)
-    labels = split.features["label"].names
-    model = AutoModelForSequenceClassification.from_pretrained(
-        lab.checkpoint, revision=lab.revision, use_safetensors=True, num_labels=len(labels),
-        id2label=dict(enumerate(labels)))
-    model.accepts_loss_kwargs = False
-    arguments = TrainingArguments(
-        output_dir=str(lab.workdir / name), num_train_epochs=factor * lab.profile.epochs,
-        learning_rate=factor * lab.profile.learning_rate,
-        per_device_train_batch_size=lab.profile.batch_size, warmup_steps=0.1,
-        train_sampling_strategy="group_by_length",
-        save_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=True,
-        seed=lab.seed, **lab.precision_arguments)
-    trainer = Trainer(model=model, args=arguments, train_dataset=tokenized(split, text),
-                      processing_class=tokenizer, data_collator=collator)
-    trainer.remove_callback(PrinterCallback)
-    return trainer
-
-
-# %% [markdown]
-# And one gives the [logits](glossary.md#logit), one number per class and text.
+# Two models are judged, both explained in [lesson 05](05_training.ipynb). One counts words
+# ([TF-IDF](glossary.md#tf-idf) with logistic regression). The other is DistilBERT,
+# [fine-tuned](glossary.md#fine-tuning) by a function that serves both tasks here. Rates and numbers
+# of epochs were chosen on validation rows.
 
 # %%
 import torch
+from transformers import (AutoModelForSequenceClassification, AutoTokenizer, Trainer,
+                          TrainingArguments, set_seed, utils)
+from transformers.trainer_callback import PrinterCallback
+
+from course_utils.common import word_counter
+from course_utils.timing import estimate_training
+
+utils.logging.set_verbosity_error()
+tokenizer = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision)
+
+
+def encode(text):
+    return tokenizer(text, truncation=True, max_length=lab.profile.max_length)
+
+
+# %%
+def fine_tune(texts, labels, names, epochs, faster):
+    set_seed(lab.seed)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        lab.checkpoint, revision=lab.revision, use_safetensors=True, num_labels=len(names),
+        id2label=dict(enumerate(names)))
+    settings = TrainingArguments(
+        str(lab.workdir / "judged"), num_train_epochs=epochs, seed=lab.seed, warmup_steps=0.1,
+        learning_rate=faster * lab.profile.learning_rate,
+        per_device_train_batch_size=lab.profile.batch_size,
+        train_sampling_strategy="group_by_length", save_strategy="no", logging_strategy="no",
+        report_to="none", disable_tqdm=True, **lab.precision_arguments)
+    rows = [{**encode(text), "labels": int(y)} for text, y in zip(texts, labels, strict=True)]
+    trainer = Trainer(model, settings, train_dataset=rows, processing_class=tokenizer)
+    trainer.remove_callback(PrinterCallback)
+    estimate_training(trainer)
+    trainer.train()
+    return trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+
+
+# %%
+spam_model = fine_tune(train["sms"][:], train["label"][:], classes, epochs=3, faster=2)
+spam_words = word_counter().fit(train["sms"][:], train["label"][:])
+
+# %% [markdown]
+# A model gives [logits](glossary.md#logit), one number per class and text;
+# [softmax](glossary.md#softmax) makes probabilities of them. Everything below looks at the
+# *validation* split; the test split stays closed until section 11.
+
+# %%
+from scipy.special import softmax
 
 
 @torch.no_grad()
-def logits_of(model, texts, batch_size=64):
-    """Logits (rows, classes) in the order of ``texts``; similar lengths go through together."""
+def logits_of(model, texts, batch_size=32):
+    """Logits (texts, classes); similar lengths go through together."""
     model.eval()
-    texts = list(texts)
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     out = np.empty((len(texts), model.config.num_labels), dtype=np.float32)
     for start in range(0, len(order), batch_size):
         rows = order[start:start + batch_size]
-        inputs = tokenizer([texts[i] for i in rows], truncation=True,
-                           max_length=lab.profile.max_length, padding=True, return_tensors="pt")
+        inputs = tokenizer.pad([encode(texts[i]) for i in rows], return_tensors="pt")
         out[rows] = model(**inputs.to(model.device)).logits.float().cpu().numpy()
     return out
 
 
 # %%
-from course_utils.timing import estimate_training
+def spam_scores(texts):
+    """The probability of spam that each model gives to each text."""
+    return {"DistilBERT": softmax(logits_of(spam_model, texts), axis=1)[:, 1],
+            "counting words": spam_words.predict_proba(texts)[:, 1]}
 
-spam_trainer = fine_tune(messages["train"], "sms", "spam", factor=2)
-expected = estimate_training(spam_trainer)
 
-# %%
-spam_trainer.train()
-spam_model = spam_trainer.accelerator.unwrap_model(spam_trainer.model,
-                                                   keep_fp32_wrapper=False)  # full precision
-spam_words = word_counter(messages["train"]["sms"], messages["train"]["label"])
-
-# %% [markdown]
-# From here on, everything looks at the *validation* split. The test split stays closed until section 13 (only its share of spam was looked at). [Softmax](glossary.md#softmax) turns logits
-# into probabilities; a message is called spam when its probability of spam is at least 0.5. That number will be questioned.
+truth, sms = np.array(validation["label"]), validation["sms"][:]
+scores = spam_scores(sms)
+accuracy = {name: float(((score >= 0.5) == truth).mean()) for name, score in scores.items()}
 
 # %%
-from scipy.special import softmax
+from course_utils import plots
 
-truth = np.array(messages["validation"]["label"])
-spam_logits = logits_of(spam_model, messages["validation"]["sms"])
-spam_probability = softmax(spam_logits, axis=1)[:, 1]
-predicted = (spam_probability >= 0.5).astype(int)
-word_probability = spam_words.predict_proba(messages["validation"]["sms"][:])[:, 1]
+plots.finding(f"DistilBERT is right on {accuracy['DistilBERT']:.1%} of the validation messages, "
+              f"counting words on {accuracy['counting words']:.1%}. Is that good? Look closer.")
 
 # %% [markdown]
 # ## 2. The confusion matrix comes first
 #
-# Two kinds of right, two kinds of wrong. Call spam the *positive* class: the one you are looking for.
+# There are two ways to be right and two to be wrong. Call spam the *positive* class: the one you
+# look for.
 #
 # | | predicted ham | predicted spam |
 # |---|---|---|
@@ -185,19 +161,19 @@ word_probability = spam_words.predict_proba(messages["validation"]["sms"][:])[:,
 # %%
 from sklearn.metrics import confusion_matrix
 
-from course_utils import plots
-
-matrix = confusion_matrix(truth, predicted)
-(tn, fp), (fn, tp) = matrix.tolist()
-print(f"TN {tn}, FP {fp}, FN {fn}, TP {tp}")
+matrices = {name: confusion_matrix(truth, score >= 0.5) for name, score in scores.items()}
+(tn, fp), (fn, tp) = matrices["DistilBERT"].tolist()
+predicted = (scores["DistilBERT"] >= 0.5).astype(int)
+print(f"DistilBERT: TN {tn}, FP {fp}, FN {fn}, TP {tp}")
 
 # %%
-figure, ax = plots.new_figure(width=5.6, height=3.6)
-plots.confusion(ax, matrix, ["ham", "spam"])
-ax.set_title(f"{fn} spams pass, {fp} wanted messages are lost")
-plots.show(figure,
-           f"Confusion matrix on validation: {tn} ham kept, {fp} ham lost, "
-           f"{fn} spam let through, {tp} spam caught.")
+figure, axes = plots.new_figure(columns=2, width=9, height=3.3)
+for ax, (name, matrix) in zip(axes, matrices.items()):
+    plots.confusion(ax, matrix, classes)
+    ax.set_title(f"{name}: {matrix[1, 0]} spams pass,\n{matrix[0, 1]} wanted messages are lost")
+plots.show(figure, "Confusion matrices on validation. " + " ".join(
+    f"{name}: {m[0, 0]} ham kept, {m[0, 1]} ham lost, {m[1, 0]} spam let through, "
+    f"{m[1, 1]} spam caught." for name, m in matrices.items()))
 
 # %% [markdown]
 # ## 3. Every metric is a fraction of these cells
@@ -205,59 +181,48 @@ plots.show(figure,
 # * **accuracy** = (TP + TN) / all: which share of all answers is right?
 # * **precision** = TP / (TP + FP): of what I called spam, how much is spam?
 # * **recall** = TP / (TP + FN): of all spam, how much did I catch?
-# * **F1** = 2 · precision · recall / (precision + recall): their harmonic mean, at or below the plain mean and pulled towards the lower of the two.
-
-# %%
-accuracy = (tp + tn) / (tp + tn + fp + fn)
-precision = tp / max(tp + fp, 1)  # nothing flagged: 0, by convention
-recall = tp / max(tp + fn, 1)
-f1 = 2 * precision * recall / max(precision + recall, 1e-12)
-print(f"accuracy {accuracy:.3f}  precision {precision:.3f}  recall {recall:.3f}  F1 {f1:.3f}")
-
-# %% [markdown]
-# Four lines of arithmetic, and the library agrees:
-
-# %%
-from course_utils.metrics import ClassificationMetrics
-
-computed = ClassificationMetrics().compute(predictions=predicted, references=truth)
-assert np.allclose([computed[k] for k in ("accuracy", "precision", "recall", "f1")],
-                   [accuracy, precision, recall, f1])
-computed
-
-# %% [markdown]
-# ## 4. How accuracy fails
+# * **F1** = 2 · precision · recall / (precision + recall): their harmonic mean, pulled towards the
+#   lower.
 #
-# A filter that never calls anything spam. (Its precision is 0/0; the library reports 0.)
+# Judge a third filter too: one that never says spam. (Where there is nothing to divide by, the
+# convention is 0.)
 
 # %%
-nothing = np.zeros_like(truth)
-lazy = ClassificationMetrics().compute(predictions=nothing, references=truth)
-print(f"doing nothing: accuracy {lazy['accuracy']:.1%}, "
-      f"recall {lazy['recall']:.0%}, F1 {lazy['f1']:.2f}")
-assert lazy["accuracy"] > 0.83 and lazy["recall"] == 0
+def fractions(tn, fp, fn, tp):
+    precision, recall = tp / max(tp + fp, 1), tp / max(tp + fn, 1)
+    return {"accuracy": (tp + tn) / (tp + tn + fp + fn), "precision": precision, "recall": recall,
+            "F1": 2 * precision * recall / max(precision + recall, 1e-12)}
+
+
+judged = {name: fractions(*matrix.ravel()) for name, matrix in matrices.items()}
+judged["doing nothing"] = lazy = fractions(len(truth) - truth.sum(), 0, truth.sum(), 0)
+for name, values in judged.items():
+    print(f"{name:15}", "  ".join(f"{what} {value:.3f}" for what, value in values.items()))
+
+# %% tags=["assert"]
+from sklearn.metrics import f1_score, precision_score, recall_score
+
+for name, score in scores.items():
+    checked = {"precision": precision_score, "recall": recall_score, "F1": f1_score}
+    for what, metric in checked.items():
+        assert np.isclose(metric(truth, score >= 0.5, zero_division=0), judged[name][what])
+assert lazy["accuracy"] > 0.83 and lazy["recall"] == lazy["F1"] == 0
 
 # %%
-figure, ax = plots.new_figure(height=3)
-names = ["accuracy", "precision", "recall", "f1"]
-for number, (label, values) in enumerate({"doing nothing": lazy, "DistilBERT": computed}.items()):
-    ax.bar(np.arange(4) + 0.38 * number, [values[n] for n in names], width=0.36, label=label,
-           color=plots.COLOURS[number], hatch=["//", ""][number], edgecolor="white")
-ax.set_xticks(np.arange(4) + 0.19, ["accuracy", "precision", "recall", "F1"])
-ax.set(ylim=(0, 1.12), title=f"{lazy['accuracy']:.0%} accuracy for catching no spam at all")
-ax.legend(ncols=2, loc="upper right")
-plots.show(figure,
-           "Accuracy, precision, recall and F1 of a filter that does nothing "
-           f"({lazy['accuracy']:.2f}, 0, 0, 0) beside DistilBERT "
-           f"({', '.join(f'{computed[n]:.2f}' for n in names)}).")
+lead = 100 * (judged["DistilBERT"]["accuracy"] - lazy["accuracy"])
+plots.finding(f"Doing nothing is {lazy['accuracy']:.1%} accurate and catches no spam. DistilBERT's "
+              f"accuracy is only {lead:.1f} points higher, and it catches "
+              f"{judged['DistilBERT']['recall']:.0%} of the spam. Accuracy counts the easy class.")
 
 # %% [markdown]
-# Accuracy counts the easy class. When the class you care about is rare, report its precision and recall.
-#
 # ### Exercise 6.1 F-beta ●○○ 6 minutes
 #
-# F1 weighs precision and recall alike. $F_\beta = (1+\beta^2)\,\dfrac{P \cdot R}{\beta^2 P + R}$ counts recall $\beta$ times as much as precision. $P$ is the precision, $R$ the recall. Write it as a function of the counts TP, FP and FN. Where there is nothing
-# to divide by, return 0.0.
+# F1 weighs precision P and recall R alike. F-beta counts recall beta times as much as precision:
+#
+# `F = (1 + beta²) · P · R / (beta² · P + R)`
+#
+# Write it as a function of the counts TP, FP and FN. Where there is nothing to divide by, return
+# 0.0.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e6_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def f_beta(tp, fp, fn, beta=1.0):
@@ -309,111 +274,113 @@ assert f_beta(0, 0, 4, 2) == 0.0 and f_beta(0, 0, 0, 2) == 0.0
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 5. Macro, micro, weighted
+# ## 4. A threshold is a price
 #
-# Each class can be the positive one in turn. How do you sum up? *Macro*: the plain mean over classes, so a rare class counts as much as a frequent one. *Weighted*: the mean weighted by
-# class size. *Micro*: pool all cells first; with one label per text this is accuracy again.
+# The model gives a probability; the [threshold](glossary.md#threshold) turns it into a decision.
+# 0.5 is a habit, not a law. Slide it, and one kind of error is traded for the other.
 
 # %%
-def f1_by_average(called):
-    compute = ClassificationMetrics().compute
-    return {a: compute(predictions=called, references=truth, average=a)["f1"]
-            for a in ("macro", "weighted", "micro")}
-
-
-averages, idle = f1_by_average(predicted), f1_by_average(nothing)
-print("DistilBERT   ", {a: f"{v:.3f}" for a, v in averages.items()})
-print("doing nothing", {a: f"{v:.3f}" for a, v in idle.items()})
-assert abs(averages["micro"] - accuracy) < 1e-9 and idle["macro"] < 0.5 < idle["weighted"]
+plots.picture("two-hills")
 
 # %% [markdown]
-# Of these three, only macro exposes the filter that does nothing. The F1 of sections 3 and 4 is a fourth, the *binary* F1 of spam alone; for the filter that does nothing it was 0. So say *which*
-# F1 you report; the word alone is ambiguous.
-#
-# ## 6. The threshold is your choice
-#
-# The model gives a probability; the [threshold](glossary.md#threshold) turns it into a decision. 0.5 is a habit, not a law. What is right depends on what the two
-# errors cost *you*. Say a lost wanted message costs as much as ten spams that get through.
+# So first say what each error costs *you*. Here a lost wanted message costs as much as three spams
+# that get through. Then take the threshold with the lowest bill on validation, for each model its
+# own. One candidate flags nothing: leaving the filter off is a choice, too.
 
 # %%
-ALARM_COST, MISS_COST = 10, 1
-thresholds = np.linspace(0.01, 0.99, 99)
+ALARM_COST = 3  # in spams that get through
 
 
-def costs(probability, truth, threshold):
-    called = probability >= threshold
-    return (ALARM_COST * int((called & (truth == 0)).sum())
-            + MISS_COST * int((~called & (truth == 1)).sum()))
+def sweep(score):
+    """All thresholds that differ on these rows, with the false alarms and misses of each."""
+    options = np.append(np.unique(score), 1.01)  # the last flags nothing
+    called = score >= options[:, None]
+    return options, (called & (truth == 0)).sum(1), (~called & (truth == 1)).sum(1)
 
 
-# %%
-curve = np.array([costs(spam_probability, truth, t) for t in thresholds])
-cheapest = float(thresholds[curve.argmin()])
-at_half = costs(spam_probability, truth, 0.5)
-print(f"cheapest at {cheapest:.2f}: cost {curve.min()}; at 0.50: {at_half}; "
-      f"doing nothing: {MISS_COST * int(truth.sum())}")
-assert curve.min() <= at_half
-
-# %%
-def threshold_picture(threshold):
-    figure, (left, right) = plots.new_figure(columns=2, width=10, height=3.5)
-    bins = np.linspace(0, 1, 26)
-    left.hist(spam_probability[truth == 0], bins, color=plots.COLOURS[0], label="ham")
-    left.hist(spam_probability[truth == 1], bins, color=plots.COLOURS[1], label="spam",
-              hatch="//", alpha=0.85)
-    left.set_yscale("log")
-    left.set_ylim(bottom=0.5)
-    right.set_ylim(0, 4 * MISS_COST * truth.sum())
-    left.set(xlabel="probability of spam", ylabel="messages (log scale)")
-    right.plot(thresholds, curve, color="black")
-    right.set(xlabel="threshold", ylabel=f"cost ({ALARM_COST} a lost message, {MISS_COST} a spam)")
-    for ax in (left, right):
-        ax.axvline(threshold, color=plots.COLOURS[5], linestyle="--")
-    left.legend()
-    left.set_title(f"Threshold {threshold:.2f} costs {costs(spam_probability, truth, threshold)}")
-    right.set_title(f"The cheapest threshold is {cheapest:.2f}")
-    return figure
-
-
-plots.show(threshold_picture(cheapest),
-           "Left: histogram of spam probabilities for ham and spam, log scale, with the threshold. "
-           f"Right: cost against threshold; lowest, {curve.min()}, at {cheapest:.2f}.")
+cheapest, best_f1, bill, saved = {}, {}, {}, {}
+for name, score in scores.items():
+    options, alarms, misses = sweep(score)
+    caught = truth.sum() - misses
+    best_f1[name] = options[np.argmax(2 * caught / (2 * caught + alarms + misses))]
+    for price in (1, ALARM_COST, 10):
+        bill[name] = price * alarms + misses
+        best = len(options) - 1 - np.argmin(bill[name][::-1])  # of equals the highest
+        saved[name, price] = 1 - bill[name][best] / truth.sum()
+        print(f"{name:15} {price:2d} : 1  threshold {options[best]:.3f} catches {caught[best]:2d}, "
+              f"loses {alarms[best]:2d}, saves {saved[name, price]:4.0%} of doing nothing")
+        if price == ALARM_COST:
+            cheapest[name] = options[best]
 
 # %% [markdown]
-# In a running notebook you can move the threshold yourself. (On a page without a kernel the picture above is all there is.)
+# The same filter is worth much at one price and hardly anything at another. From here on the price
+# is `ALARM_COST`. Change it, and run from there.
 
 # %%
-import ipywidgets
-from IPython.display import display
-
-
-def redraw(threshold):
-    plots.show(threshold_picture(threshold),
-               f"The same picture with the threshold at {threshold:.2f}.")
-
-
-slider = ipywidgets.FloatSlider(value=0.5, min=0.01, max=0.99, step=0.01, description="threshold",
-                                continuous_update=False)
-panel = ipywidgets.Output()
-
-
-def moved(change):
-    with panel:
-        panel.clear_output(wait=True)
-        redraw(change["new"])
-
-
-slider.observe(moved, names="value")
-display(slider, panel)
+figure, (left, right) = plots.new_figure(columns=2, width=10, height=3.5)
+for k in (0, 1):
+    left.hist(scores["DistilBERT"][truth == k], np.linspace(0, 1, 26), color=plots.COLOURS[k],
+              label=classes[k], hatch=["", "//"][k], alpha=0.85)
+left.axvline(cheapest["DistilBERT"], color="black", linestyle="--", label="cheapest threshold")
+left.set(yscale="log", xlabel="probability of spam (DistilBERT)", ylabel="messages (log scale)",
+         ylim=(0.5, None), title=f"{fn} spams and {fp} hams lie in the wrong hill")
+left.legend(loc="upper center")
+cheap, by_f1 = {}, {}
+for number, (name, score) in enumerate(scores.items()):
+    options, alarms, misses = sweep(score)
+    flagged, bill = alarms + truth.sum() - misses, ALARM_COST * alarms + misses
+    cheap[name], by_f1[name] = (int(bill[options == t[name]][0]) for t in (cheapest, best_f1))
+    plots.curve(right, flagged, bill, name, number, marker="")
+    right.plot(flagged[options == cheapest[name]], cheap[name], "o", color="black")
+    right.plot(flagged[options == best_f1[name]], by_f1[name], "s", color="black")
+right.set(xlim=(0, 2 * truth.sum()), ylim=(0, 2.5 * truth.sum()), ylabel="bill at your price",
+          xlabel="messages flagged (circle: cheapest, square: best F1)",
+          title=f"The bill falls from {truth.sum()} to {cheap['DistilBERT']}; "
+                f"counting words: {cheap['counting words']}")
+right.legend(loc="upper left")
+plots.show(figure, "Left: histogram of DistilBERT's spam probabilities, log scale. Right: bill "
+           f"against the number of messages flagged; flagging nothing costs {truth.sum()}. "
+           + "; ".join(f"{n}: cheapest {cheap[n]}, at best F1 {by_f1[n]}" for n in scores) + ".")
 
 # %% [markdown]
-# The threshold was chosen on validation rows, so its cost *there* is too rosy, and a few dozen spams can't fix a threshold closely. Section 13 shows what
-# it costs on the test split.
+# Many reports take the threshold with the best F1 instead. That is the same rule, with a price that
+# nobody named. If F is the best F1, its threshold is the cheapest for a false alarm that costs
+# `F/(2−F)` misses: never more than one.
+#
+# <details><summary>Why?</summary>
+#
+# F1 = 2·TP / (2·TP + FP + FN). No threshold has a higher F1 than F, so 2·TP − F·(2·TP + FP + FN) is at most 0 everywhere, and 0 at the best one. Put TP = P − FN (P is the number of spams), and it becomes a constant minus F·FP + (2 − F)·FN. So the best threshold minimises a cost in which an alarm costs F and a miss 2 − F.
+# </details>
+
+# %% tags=["assert"]
+for n, s in scores.items():
+    F = f1_score(truth, s >= best_f1[n])
+    options, alarms, misses = sweep(s)
+    priced = F * alarms + (2 - F) * misses
+    assert np.isclose(priced.min(), priced[options == best_f1[n]][0])
+    assert saved[n, 1] >= saved[n, ALARM_COST] >= saved[n, 10] >= 0
+
+# %%
+from sklearn.metrics import f1_score
+
+F = f1_score(truth, scores["DistilBERT"] >= best_f1["DistilBERT"])
+plots.finding(
+    f"DistilBERT's best F1, {F:.2f}, prices a lost message at {F / (2 - F):.2f} missed spams. At "
+    f"your {ALARM_COST} its threshold costs {by_f1['DistilBERT']}, the cheapest one "
+    f"{cheap['DistilBERT']}, doing nothing {truth.sum()}; counting words costs at least "
+    f"{cheap['counting words']}. What DistilBERT saves falls from {saved['DistilBERT', 1]:.0%} at "
+    f"1 : 1 to {saved['DistilBERT', 10]:.0%} at 10 : 1.")
+
+# %% [markdown]
+# So one rule is left: name the price, then choose on validation. On the rows that chose it, a
+# threshold looks too cheap; section 11 opens the test split.
 #
 # ### Exercise 6.2 Another cost ●●○ 8 minutes
 #
-# A bank's fraud desk sees it the other way round: a miss (FN) costs 50, a false alarm (FP) 1. Write a function that returns, as a `float`, the cheapest of the thresholds in `candidates`; a message is flagged where its probability is at least the threshold. Where several cost the same, take the *highest*: it
-# bothers fewer people.
+# A bank's fraud desk sees it the other way round: a miss (FN) costs 50, a false alarm (FP) 1. Write
+# a function that returns, as a `float`, the cheapest of the thresholds in `candidates`; a row is
+# flagged where its probability is at least the threshold. Where several cost the same, take the
+# *highest*: it bothers fewer people.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e6_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def cheapest_threshold(probability, truth, candidates, miss_cost, alarm_cost):
@@ -446,7 +413,7 @@ check("6.2 Another cost",
        "return the candidate itself, not its cost, its position or a threshold of your own"),
       ("expensive misses push the threshold down",
        lambda: cheapest_threshold(p_, y_, [0.3, 0.5, 0.7], 50, 1) == 0.3,
-       "a miss costs 50 here: are the two costs exchanged, left out, or those of section 6?"),
+       "a miss costs 50 here: are the two costs exchanged, left out, or those of section 4?"),
       ("expensive alarms push it up",
        lambda: cheapest_threshold(p_, y_, [0.3, 0.5, 0.7], 1, 50) == 0.7,
        "an alarm costs 50 here: are the two costs exchanged, or is one left out?"),
@@ -466,81 +433,70 @@ assert [cheapest_threshold(p_, y_, [0.4, 0.5, 0.9], *c) for c in ((3, 1), (1, 3)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 7. Precision-recall and ROC, side by side
+# ## 5. Is the order right? Precision-recall and ROC
 #
-# Move the threshold from 1 to 0 and record two numbers at each stop. The **ROC** curve records recall against the *false positive rate* FP / (FP + TN). The **PR** curve records precision against recall. Each can
-# be summed up in one number. The area under ROC, **AUC**, is the chance that a random spam gets a higher probability than a random ham. For **average precision**, AP,
-# go down the list from the most suspicious message to the least, note the precision at each spam, and take the mean of these numbers. The share of spam is called its *prevalence*.
+# Before any threshold the model puts the messages in an order. Move the threshold from 1 to 0 and
+# record two numbers at each stop: the [ROC curve](glossary.md#roc-curve) has recall against the
+# *false positive rate* FP / (FP + TN), the **PR curve** precision against recall.
+#
+# One number sums up each. The area under ROC, [AUC](glossary.md#auc), is the chance that a random
+# spam stands before a random ham. For [average precision](glossary.md#average-precision), AP, go
+# down the list, note the precision at each spam, and take the mean.
+#
+# Which one shows your problem? Compute both again where spam is rarer: all the ham and one spam in
+# five, drawn a hundred times.
 
 # %%
-from sklearn.metrics import (average_precision_score, precision_recall_curve,
-                             roc_auc_score, roc_curve)
+from sklearn.metrics import average_precision_score, roc_auc_score
 
-
-def both_curves(truth, models):
-    figure, (left, right) = plots.new_figure(columns=2, width=10, height=4)
-    for number, (name, score) in enumerate(models.items()):
-        fpr, tpr, _ = roc_curve(truth, score)
-        precisions, recalls, _ = precision_recall_curve(truth, score)
-        plots.curve(left, fpr, tpr, f"{name}: AUC {roc_auc_score(truth, score):.3f}",
-                    number, marker="")
-        right.step(recalls, precisions, where="post", color=plots.COLOURS[number],
-                   linestyle=plots.DASHES[number],
-                   label=f"{name}: AP {average_precision_score(truth, score):.3f}")
-    left.plot([0, 1], [0, 1], color="gray", linewidth=1, label="guessing: AUC 0.5")
-    right.axhline(truth.mean(), color="gray", linewidth=1,
-                  label=f"guessing: AP {truth.mean():.2f}, the prevalence")
-    left.set(xlabel="false positive rate", ylabel="recall",
-             title="ROC: recall is paid for in false alarms")
-    right.set(xlabel="recall", ylabel="precision", ylim=(0, 1.05),
-              title="PR: recall is paid for in precision")
-    left.legend(loc="lower right")
-    right.legend(loc="center left", bbox_to_anchor=(0.02, 0.36))
-    return figure
-
-
-# %%
-models = {"DistilBERT": spam_probability, "TF-IDF": word_probability}
-summary = {name: (roc_auc_score(truth, s), average_precision_score(truth, s))
-           for name, s in models.items()}
-plots.show(both_curves(truth, models),
-           "ROC and precision-recall curves on validation: "
-           + ", ".join(f"{n} AUC {a:.3f} and AP {p:.3f}" for n, (a, p) in summary.items())
-           + f". Guessing has AUC 0.5 and AP {truth.mean():.2f}.")
-
-# %% [markdown]
-# Both curves look at the same ranking. Which one shows your problem? Make spam rarer and watch: keep all the ham, and one spam in five. The word counter's
-# probabilities serve as the example.
-
-# %%
 rng = np.random.default_rng(0)
-rarer = np.flatnonzero((truth == 0) | (rng.random(len(truth)) < 0.2))
-thinned = truth[rarer]
-before, after = summary["TF-IDF"], (roc_auc_score(thinned, word_probability[rarer]),
-                                    average_precision_score(thinned, word_probability[rarer]))
-print(f"spam share {truth.mean():.1%} -> {thinned.mean():.1%}: "
-      f"AUC {before[0]:.3f} -> {after[0]:.3f}, AP {before[1]:.3f} -> {after[1]:.3f}")
+draws = [np.flatnonzero((truth == 0) | (rng.random(len(truth)) < 0.2)) for _ in range(100)]
+auc, ap, rare_auc, rare_ap = {}, {}, {}, {}
+for name, score in scores.items():
+    auc[name], ap[name] = roc_auc_score(truth, score), average_precision_score(truth, score)
+    rare_auc[name] = np.mean([roc_auc_score(truth[rows], score[rows]) for rows in draws])
+    rare_ap[name] = np.mean([average_precision_score(truth[rows], score[rows]) for rows in draws])
 
-# %% [markdown]
-# With so few spams one draw proves little. So draw 200 times and take the mean: AUC stays, because neither of its two rates mixes the classes. AP falls, because precision divides by spam and ham together.
+# %% tags=["assert"]
+assert all(abs(auc[n] - rare_auc[n]) < 0.02 and rare_ap[n] < ap[n] for n in scores)
 
 # %%
-draws = np.array([(roc_auc_score(truth[rows], word_probability[rows]),
-                   average_precision_score(truth[rows], word_probability[rows]))
-                  for rows in (np.flatnonzero((truth == 0) | (rng.random(len(truth)) < 0.2))
-                               for _ in range(200))
-                  if truth[rows].any()])
-auc_after, ap_after = draws.mean(0)
-print(f"mean of {len(draws)} draws: "
-      f"AUC {before[0]:.3f} -> {auc_after:.3f}, AP {before[1]:.3f} -> {ap_after:.3f}")
-assert abs(before[0] - auc_after) < 0.02 and ap_after < before[1] - 0.02
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+figure, (left, right) = plots.new_figure(columns=2, width=10, height=4)
+for number, (name, score) in enumerate(scores.items()):
+    fpr, tpr, _ = roc_curve(truth, score)
+    precisions, recalls, _ = precision_recall_curve(truth, score)
+    plots.curve(left, fpr, tpr, f"{name}: AUC {auc[name]:.3f}", number, marker="")
+    right.step(recalls, precisions, where="post", color=plots.COLOURS[number],
+               linestyle=plots.DASHES[number], label=f"{name}: AP {ap[name]:.3f}")
+left.plot([0, 1], [0, 1], color="gray", linewidth=1, label="guessing: AUC 0.5")
+right.axhline(truth.mean(), color="gray", linewidth=1,
+              label=f"guessing: AP {truth.mean():.2f}, the share of spam")
+left.set(xlabel="false positive rate", ylabel="recall",
+         title="ROC: recall is paid for in false alarms")
+right.set(xlabel="recall", ylabel="precision", ylim=(0, 1.05),
+          title="PR: recall is paid for in precision")
+left.legend(loc="lower right")
+right.legend(loc="lower left")
+plots.show(figure, "ROC and precision-recall curves on validation: " + ", ".join(
+    f"{n} AUC {auc[n]:.3f} and AP {ap[n]:.3f}" for n in scores)
+    + f". Guessing has AUC 0.5 and AP {truth.mean():.2f}.")
+
+# %%
+share = np.mean([truth[rows].mean() for rows in draws])
+plots.finding(f"With {share:.1%} spam in place of {truth.mean():.1%}, " + " and ".join(
+    f"{n} keeps its AUC ({auc[n]:.2f}, {rare_auc[n]:.2f}) while its AP falls from {ap[n]:.2f} to "
+    f"{rare_ap[n]:.2f}" for n in scores) + ".")
 
 # %% [markdown]
-# When the positive class is rare and you act on what is flagged, look at PR. A high AUC can hide that most alarms are false.
+# AUC stays because neither of its rates mixes the classes. AP falls because precision divides by
+# spam and ham together. When the positive class is rare and you act on what is flagged, look at PR.
 #
 # ### Exercise 6.3 Precision at another prevalence ●●● 10 minutes
 #
-# Suppose that a filter has recall 0.90 and a false positive rate of 0.02 on data with 13 % spam. What precision will it have where only 1 % is spam? First guess. Then write the function.
+# A filter has recall 0.90 and a false positive rate of 0.02 on data with 13 % spam. What precision
+# will it have where only 1 % is spam? Guess first. Then write the function.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e6_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def precision_at(prevalence, recall, false_positive_rate):
@@ -581,272 +537,286 @@ assert abs(precision_at(0.001, 0.99, 0.01) - 0.0901639) < 1e-6
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 8. A second judge: the review classifier
+# ## 6. Many classes
 #
-# The rest needs a harder task with balanced classes: film reviews, as in lesson 05. (There the checkpoint with the lowest validation loss was kept, here it is the last one, so the numbers differ a little.)
+# Now the requests of [lesson 00](00_start.ipynb): what does a customer want? As there, the class
+# for texts that belong nowhere is left out, and in the course's own data the writers of validation
+# and test wrote none of the rest.
 
 # %%
-reviews = load_task("reviews", lab.profile)
-review_trainer = fine_tune(reviews["train"], "text", "reviews")
-expected = estimate_training(review_trainer)
+from course_utils.data import TASKS
 
-# %%
-review_trainer.train()
-review_model = review_trainer.accelerator.unwrap_model(review_trainer.model,
-                                                       keep_fp32_wrapper=False)
-review_words = word_counter(reviews["train"]["text"], reviews["train"]["label"])
+requests = load_task("requests", lab.profile)
+names = requests["train"].features["label"].names
+wishes = [name for name in names if name != TASKS["requests"].out_of_scope(names)]
 
-# %%
-review_truth = np.array(reviews["validation"]["label"])
-review_logits = logits_of(review_model, reviews["validation"]["text"])
-word_review = review_words.predict_proba(reviews["validation"]["text"][:])[:, 1]
-fine_hits = review_logits.argmax(1) == review_truth
-word_hits = (word_review >= 0.5) == review_truth
-print(f"validation accuracy: DistilBERT {fine_hits.mean():.1%}, TF-IDF {word_hits.mean():.1%}")
-assert fine_hits.mean() > 0.55
+
+def with_a_wish(split):
+    rows = [row for row in requests[split] if names[row["label"]] in wishes]
+    numbers = [wishes.index(names[row["label"]]) for row in rows]
+    return [row["text"] for row in rows], np.array(numbers)
+
+
+sorter = fine_tune(*with_a_wish("train"), wishes, epochs=3, faster=3)
+counter = word_counter().fit(*with_a_wish("train"))
 
 # %% [markdown]
-# ## 9. When it says 90 %, is it right 90 % of the time?
-#
-# A model is *calibrated* when its probabilities are right on average: among all answers given with 80 % confidence, 80 % are right. (*Confidence* is the probability of the class that the model chose; with two classes it is never below one half.) Sort the answers by confidence into bins and compare. The **expected calibration error** (ECE) is the
-# mean gap between confidence and accuracy, weighted by the number of answers in each bin. In the picture below, the model is over-confident where a point lies below the diagonal, and under-confident where it lies above.
+# The matrix has a row and a column for each class now, and each class can be the positive one in
+# turn.
 
 # %%
-def reliability(logits, truth, bins=8):
-    """Confidence, accuracy and size of each bin, and the ECE.
+plots.picture("rows-and-columns")
 
-    Bins hold equally many answers; Guo et al. 2017 cut equal widths.
-    """
+# %%
+from sklearn.metrics import precision_recall_fscore_support
+
+asked, wanted = with_a_wish("validation")
+logits = logits_of(sorter, asked)
+said = {"DistilBERT": logits.argmax(1), "counting words": counter.predict(asked)}
+report = {name: precision_recall_fscore_support(wanted, answers, labels=range(len(wishes)),
+                                                zero_division=0)
+          for name, answers in said.items()}
+precisions, recalls, f1, rows = report["DistilBERT"]
+print(f"{'weakest':20} precision  recall    F1  rows   F1 of counting words")
+for k in f1.argsort()[:8]:
+    print(f"{wishes[k]:20} {precisions[k]:9.2f} {recalls[k]:7.2f} {f1[k]:5.2f} {rows[k]:5d} "
+          f"{report['counting words'][2][k]:10.2f}")
+
+# %% tags=["assert"]
+assert (said["DistilBERT"] == wanted).mean() > 3 / len(wishes)
+
+# %% [markdown]
+# High precision with low recall: the model says this wish too rarely. The reverse: it sweeps up
+# what belongs to others. Now sum up the classes as in the drawing, for spam too. Where do the
+# averages differ?
+
+# %%
+answers = {"spam, doing nothing": (truth, np.zeros_like(truth)),
+           "spam, DistilBERT": (truth, scores["DistilBERT"] >= 0.5),
+           "requests, DistilBERT": (wanted, said["DistilBERT"]),
+           "requests, counting words": (wanted, said["counting words"])}
+averages = {name: {a: f1_score(*pair, average=a) for a in ("macro", "weighted", "micro")}
+            for name, pair in answers.items()}
+for name, values in averages.items():
+    print(f"{name:25}", "  ".join(f"{a} {value:.3f}" for a, value in values.items()))
+
+# %% tags=["assert"]
+assert averages["spam, doing nothing"]["macro"] < 0.5 < averages["spam, doing nothing"]["weighted"]
+assert all(np.isclose(averages[n]["micro"], np.mean(y == a)) for n, (y, a) in answers.items())
+
+# %%
+idle, thirty = averages["spam, doing nothing"], averages["requests, DistilBERT"]
+plots.finding(
+    f"Doing nothing has a weighted F1 of {idle['weighted']:.2f} and a macro F1 of "
+    f"{idle['macro']:.2f}: only macro exposes it, because the class it fails is the small one. For "
+    f"the requests the two are {abs(thirty['macro'] - thirty['weighted']):.3f} apart, "
+    f"for their classes are of like size ({rows.min()} to {rows.max()} rows).")
+
+# %% [markdown]
+# So say *which* F1 you report; that of section 3 is a fourth one, of the class spam alone.
+#
+# A matrix of thirty classes is unreadable. Find the pairs that are confused most, in either
+# direction, and draw only their classes.
+
+# %%
+table = confusion_matrix(wanted, said["DistilBERT"], labels=range(len(wishes)))
+mixed = np.triu(table + table.T, k=1)  # both directions of a pair together
+pairs = [np.unravel_index(i, mixed.shape) for i in np.argsort(-mixed, axis=None)[:4]]
+shown = sorted({int(k) for pair in pairs for k in pair})
+others = np.setdiff1d(np.arange(len(wishes)), shown)
+part = np.column_stack([table[np.ix_(shown, shown)], table[np.ix_(shown, others)].sum(1)])
+
+# %%
+figure, ax = plots.new_figure(width=8.6, height=0.6 * len(shown) + 1.6)
+plots.confusion(ax, part, [wishes[k] for k in shown] + ["any other"])
+ax.set_yticks(range(len(shown)), [wishes[k] for k in shown])
+ax.set_ylim(len(shown) - 0.5, -0.5)
+ax.tick_params(axis="x", rotation=25)
+ax.set_aspect("auto")
+ax.set_title(f"Four pairs hold {sum(int(mixed[pair]) for pair in pairs)} of "
+             f"{int((said['DistilBERT'] != wanted).sum())} errors; first "
+             f"{wishes[pairs[0][0]]} and {wishes[pairs[0][1]]}")
+plots.show(figure, f"Part of the confusion matrix: the {len(shown)} classes of the four pairs that "
+           "are confused most. " + "; ".join(f"{wishes[a]} and {wishes[b]} {mixed[a, b]} times"
+                                             for a, b in pairs) + ".")
+
+# %% [markdown]
+# For such a pair, ask before you train again: could a colleague tell the two apart from the text
+# alone? If not, the labels need a sharper rule, or the two become one.
+#
+# ## 7. When it says 90 %, is it right 90 % of the time?
+#
+# A model is [calibrated](glossary.md#calibration) when among all answers given with 80 %
+# confidence, 80 % are right. (*Confidence* is the probability of the class that it chose.) Sort the
+# answers by confidence into bins: the mean gap between confidence and share right is the [expected
+# calibration error](glossary.md#ece), ECE. Even a perfect model shows gaps by chance, so simulate
+# one whose answers are right with exactly the stated confidence.
+
+# %%
+def reliability(logits, bins=6):
+    """Confidence and share right (bins, 2), the ECE, and what 95 % of perfect models stay below."""
     probability = softmax(logits, axis=1)
-    confidence, right = probability.max(1), probability.argmax(1) == truth
+    confidence, good = probability.max(1), probability.argmax(1) == wanted
     groups = np.array_split(np.argsort(confidence), bins)
-    means = np.array([(confidence[g].mean(), right[g].mean(), len(g)) for g in groups])
-    return means, float(np.sum(means[:, 2] * np.abs(means[:, 0] - means[:, 1])) / len(truth))
+    points = np.array([(confidence[g].mean(), good[g].mean()) for g in groups])
+    rng, perfect = np.random.default_rng(0), []
+    for _ in range(500):
+        lucky = rng.random(len(confidence)) < confidence
+        perfect.append(np.mean([abs(confidence[g].mean() - lucky[g].mean()) for g in groups]))
+    return points, np.abs(points[:, 0] - points[:, 1]).mean(), np.quantile(perfect, 0.95)
 
-
-# %%
-raw, raw_ece = reliability(review_logits, review_truth)
-print(f"mean confidence {raw[:, 0].mean():.1%}, accuracy {fine_hits.mean():.1%}, ECE {raw_ece:.3f}")
 
 # %% [markdown]
-# **Temperature scaling** divides all logits by one number T before the softmax. T above 1 makes the model more modest, T below 1 bolder. No answer changes, because the order of the logits stays; only the confidence does. To fit T means to take the one with the lowest cross-entropy, the loss of lesson 05 (also called *negative log-likelihood*). That needs rows that
-# were not used in training; to judge the result fairly we fit it on one half of validation and look at the other.
+# **Temperature scaling** divides all logits by one number T before the softmax. T above 1 makes the
+# model more modest, below 1 bolder; no answer changes. Take the T with the lowest
+# [cross-entropy](glossary.md#cross-entropy) on rows not trained on; here each half of validation
+# gets the T of the other half.
 
 # %%
 from scipy.optimize import minimize_scalar
 
-half = np.random.default_rng(0).permutation(len(review_truth))
-fit_rows, look_rows = half[: len(half) // 2], half[len(half) // 2:]
+
+def scaled(logits):
+    halves = np.array_split(np.random.default_rng(0).permutation(len(wanted)), 2)
+    out, temperatures = np.empty_like(logits), []
+    for here, there in (halves, halves[::-1]):
+        def loss(t, rows=there):
+            p = softmax(logits[rows] / t, axis=1)[np.arange(len(rows)), wanted[rows]]
+            return -np.log(np.clip(p, 1e-12, 1)).mean()
+
+        temperatures.append(float(minimize_scalar(loss, bounds=(0.1, 10), method="bounded").x))
+        out[here] = logits[here] / temperatures[-1]
+    return out, temperatures
 
 
-def negative_log_likelihood(temperature, rows):
-    p = softmax(review_logits[rows] / temperature, axis=1)
-    return -np.log(np.clip(p[np.arange(len(rows)), review_truth[rows]], 1e-12, 1)).mean()
+raw = {"DistilBERT": logits, "counting words": counter.decision_function(asked)}
+cured = {}
+for name, values in raw.items():
+    cured[name], temperatures = scaled(values)
+    print(f"{name}: T of the two halves", [round(t, 2) for t in temperatures])
 
-
-temperature = minimize_scalar(negative_log_likelihood, bounds=(0.2, 10), args=(fit_rows,),
-                              method="bounded").x
-loss_before, loss_after = (negative_log_likelihood(t, look_rows) for t in (1.0, temperature))
-print(f"T = {temperature:.2f}; loss on the other half {loss_before:.3f} -> {loss_after:.3f}")
-assert (negative_log_likelihood(temperature, fit_rows)
-        <= negative_log_likelihood(1.0, fit_rows) + 1e-6)
-
-# %%
-before_scaling, ece_before = reliability(review_logits[look_rows], review_truth[look_rows], bins=6)
-gap = before_scaling[:, 0].mean() - before_scaling[:, 1].mean()
-after_scaling, ece_after = reliability(review_logits[look_rows] / temperature,
-                                       review_truth[look_rows], bins=6)
-figure, ax = plots.new_figure(width=5.6, height=4.4)
-ax.plot([0.5, 1], [0.5, 1], color="gray", linewidth=1, label="calibrated")
-plots.curve(ax, before_scaling[:, 0], before_scaling[:, 1], f"as trained, ECE {ece_before:.3f}", 1)
-plots.curve(ax, after_scaling[:, 0], after_scaling[:, 1],
-            f"T = {temperature:.2f}, ECE {ece_after:.3f}", 0)
-ax.set(xlabel="confidence", ylabel="share right",
-       title="As trained, it is "
-             f"{'more certain than right' if gap > 0 else 'less certain than right'}")
-ax.legend(loc="upper left")
-plots.show(figure,
-           "Reliability diagram: share of right answers against confidence in six bins, "
-           "before and after temperature scaling. "
-           f"ECE goes from {ece_before:.3f} to {ece_after:.3f}; "
-           "the diagonal is perfect calibration.")
-
-# %% [markdown]
-# (Six bins and half the rows, so the ECE "as trained" differs from the one above.) No answer changed, as promised. But how small can an ECE be with so few rows?
-# Even a perfectly calibrated model shows gaps by chance. Simulate one: let each answer be right with exactly its stated confidence.
+# %% tags=["assert"]
+assert all((cured[n].argmax(1) == raw[n].argmax(1)).all() for n in raw), "no answer may change"
 
 # %%
-assert (review_logits.argmax(1) == (review_logits / temperature).argmax(1)).all(), (
-    "scaling must not change an answer")
-rng = np.random.default_rng(0)
-for name, logits, ece in (
-        ("as trained", review_logits[look_rows], ece_before),
-        (f"T = {temperature:.2f}", review_logits[look_rows] / temperature, ece_after)):
-    bins = np.array_split(np.sort(softmax(logits, axis=1).max(1)), 6)
-    perfect = [np.mean([abs(c.mean() - (rng.random(len(c)) < c).mean()) for c in bins])
-               for _ in range(500)]
-    floor = np.quantile(perfect, 0.95)
-    print(f"{name}: ECE {ece:.3f}; a perfectly calibrated model has {np.mean(perfect):.3f} "
-          f"on average, up to {floor:.3f} in 95 % of cases:",
-          "miscalibrated beyond chance" if ece > floor else "nothing beyond chance is visible")
+figure, axes = plots.new_figure(columns=2, width=10, height=4)
+found = {}
+for ax, name in zip(axes, raw):
+    ax.plot([0, 1], [0, 1], color="gray", linewidth=1, label="calibrated")
+    for number, (how, values) in enumerate({"scaled": cured, "as trained": raw}.items()):
+        points, *found[name, how] = reliability(values[name])
+        plots.curve(ax, points[:, 0], points[:, 1], f"{how}: ECE {found[name, how][0]:.3f}", number)
+    surer = points[:, 0].mean() > points[:, 1].mean()
+    ax.set(xlabel="confidence", ylabel="share right", xlim=(0, 1.02), ylim=(0, 1.02),
+           title=f"{name} is {'surer than right' if surer else 'right more often than sure'}")
+    ax.legend(loc="lower right")
+plots.show(figure, "Reliability diagrams of both models, as trained and scaled; the diagonal is "
+           "perfect. " + "; ".join(f"{name} {how}: ECE {ece:.3f}"
+                                   for (name, how), (ece, _) in found.items()) + ".")
+
+# %%
+def verdict(name, how):
+    ece, limit = found[name, how]
+    return f"{ece:.3f} ({'more than chance explains' if ece > limit else 'no more than chance'})"
+
+
+plots.finding(" ".join(f"ECE of {name} as trained {verdict(name, 'as trained')}, scaled "
+                       f"{verdict(name, 'scaled')}." for name in raw)
+              + " A perfect model of this size stays below "
+              f"{found['DistilBERT', 'scaled'][1]:.3f} in 95 % of cases.")
 
 # %% [markdown]
-# ## 10. How much is chance? Intervals and pairs
+# Where probabilities are calibrated, a threshold needs no search: if an alarm costs three misses,
+# flag from 3/4 on.
 #
-# Another validation sample would have given another number. The [bootstrap](glossary.md#bootstrap) shows by how much it would differ: draw as many rows as there are, with replacement; compute the metric; do it 2,000 times; cut
-# 2.5 % off each end. Here it is, written out once:
-
-# %%
-rng = np.random.default_rng(0)
-resampled = [fine_hits[rng.integers(len(fine_hits), size=len(fine_hits))].mean()
-             for _ in range(2000)]
-low, high = np.quantile(resampled, [0.025, 0.975])
-print(f"accuracy {fine_hits.mean():.1%}, 95 % interval [{low:.1%}, {high:.1%}], "
-      f"{len(fine_hits)} rows")
+# ## 8. How much is chance? Intervals and pairs
+#
+# Other rows would have given other numbers. The [bootstrap](glossary.md#bootstrap) shows how
+# different: draw as many rows as there are, with replacement; compute the metric; do it 2,000
+# times; cut 2.5 % off each end. Here it is by hand, for the accuracy on the requests, then by a
+# function.
+#
+# Overlapping intervals don't mean that there is no difference. Both models read the *same* rows,
+# and what is hard for one is often hard for the other. So resample **pairs**, and see whether 0
+# lies in the interval of the difference.
 
 # %%
 from course_utils.metrics import bootstrap_interval
 
-assert np.allclose(bootstrap_interval(np.mean, fine_hits), (low, high), atol=0.01)
-word_low, word_high = bootstrap_interval(np.mean, word_hits)
-print(f"TF-IDF   {word_hits.mean():.1%}, 95 % interval [{word_low:.1%}, {word_high:.1%}]")
+fine, words = ((said[name] == wanted).astype(float) for name in ("DistilBERT", "counting words"))
+rng = np.random.default_rng(0)
+by_hand = [fine[rng.integers(len(fine), size=len(fine))].mean() for _ in range(2000)]
+low, high = np.quantile(by_hand, [0.025, 0.975])
+words_low, words_high = bootstrap_interval(np.mean, words)
+print(f"DistilBERT     {fine.mean():.1%} [{low:.1%}, {high:.1%}], from {len(fine)} rows")
+print(f"counting words {words.mean():.1%} [{words_low:.1%}, {words_high:.1%}]")
 
-# %% [markdown]
-# If the two intervals overlap, does that mean there is no difference? No. The interval of a difference is narrower than both widths together, even where the rows differ. And here both models read the *same* rows: what is hard for one is often hard for the other. Compare row by row, and resample the **pairs**. How much narrower that makes the interval depends on how many mistakes the two share. Read it like this: where 0 lies inside, the difference may be chance; where 0 lies outside, it is beyond chance.
+
+def difference(a, b):
+    return a.mean() - b.mean()
+
+
+paired = bootstrap_interval(difference, fine, words)
+unpaired = np.hypot(high - low, words_high - words_low)  # the width if the rows were different ones
+
+# %% tags=["assert"]
+assert np.allclose(bootstrap_interval(np.mean, fine), (low, high), atol=0.01)
 
 # %%
-difference = fine_hits.mean() - word_hits.mean()
-paired = bootstrap_interval(lambda a, b: a.mean() - b.mean(), fine_hits, word_hits)
-# for independent rows squared widths add
-unpaired_width = np.hypot(high - low, word_high - word_low)
-print(f"difference {difference:+.1%}, paired interval [{paired[0]:+.1%}, {paired[1]:+.1%}]: "
-      + ("beyond chance" if paired[0] > 0 or paired[1] < 0 else "may be chance"))
-print(f"width {paired[1] - paired[0]:.3f}; "
-      f"as if the rows were different ones: {unpaired_width:.3f}")
+def chance(interval):
+    return "beyond chance" if interval[0] > 0 or interval[1] < 0 else "may be chance"
 
-# %%
-figure, ax = plots.new_figure(height=2.3)
-ax.errorbar([difference], [0], xerr=[[difference - paired[0]], [paired[1] - difference]], fmt="o",
-            color="black", capsize=5, label="paired")
-ax.errorbar([difference], [1], xerr=[[unpaired_width / 2], [unpaired_width / 2]], fmt="s",
-            color=plots.COLOURS[1], capsize=5, label="not paired")
-ax.axvline(0, color="gray", linewidth=1)
-ax.set_yticks([0, 1], ["the same rows", "as if different rows"])
-ax.set(ylim=(-0.6, 1.6), xlabel="accuracy of DistilBERT minus TF-IDF",
-       title=f"Pairing leaves {(paired[1] - paired[0]) / unpaired_width:.0%} "
-             "of the interval's width")
-plots.show(figure,
-           f"The difference in accuracy, {difference:+.3f}, "
-           f"with its paired interval from {paired[0]:+.3f} to {paired[1]:+.3f} "
-           f"and a wider unpaired interval of width {unpaired_width:.3f}.")
+
+plots.finding(f"DistilBERT minus counting words: {difference(fine, words):+.1%}, paired interval "
+              f"[{paired[0]:+.1%}, {paired[1]:+.1%}], {chance(paired)}. Pairing leaves "
+              f"{(paired[1] - paired[0]) / unpaired:.0%} of the width that other rows would give.")
 
 # %% [markdown]
-# This interval knows about the rows only. Another seed in training would move the model too, by an amount that lesson 04, section 4, measures; a careful comparison reports both.
-
-# %% [markdown]
-# ## 11. Read the errors
+# This interval knows about the rows only; another seed in training would move the model too
+# ([lesson 04](04_hyperparameters.ipynb)).
 #
-# No number replaces reading. Sort the validation reviews by loss: on top stands what the model got wrong with the greatest confidence.
+# ## 9. Read the errors
+#
+# No number replaces reading. Sort the messages by the probability that the right class got: on top
+# stands what DistilBERT got wrong with the greatest confidence. Then count by `kind`, a column of
+# the course's messages (other data by length).
 
 # %%
-loss = -np.log(np.clip(softmax(review_logits, axis=1)[np.arange(len(review_truth)), review_truth],
-                       1e-12, 1))
-class_names = reviews["validation"].features["label"].names
-for i in np.argsort(-loss)[:4]:
-    row = reviews["validation"][int(i)]
-    print(f"loss {loss[i]:.2f}, true {class_names[row['label']]}, "
-          f"said {class_names[review_logits[i].argmax()]}\n   {row['text'][:900]}\n")
-
-# %% [markdown]
-# Read them as a person would. Does the label hold? Is the verdict carried by irony, by a comparison, by the last clause? Is it a slip of the labeller? Each answer asks for another remedy.
-#
-# The course's own reviews carry a column `kind`: *plain*; *mixed* (good and bad sides, one verdict); *negation* and *comparison* (the verdict depends on one); *sarcasm*; and
-# *plot_words* (the plot's words point the other way). Where a data set has no such column, we group by length. With a dozen rows in a group the bootstrap is too sure of itself, so these
-# intervals are Wilson's, made for proportions from few rows.
+given = np.where(truth == 1, scores["DistilBERT"], 1 - scores["DistilBERT"])
+for i in given.argsort()[:5]:
+    print(f"{classes[truth[i]]}, which got {given[i]:.1%} (counting words gave spam "
+          f"{scores['counting words'][i]:.0%}):\n   {sms[i]}\n")
 
 # %%
 from scipy.stats import binomtest
 
-
-def groups_of(split):
-    if "kind" in split.column_names:
-        return np.array(split["kind"])
-    words = np.array([len(text.split()) for text in split["text"]])
-    return np.select([words <= np.quantile(words, 1 / 3), words <= np.quantile(words, 2 / 3)],
-                     ["short", "medium"], "long")
-
-
-# %%
-kinds = groups_of(reviews["validation"])
-order = sorted(set(kinds), key=lambda k: -fine_hits[kinds == k].mean())
-by_kind = [(k, int((kinds == k).sum()), fine_hits[kinds == k].mean()) for k in order]
-wilson = [binomtest(int(fine_hits[kinds == k].sum()), n).proportion_ci(method="wilson")
-          for k, n, _ in by_kind]
-
-# %%
-figure, ax = plots.new_figure(height=0.5 * len(order) + 1.4)
-plots.bars(ax, [f"{k} ({n})" for k, n, _ in by_kind], [v for *_, v in by_kind],
-           [(w.low, w.high) for w in wilson], fmt="{:.0%}")
-ax.axvline(fine_hits.mean(), color="gray", linestyle="--")
-ax.set(xlabel="accuracy, 95 % interval; dashed: all reviews",
-       title=f"“{by_kind[-1][0]}” scores lowest here; mind the whiskers")
-listed = ", ".join(f"{k} {v:.0%} of {n}" for k, n, v in by_kind)
-plots.show(figure, f"Accuracy by kind of review with intervals: {listed}.")
+lengths = np.array([len(text) for text in sms])
+kinds = (np.array(validation["kind"]) if "kind" in validation.column_names else
+         np.where(lengths > np.median(lengths), "long", "short"))
+good = {name: (score >= cheapest[name]) == truth for name, score in scores.items()}
+for kind, k in sorted({(kind, int(k)) for kind, k in zip(kinds, truth, strict=True)}):
+    here = (kinds == kind) & (truth == k)
+    fine, words = (good[name][here] for name in scores)
+    wilson = binomtest(int(fine.sum()), len(fine)).proportion_ci(method="wilson")
+    print(f"{classes[k]:5} {kind:8} {len(fine):4d} rows: DistilBERT {fine.mean():4.0%} right "
+          f"[{wilson.low:.0%}, {wilson.high:.0%}], counting words {words.mean():4.0%}")
 
 # %% [markdown]
-# Small groups have long whiskers. A ranking of kinds from fewer than 20 rows each is a hint where to read, not a finding.
-
-# %% [markdown]
-# ## 12. Does it behave? A few tests with a purpose
+# Does the label hold? What gives the message away, and does it stand in the text at all? Each
+# answer asks for another remedy: mend labels, collect such texts, or accept the error. A ranking of
+# groups of fewer than 20 rows is a hint where to read, not a finding; the intervals are Wilson's,
+# made for shares of few rows.
 #
-# A test split asks "how often right?". A *behavioural test* asks "does it do this one thing?" (CheckList, Ribeiro et al. 2020). Three kinds:
+# ## 10. Does it behave?
 #
-# * **minimum functionality**: short sentences with an obvious answer, here with negation;
-# * **invariance**: a change that must not matter, here another name, or a typo;
-# * **direction**: a change that must move the probability one way, here an added verdict.
-#
-# The result is a failure *rate*. Negation first.
-
-# %%
-negation = [
-    ("The acting is good.", 1), ("The acting is not good.", 0),
-    ("I enjoyed the story.", 1), ("I did not enjoy the story.", 0),
-    ("The ending is bad.", 0), ("The ending is not bad at all.", 1),
-    ("It was boring.", 0), ("It was never boring.", 1),
-    ("A funny film.", 1), ("Not a funny film.", 0),
-    ("You should see this.", 1), ("You should not see this.", 0),
-    ("The plot makes sense.", 1), ("The plot makes no sense.", 0),
-    ("I was moved.", 1), ("Nothing in it moved me.", 0),
-]
-answers = logits_of(review_model, [s for s, _ in negation]).argmax(1)
-wrong = [(s, class_names[a]) for (s, y), a in zip(negation, answers, strict=True) if a != y]
-negated = [a != y for (s, y), a in zip(negation, answers, strict=True)][1::2]
-print(f"negation: {len(wrong)} of {len(negation)} wrong, "
-      f"{sum(negated)} of {len(negated)} among the negated ones")
-print(*wrong[:6], sep="\n")
-
-# %% [markdown]
-# Now invariance. Whoever plays in the film, the verdict stays.
-
-# %%
-lead = ["Anna", "Mehmet", "Chidi", "Mei", "Olga", "Dwayne"]
-frames = ["{} carries the whole film with a look.", "Whoever cast {} should apologise.",
-          "I would watch {} read a phone book.", "{} mumbles through every scene.",
-          "The quiet moments with {} are worth the ticket.", "Even {} seems to want to go home."]
-names_logits = np.stack([logits_of(review_model, [frame.format(name) for name in lead])
-                         for frame in frames])
-name_flips = float(np.mean([len(set(answers.argmax(1))) > 1 for answers in names_logits]))
-spread = float(np.ptp(softmax(names_logits, axis=-1)[..., 1], axis=1).mean())
-print(f"names: the answer changes with the name in {name_flips:.0%} of the sentences; "
-      f"the probability moves by {spread:.2f} on average")
-
-# %% [markdown]
-# Typos next: two neighbouring letters change places.
+# A test split asks "how often right?". A *behavioural test* asks "does it do this one thing?" An
+# *invariance* is a change that must not matter, here typos. A *direction* is a change after which
+# spam must not look wanted, here what a spammer might add.
 
 # %%
 def with_typos(text, rng, share=0.1):
     """Swap two neighbouring inner letters in about ``share`` of the words of four or more."""
-    words = text.split()
+    words = text.split(" ")
     for i, word in enumerate(words):
         if len(word) > 3 and word.isalpha() and rng.random() < share:
             j = int(rng.integers(1, len(word) - 2))
@@ -855,175 +825,243 @@ def with_typos(text, rng, share=0.1):
 
 
 # %%
-rng = np.random.default_rng(0)
-typed = [with_typos(text, rng) for text in reviews["validation"]["text"]]
-typo_answers = logits_of(review_model, typed).argmax(1)
-typo_flips = float((typo_answers != review_logits.argmax(1)).mean())
-pairs = zip(" ".join(reviews["validation"]["text"]).split(), " ".join(typed).split())
-touched = np.mean([a != b for a, b in pairs])
-print(f"typos in {touched:.1%} of the words: {typo_flips:.1%} of the answers change; "
-      f"accuracy {fine_hits.mean():.1%} -> {(typo_answers == review_truth).mean():.1%}")
-
-# %% [markdown]
-# Last, direction: append a plain verdict to a review. The probability of *pos* must rise after praise and fall after blame.
-
-# %%
-probe = reviews["validation"]["text"][:100]
-base = softmax(logits_of(review_model, probe), axis=1)[:, 1]
-praised = softmax(logits_of(review_model, [t + " I enjoyed every minute." for t in probe]),
-                  axis=1)[:, 1]
-blamed = softmax(logits_of(review_model, [t + " I regret every minute." for t in probe]),
-                 axis=1)[:, 1]
-wrong_way = float(np.mean(np.concatenate([praised < base, blamed > base])))
-print(f"the probability moves the wrong way in {wrong_way:.0%} of the cases")
+rng, failures = np.random.default_rng(0), {}
+tests = {"typos change the answer": [with_typos(text, rng) for text in sms],
+         "a friendly end lets spam pass": [f"{text} See you at dinner, love" for text in sms],
+         "a friendly start lets spam pass": [f"ok thanks, talk later. {text}" for text in sms]}
+for test, texts in tests.items():
+    after = spam_scores(texts)
+    for name, t in cheapest.items():
+        was, now = scores[name] >= t, after[name] >= t
+        rows = was & (truth == 1) if "spam" in test else np.full(len(truth), True)
+        failures[test, name] = (was != now)[rows].sum() / max(rows.sum(), 1)
+        print(f"{test:32} {name:15} {failures[test, name]:4.0%} of {rows.sum()}")
 
 # %%
-figure, ax = plots.new_figure(height=2.6)
-failure = {f"negated sentence wrong (n={len(negated)})": np.mean(negated),
-           f"name changes the answer (n={len(frames)})": name_flips,
-           f"typos change the answer (n={len(typed)})": typo_flips,
-           f"verdict moves it wrongly (n={2 * len(probe)})": wrong_way}
-plots.bars(ax, list(failure), list(failure.values()), fmt="{:.0%}")
-ax.set(xlabel="failure rate", xlim=(0, 1.05),
-       title=f"{fine_hits.mean():.0%} accurate, "
-             f"and it fails {max(failure.values()):.0%} of one test")
-listed = ", ".join(f"{n} {v:.0%}" for n, v in failure.items())
-plots.show(figure, f"Failure rates of four behavioural tests: {listed}.")
-assert all(0 <= v <= 1 for v in failure.values())
+typos = failures["typos change the answer", "DistilBERT"]
+worst = max(tests, key=lambda test: failures[test, "DistilBERT"])
+plots.finding(
+    f"Typos in every tenth long word change {typos:.1%} of DistilBERT's answers. The worst test is "
+    f"“{worst}”: {failures[worst, 'DistilBERT']:.0%} of what DistilBERT had caught, "
+    f"{failures[worst, 'counting words']:.0%} of what counting words had caught. "
+    "No number above showed this.")
 
 # %% [markdown]
-# ### Exercise 6.4 One sentence ●●○ 5 minutes
+# ### Exercise 6.4 Build the threshold in ●●○ 8 minutes
 #
-# Your product manager reads DistilBERT's accuracy in section 8 and wants to ship. Write **one sentence** that says what the behavioural tests add, with one number from above.
+# Before you ship: `pipeline` and `argmax` know nothing of your threshold. They take the class with
+# the larger logit, which means one half. But you can build another threshold into the model, by one
+# number in its last layer.
 #
-# *Your sentence:*
+# The last layer adds a *bias* to the logits, a tensor of two numbers: `spam_model.classifier.bias`.
+# Write a function that returns a new bias, with which `argmax` says class 1 exactly where the old
+# model gave class 1 a probability of at least `threshold`. Leave the tensor that you are given as
+# it is.
 
-# %% [markdown] tags=["solution"] nbgrader={"grade": false, "grade_id": "e6_4_model", "locked": true, "schema_version": 3, "solution": false, "task": false}
-# For example: "It is right in … % of reviews like ours, but it gets … of the negated sentences wrong, so a customer's *not good* may be filed as praise." A good answer names one behaviour, its failure
-# rate, and what that failure does to a user.
+# %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e6_4", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def bias_with_threshold(bias, threshold):
+    ### BEGIN SOLUTION
+    new = bias.clone()
+    new[1] -= math.log(threshold / (1 - threshold))
+    return new
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# With two classes the probability of class 1 depends on the difference of the logits alone: p = 1 / (1 + exp(−(z₁ − z₀))). Which difference belongs to p = threshold?
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# The difference is ln(threshold / (1 − threshold)), which is 0 at one half. Take it off the bias of class 1, in a copy: `bias.clone()`.
+# </details>
+
+# %% tags=["check"] nbgrader={"grade": true, "grade_id": "t6_4", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+import torch
+
+
+def decides_alike(threshold, seed=0):
+    draw = torch.Generator().manual_seed(seed)
+    bias, rest = torch.randn(2, generator=draw), 3 * torch.randn(400, 2, generator=draw)
+    wanted_answers = (rest + bias).softmax(1)[:, 1] >= threshold
+    return torch.equal((rest + bias_with_threshold(bias, threshold)).argmax(1) == 1, wanted_answers)
+
+
+def leaves_its_input():
+    bias = torch.tensor([0.5, -0.5])
+    bias_with_threshold(bias, 0.9)
+    return bias.tolist() == [0.5, -0.5]
+
+
+check("6.4 Build the threshold in",
+      ("it returns a tensor of two numbers",
+       lambda: tuple(bias_with_threshold(torch.zeros(2), 0.7).shape) == (2,),
+       "return the new bias, both numbers of it"),
+      ("at one half nothing changes", lambda: decides_alike(0.5),
+       "start from the trained bias and shift it by the log-odds, which are 0 here"),
+      ("at 0.9 class 1 is said where it has 0.9 or more", lambda: decides_alike(0.9, 1),
+       "a higher threshold must make class 1 rarer, by ln(t / (1 - t)) between the two numbers"),
+      ("at 0.2 where it has 0.2 or more", lambda: decides_alike(0.2, 2),
+       "a lower threshold must make class 1 commoner, by ln(t / (1 - t)) between the two numbers"),
+      ("the tensor that it got stays as it was", leaves_its_input, "change a copy: bias.clone()"))
+### BEGIN HIDDEN TESTS
+assert all(decides_alike(t, s) for s, t in enumerate((0.05, 0.3, 0.75, 0.99), start=5))
+assert leaves_its_input()
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ### Question 6.5 More accurate, and more expensive ●●○ 5 minutes, in writing
 #
-# By the costs of section 6, a lost wanted message counts as much as ten spams that get through. How can a filter be more accurate than doing nothing, and still cost more? State the condition in terms of TP and FP.
+# By the price of section 4, a lost wanted message counts as much as three spams that get through.
+# How can a filter be more accurate than doing nothing, and still cost more? State the condition in
+# terms of TP and FP.
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w6_5", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in one or two sentences.*
 
 # %% [markdown] tags=["solution"]
-# Against doing nothing, the filter gets TP more answers right and FP more wrong, so it is more accurate as soon as TP is larger than FP. But it saves only TP and pays 10 · FP, so it costs more where 10 · FP is larger than TP. With
-# 24 spams caught and 4 messages lost, for instance, it is right on 20 more messages and costs 40 − 24 = 16 more.
+# Against doing nothing, the filter gets TP more answers right and FP more wrong, so it is more
+# accurate as soon as TP is larger than FP. But it saves only TP and pays 3 · FP, so it costs more
+# where 3 · FP is larger than TP. With 24 spams caught and 10 messages lost, for instance, it is
+# right on 14 more messages and costs 30 − 24 = 6 more.
 #
-# Two things must be in it: accuracy counts both errors alike and the cost doesn't, and the two conditions, or an example with numbers that meets both.
+# Two things must be in it: accuracy counts both errors alike and the cost doesn't, and the two
+# conditions, or an example with numbers that meets both.
 
 # %% [markdown]
-# ## 13. The test split, opened once
+# ## 11. The test split, opened once
 #
-# All choices are made: models and thresholds. Now the test splits, with intervals. (Lesson 05 opened the reviews' test split; nothing here was chosen on it.) Spam first. F1 depends
-# on a threshold, so each model gets the one that gave it the best F1 on *validation*.
+# Models and thresholds are chosen. First the filter, each model at its cheapest threshold on
+# validation, with a bill for each message.
 
 # %%
-from sklearn.metrics import f1_score
-
 test_truth = np.array(messages["test"]["label"])
-test_scores = {"DistilBERT": softmax(logits_of(spam_model, messages["test"]["sms"]), axis=1)[:, 1],
-               "TF-IDF": spam_words.predict_proba(messages["test"]["sms"][:])[:, 1]}
-
-
-def f1_of(labels, called):
-    return f1_score(labels, called, zero_division=0)
-
-
-spam_results = {}
-for name, score in test_scores.items():
-    own = max(thresholds, key=lambda t: f1_of(truth, models[name] >= t))  # chosen on validation
-    called = (score >= own).astype(int)
-    m = ClassificationMetrics().compute(predictions=called, references=test_truth)
-    spam_results[name] = (m["f1"], *bootstrap_interval(f1_of, test_truth, called, resamples=1000))
-    print(f"{name:10} at {own:.2f}: precision {m['precision']:.2f}, recall {m['recall']:.2f}, "
-          f"F1 {m['f1']:.3f} [{spam_results[name][1]:.3f}, {spam_results[name][2]:.3f}]")
-
-# %% [markdown]
-# Average precision needs no threshold. The paired interval of the difference says whether the two rankings differ beyond chance.
-
-# %%
-ap = {name: average_precision_score(test_truth, score) for name, score in test_scores.items()}
+test_scores = spam_scores(messages["test"]["sms"][:])
+flagged = {name: score >= cheapest[name] for name, score in test_scores.items()}
+flagged["doing nothing"] = np.zeros(len(test_truth), dtype=bool)
+bills = {}
+for name, flags in flagged.items():
+    bills[name] = 100 * np.where(flags, ALARM_COST * (test_truth == 0), test_truth)  # per hundred
+    values = fractions(*confusion_matrix(test_truth, flags, labels=[0, 1]).ravel())
+    print(f"{name:15}", "  ".join(f"{what} {value:.3f}" for what, value in values.items()),
+          f"  bill per hundred {bills[name].mean():.1f}")
+test_ap = {name: average_precision_score(test_truth, score) for name, score in test_scores.items()}
 ap_gap = bootstrap_interval(
     lambda y, a, b: average_precision_score(y, a) - average_precision_score(y, b),
-    test_truth, test_scores["DistilBERT"], test_scores["TF-IDF"], resamples=1000)
-print({name: f"AP {value:.3f}" for name, value in ap.items()},
-      f"difference, paired: [{ap_gap[0]:+.3f}, {ap_gap[1]:+.3f}]")
-
-# %% [markdown]
-# And the cost that section 6 promised? Compare it with doing nothing.
+    test_truth, *test_scores.values(), resamples=400)
 
 # %%
-def per_hundred(labels, score, threshold):
-    return 100 * costs(score, labels, threshold) / len(labels)
+def saving(name):
+    low, high = bootstrap_interval(difference, bills["doing nothing"], bills[name])
+    return (f"{name} saves {difference(bills['doing nothing'], bills[name]):+.1f} per hundred "
+            f"messages [{low:+.1f}, {high:+.1f}], {chance((low, high))}")
 
 
-for name, t in {"chosen": cheapest, "habit": 0.5}.items():
-    least, most = bootstrap_interval(lambda y, p, t=t: per_hundred(y, p, t), test_truth,
-                                     test_scores["DistilBERT"], resamples=1000)
-    print(f"{name} threshold {t:.2f}: "
-          f"cost {per_hundred(test_truth, test_scores['DistilBERT'], t):.1f} per 100 messages "
-          f"[{least:.1f}, {most:.1f}]")
-print(f"doing nothing: {100 * MISS_COST * test_truth.mean():.1f}; "
-      f"validation promised {per_hundred(truth, spam_probability, cheapest):.1f}")
+plots.finding(
+    f"Against doing nothing, {saving('DistilBERT')}; {saving('counting words')}. The order: AP "
+    f"{test_ap['DistilBERT']:.2f} against {test_ap['counting words']:.2f}, paired difference "
+    f"[{ap_gap[0]:+.2f}, {ap_gap[1]:+.2f}], {chance(ap_gap)}.")
 
 # %% [markdown]
-# The promise was made on the rows that chose the threshold, so the cost on the test split will differ somewhat; its interval is wide. Now the reviews, the same rows for both models.
+# AP says whose order is better; the bill says whether the filter should be on, at your price. Now
+# the sorter, on two writers it has never read.
 
 # %%
-final_truth = np.array(reviews["test"]["label"])
-final = {"DistilBERT": (logits_of(review_model, reviews["test"]["text"]).argmax(1) == final_truth),
-         "TF-IDF": review_words.predict(reviews["test"]["text"][:]) == final_truth}
-intervals = {name: bootstrap_interval(np.mean, hits) for name, hits in final.items()}
-gap = bootstrap_interval(lambda a, b: a.mean() - b.mean(), final["DistilBERT"], final["TF-IDF"])
-for name, hits in final.items():
-    print(f"reviews, {name:10}: accuracy {hits.mean():.1%} "
-          f"[{intervals[name][0]:.1%}, {intervals[name][1]:.1%}]")
-print(f"difference {final['DistilBERT'].mean() - final['TF-IDF'].mean():+.1%} "
-      f"[{gap[0]:+.1%}, {gap[1]:+.1%}], paired: "
-      + ("beyond chance" if gap[0] > 0 or gap[1] < 0 else "may be chance"))
-assert spam_results["DistilBERT"][0] > 0.3 and intervals["DistilBERT"][0] > 0.5
+test_asked, test_wanted = with_a_wish("test")
+test_said = {"DistilBERT": logits_of(sorter, test_asked).argmax(1),
+             "counting words": counter.predict(test_asked)}
+test_hits = {name: (answers == test_wanted).astype(float) for name, answers in test_said.items()}
+sorted_right = {}
+for name, hits in test_hits.items():
+    low, high = bootstrap_interval(np.mean, hits)
+    sorted_right[name] = f"{hits.mean():.1%} [{low:.1%}, {high:.1%}]"
+    print(f"{name:15} accuracy {sorted_right[name]}, "
+          f"macro F1 {f1_score(test_wanted, test_said[name], average='macro'):.3f}")
+test_gap = bootstrap_interval(difference, *test_hits.values())
+
+# %%
+plots.finding("On writers it never read, DistilBERT minus counting words is "
+              f"{difference(*test_hits.values()):+.1%} of the requests, paired interval "
+              f"[{test_gap[0]:+.1%}, {test_gap[1]:+.1%}], {chance(test_gap)}.")
+
+# %% tags=["assert"]
+assert test_ap["DistilBERT"] > 0.5 and test_hits["DistilBERT"].mean() > 3 / len(wishes)
 
 # %% [markdown]
 # ## What to remember
 #
 # 1. Confusion matrix first: accuracy, precision, recall and F1 are fractions of its cells.
-# 2. With a rare class, accuracy rewards doing nothing; report precision, recall and average precision.
-# 3. The threshold follows from costs and is chosen on validation.
-# 4. Confidence is not accuracy: check the reliability diagram, scale with one temperature.
-# 5. Every number gets an interval; two models are compared on the same rows; the test split is opened once.
+# 2. With a rare class, accuracy rewards doing nothing. With many classes, name the average.
+# 3. A threshold is a price. Name it, choose on validation; F1 names one for you, at most 1 : 1.
+# 4. Confidence is not accuracy: draw the reliability diagram, scale with one temperature.
+# 5. Every number gets an interval, two models are compared in pairs, the test split is opened once.
+#
+# ## Take this with you
+#
+# Threshold by price, report and interval, without this course. Put your trained model's folder and
+# your validation rows in; as it stands, the head is untrained and guesses. It needs `pip install
+# transformers torch scikit-learn`.
+#
+# ```python
+# import numpy as np
+# import torch
+# from sklearn.metrics import classification_report, confusion_matrix
+# from transformers import AutoModelForSequenceClassification, AutoTokenizer
+#
+# name = "distilbert/distilbert-base-uncased"  # yours: the folder of your trained model
+# tokenizer = AutoTokenizer.from_pretrained(name)
+# model = AutoModelForSequenceClassification.from_pretrained(
+#     name, num_labels=2, use_safetensors=True).eval()
+# texts = ["you won a phone", "see you at six", "claim your prize now", "mum is home"] * 10
+# truth = np.array([1, 0, 1, 0] * 10)  # validation rows, not test rows
+#
+# inputs = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+# with torch.no_grad():
+#     score = model(**inputs).logits.softmax(-1)[:, 1].numpy()
+#
+# alarm, miss = 10, 1  # your price for a false alarm and for a miss
+# candidates = np.append(np.unique(score), 1.01)  # the last flags nothing
+# costs = [alarm * ((score >= t) & (truth == 0)).sum() + miss * ((score < t) & (truth == 1)).sum()
+#          for t in candidates]
+# called = score >= candidates[np.argmin(costs)]
+# print("threshold", candidates[np.argmin(costs)], "cost", min(costs), "never:", truth.sum())
+# print(confusion_matrix(truth, called))
+# print(classification_report(truth, called, zero_division=0))
+#
+# draws = np.random.default_rng(0).integers(len(truth), size=(2000, len(truth)))
+# print("accuracy, 95 %:", np.quantile((called == truth)[draws].mean(1), [0.025, 0.975]))
+# ```
 #
 # ## Common mistakes
 #
 # | what you see | what it means | cure |
 # |---|---|---|
-# | 87 % accuracy, F1 0 | the model says "ham" to everything | look at recall; train longer, or weigh the classes |
 # | "F1 = 0.94" without more | binary, macro, micro and weighted differ | name the average and the positive class |
 # | `Target is multiclass but average='binary'` | more than two classes | `average="macro"` |
 # | `UndefinedMetricWarning: Precision is ill-defined` | nothing was called positive | `zero_division=0`, and look at the confusion matrix |
 # | the test result is worse than validation promised | the threshold fits the validation rows, and they are few | give intervals; take more validation rows |
-# | good on the test split, worse on new messages | the threshold was tuned on the test split | tune on validation |
-# | AP and "area under PR by the trapezoid rule" differ | linear interpolation is wrong on PR (Davis and Goadrich 2006) | `average_precision_score` |
-# | a probability of 0.99 on nonsense | softmax always sums to 1; it can't say "I don't know" | add a class for what belongs to neither, and test on such texts; calibration helps only with texts like those it was fitted on |
+# | a probability of 0.99 on nonsense | softmax always sums to 1; it can't say "I don't know" | add a class for what belongs to neither |
 #
 # ## Further reading
 #
-# * Davis and Goadrich 2006, *The relationship between precision-recall and ROC curves*, ICML. Saito and Rehmsmeier 2015, PLoS ONE 0118432.
-# * Guo et al. 2017, *On calibration of modern neural networks*. Desai and Durrett 2020, *Calibration of pre-trained transformers*.
-# * Ribeiro et al. 2020, *Beyond accuracy: behavioral testing of NLP models with CheckList*, ACL.
-# * Efron 1979, *Bootstrap methods: another look at the jackknife*.
+# * Lipton, Elkan, Narayanaswamy 2014, [*Thresholding classifiers to maximize F1
+#   score*](https://arxiv.org/abs/1402.1892): the threshold behind the best F1.
+# * Davis and Goadrich 2006, [*The relationship between precision-recall and ROC
+#   curves*](https://doi.org/10.1145/1143844.1143874). Saito and Rehmsmeier 2015, [PLoS
+#   ONE](https://doi.org/10.1371/journal.pone.0118432).
+# * Guo et al. 2017, [*On calibration of modern neural networks*](https://arxiv.org/abs/1706.04599).
+#   Desai and Durrett 2020, [*Calibration of pre-trained
+#   transformers*](https://arxiv.org/abs/2003.07892).
+# * Ribeiro et al. 2020, [*Beyond accuracy: behavioral testing of NLP models with
+#   CheckList*](https://arxiv.org/abs/2005.04118).
+#
+# Next: [04, which settings matter?](04_hyperparameters.ipynb), or your own texts in a copy of
+# [05](05_training.ipynb), judged as here.
 
 # %%
 from course_utils.exercises import progress
 
 progress("{{lesson}}")  # what you have solved, kept on this machine
-f1s = {name: f"{value:.3f} [{low:.3f}, {high:.3f}]"
-       for name, (value, low, high) in spam_results.items()}
-accuracies = {name: f"{hits.mean():.1%} [{intervals[name][0]:.1%}, {intervals[name][1]:.1%}]"
-              for name, hits in final.items()}
-lab.finish(f"spam F1 {f1s['DistilBERT']}, TF-IDF {f1s['TF-IDF']}; "
-           f"reviews {accuracies['DistilBERT']}, TF-IDF {accuracies['TF-IDF']}")
+lab.finish("spam AP " + " against ".join(f"{value:.2f}" for value in test_ap.values())
+           + " by counting words; requests " + " against ".join(sorted_right.values()))

@@ -100,13 +100,13 @@ WRONG = {
             "divides by the number of steps, not the last step's number",
             "    steps = math.ceil(rows / batch_size) * epochs\n"
             "    return 1.0 if warmup_steps == 0 else min(1.0, steps / warmup_steps)\n",
-            "the last has number steps - 1",
+            "so the last has number steps - 1",
         ),
         (
             "counts one epoch",
             "    steps = math.ceil(rows / batch_size)\n"
             "    return 1.0 if warmup_steps == 0 else min(1.0, (steps - 1) / warmup_steps)\n",
-            "count both epochs",
+            "count the steps of all epochs",
         ),
         (
             "drops the last batch",

@@ -20,7 +20,8 @@ WRONG = {
     "e6_1": [
         ("returns a constant", "    return 0.0\n", "for beta = 1 it must be 2PR/(P+R)"),
         (
-            "takes precision and recall of section 3",
+            "takes precision and recall from elsewhere",
+            "    precision, recall = 0.872, 0.739\n"
             "    return (1 + beta**2) * precision * recall / max(beta**2 * precision + recall, 1e-12)\n",
             "of the cells given",
         ),
@@ -102,6 +103,38 @@ WRONG = {
             "    caught = round(1000 * prevalence * recall)\n"
             "    return caught / (caught + round(1000 * (1 - prevalence) * false_positive_rate))\n",
             "nothing rounded on the way",
+        ),
+    ],
+    "e6_4": [
+        (
+            "takes the threshold off",
+            "    new = bias.clone()\n    new[1] -= threshold\n    return new\n",
+            "which are 0 here",
+        ),
+        (
+            "adds the log-odds",
+            "    new = bias.clone()\n    new[1] += math.log(threshold / (1 - threshold))\n    return new\n",
+            "must make class 1 rarer",
+        ),
+        (
+            "puts the log-odds in the trained bias's place",
+            "    return torch.tensor([0.0, -math.log(threshold / (1 - threshold))])\n",
+            "start from the trained bias",
+        ),
+        (
+            "shifts both numbers",
+            "    return bias - math.log(threshold / (1 - threshold))\n",
+            "between the two numbers",
+        ),
+        (
+            "changes the tensor that it got",
+            "    bias[1] -= math.log(threshold / (1 - threshold))\n    return bias\n",
+            "change a copy",
+        ),
+        (
+            "returns one number",
+            "    return bias[1] - math.log(threshold / (1 - threshold))\n",
+            "both numbers of it",
         ),
     ],
 }
