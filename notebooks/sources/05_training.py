@@ -11,9 +11,9 @@
 #
 # # How do you fine-tune DistilBERT, and is it worth it?
 #
-# You have a few hundred or a few thousand labelled texts, and want a program that labels new ones. This
-# lesson takes film reviews from raw text to a trained and saved classifier. Then it asks, on three
-# tasks, what counting words would have given you for nothing.
+# You have a few hundred or a few thousand labelled texts, and want a program that labels new ones.
+# This lesson takes film reviews from raw text to a trained and saved classifier. Then it asks, on
+# two tasks, what counting words would have given you for nothing.
 #
 # **After this lesson you can**
 #
@@ -42,9 +42,9 @@ lab = start_lab("{{lesson}}", profile)
 # %% [markdown]
 # ## 1. What do you have, and what do you have to beat?
 #
-# `load_task` gives three splits. You learn from *train*, you choose with *validation*, and you open *test*
-# once, at the end. No film stands in two splits of the course's own reviews: a model that has learned to
-# recognise a film gains nothing from it.
+# `load_task` gives three splits. You learn from *train*, you choose with *validation*, and you open
+# *test* once, at the end. No film stands in two splits of the course's own reviews: a model that
+# has learned to recognise a film gains nothing from it.
 
 # %%
 from course_utils.data import load_task
@@ -55,32 +55,36 @@ for row in reviews["train"].select(range(3)):
     print(f"[{names[row['label']]}] {row['text'][:200]}\n")
 
 # %% [markdown]
-# Before any network, two [baselines](glossary.md#baseline). The *majority* gives every text the commonest
-# label. The second counts words and pairs of words ([TF-IDF](glossary.md#tf-idf)), weighs down those that
-# stand in most texts, and learns one weight per word by logistic regression. It trains in a second.
+# Before any network, two [baselines](glossary.md#baseline). The *majority* gives every text the
+# commonest label. The second counts words and pairs of words ([TF-IDF](glossary.md#tf-idf)), weighs
+# down those that stand in most texts, and learns one weight per word by logistic regression. It
+# trains in a second.
 
 # %%
 import numpy as np
 
-from course_utils.common import word_counter
+from course_utils.common import shortened, word_counter
 
 train, validation = reviews["train"], reviews["validation"]
 counting = word_counter().fit(train["text"][:], train["label"][:])
 baseline = counting.score(validation["text"][:], validation["label"][:])
-majority = np.bincount(validation["label"][:]).max() / len(validation)
+commonest = np.bincount(train["label"]).argmax()
+majority = float(np.mean(np.array(validation["label"]) == commonest))
+print(counting)
 
 # %%
 from course_utils import plots
 
-plots.finding(f"The commonest label is right {majority:.0%} of the time, counting words {baseline:.1%}. "
+plots.finding(f"The commonest label is right {majority:.0%} of the time, "
+              f"counting words {baseline:.1%}. "
               "A network that does no better is a slow way to count words.")
 
 # %% [markdown]
 # ## 2. How long are the texts?
 #
-# DistilBERT reads [tokens](glossary.md#token), not words. Its [tokenizer](glossary.md#tokenizer) cuts rare
-# words into pieces and adds `[CLS]` in front and `[SEP]` behind. Use the one that the model was trained
-# with: another gives the same words other numbers.
+# DistilBERT reads [tokens](glossary.md#token), not words. Its [tokenizer](glossary.md#tokenizer)
+# cuts rare words into pieces and adds `[CLS]` in front and `[SEP]` behind. Use the one that the
+# model was trained with: another gives the same words other numbers.
 
 # %%
 from transformers import AutoTokenizer
@@ -114,9 +118,9 @@ plots.show(figure, "Histogram of review lengths in tokens. Limits at 64, 128 and
 #
 # ## 3. From texts to batches
 #
-# Tokenise all splits once, without padding. The [collator](glossary.md#collator) then fills each batch up
-# to *its own* longest text, and the attention mask marks the filling with 0, so that the model doesn't
-# read it as text.
+# Tokenise all splits once, without padding. The [collator](glossary.md#collator) then fills each
+# batch up to *its own* longest text, and the attention mask marks the filling with 0, so that the
+# model doesn't read it as text.
 
 # %%
 plots.picture("batch-of-tokens")
@@ -131,7 +135,7 @@ def tokenize(split, limit=lab.profile.max_length):
 
 
 tokenized = {name: tokenize(split) for name, split in reviews.items()}
-collator = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=16)
+collator = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8)  # sizes that GPUs like
 batch = collator([tokenized["train"][i] for i in range(4)])
 print({name: tuple(tensor.shape) for name, tensor in batch.items()})
 print("tokens per text:", batch["attention_mask"].sum(1).tolist())
@@ -139,9 +143,9 @@ print("tokens per text:", batch["attention_mask"].sum(1).tolist())
 # %% [markdown]
 # ## 4. The model, and a warning you should read
 #
-# `from_pretrained` loads the pretrained body and puts a new *head* on it: two small layers that turn the
-# vector of `[CLS]` into one number per class. The library reports which weights are new. Many readers
-# take that report for an error. It is the plain truth: **the head knows nothing yet.**
+# `from_pretrained` loads the pretrained body and puts a new *head* on it: two small layers that
+# turn the vector of `[CLS]` into one number per class. The library reports which weights are new.
+# Many readers take that report for an error. It is the plain truth: **the head knows nothing yet.**
 
 # %%
 import torch
@@ -150,10 +154,10 @@ from transformers import AutoModelForSequenceClassification, set_seed, utils
 utils.logging.set_verbosity_error()  # the report is printed once, below
 
 
-def new_model(seed=lab.seed, names=names):
+def new_model(seed=lab.seed, names=names, checkpoint=lab.checkpoint, revision=lab.revision):
     set_seed(seed)  # the head is random: without a seed each run starts elsewhere
     model, report = AutoModelForSequenceClassification.from_pretrained(
-        lab.checkpoint, revision=lab.revision, use_safetensors=True, num_labels=len(names),
+        checkpoint, revision=revision, use_safetensors=True, num_labels=len(names),
         id2label=dict(enumerate(names)), label2id={n: i for i, n in enumerate(names)},
         output_loading_info=True)
     model.accepts_loss_kwargs = False  # or gradient accumulation multiplies the loss
@@ -168,8 +172,9 @@ assert len(missing) == 4
 
 # %% [markdown]
 # An article calls this "a model fine-tuned for sequence classification". Ask it. Its
-# [loss](glossary.md#loss) is the cross-entropy: minus the logarithm of the probability that the right
-# class gets. Somebody who gives every class the same probability has a loss of $\ln K$ for $K$ classes.
+# [loss](glossary.md#loss) is the cross-entropy: minus the logarithm of the probability that the
+# right class gets. Somebody who gives every class the same probability has a loss of $\ln K$ for
+# $K$ classes.
 
 # %%
 import math
@@ -188,28 +193,28 @@ def predict(model, split, batch_size=64):
     return logits
 
 
-truth = torch.tensor(validation["label"][:])
-logits = predict(model.to(lab.device), tokenized["validation"])
-loss = torch.nn.functional.cross_entropy(logits, truth).item()
-untrained = (logits.argmax(1) == truth).float().mean().item()
+hundred = tokenized["validation"].shuffle(seed=lab.seed).select(range(100))
+labels = torch.tensor(hundred["label"][:])
+logits = predict(model.to(lab.device), hundred)
+loss = torch.nn.functional.cross_entropy(logits, labels).item()
+untrained = (logits.argmax(1) == labels).float().mean().item()
 
 # %%
-plots.finding(f"Before training it is right {untrained:.0%} of the time, and its loss is {loss:.3f}; "
-              f"ln {len(names)} is {math.log(len(names)):.3f}. It knows no more than a coin.")
+plots.finding(f"Before training it is right for {untrained:.0%} of a hundred reviews. "
+              f"Its loss is {loss:.3f}; ln {len(names)} is {math.log(len(names)):.3f}. "
+              "It knows no more than someone who guesses.")
 
 # %% tags=["assert"]
-assert abs(loss - math.log(len(names))) < 0.1 and untrained < 0.65
+assert abs(loss - math.log(len(names))) < 0.1 and untrained < 0.7
 
 # %% [markdown]
 # ## 5. The settings that matter
 #
-# Training repeats one *step*, drawn here.
+# Training repeats one *step*, drawn here. One pass over all rows is an *epoch*; a saved state is a
+# *checkpoint*.
 
 # %%
 plots.picture("training-step")
-
-# %% [markdown]
-# One pass over all rows is an *epoch*; a saved state is a *checkpoint*.
 
 # %%
 steps_per_epoch = math.ceil(len(train) / lab.profile.batch_size)
@@ -225,8 +230,6 @@ settings = dict(
     restore_callback_states_from_checkpoint=True,
     logging_steps=max(1, steps_per_epoch // 12), report_to="none", disable_tqdm=True, seed=lab.seed,
     **lab.precision_arguments)
-for name in ("num_train_epochs", "learning_rate", "per_device_train_batch_size", "eval_steps"):
-    print(f"{name:28} {settings[name]:g}")
 
 # %% [markdown]
 # | argument | why this value |
@@ -243,8 +246,9 @@ for name in ("num_train_epochs", "learning_rate", "per_device_train_batch_size",
 # ### Exercise 5.1 How many steps? ●○○ 5 minutes
 #
 # The optimiser makes one *step* per batch; the last batch of an epoch may be smaller. With
-# [gradient accumulation](glossary.md#gradient-accumulation) it makes one step per `accumulation` batches, and one for the batches left over at the end of an epoch. Write `training_steps(rows, batch_size, epochs, accumulation)`:
-# the number of steps of a whole run.
+# [gradient accumulation](glossary.md#gradient-accumulation) it makes one step per `accumulation`
+# batches, and one for the batches left over at the end of an epoch. Write `training_steps(rows,
+# batch_size, epochs, accumulation)`: the number of steps of a whole run.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e5_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def training_steps(rows, batch_size, epochs, accumulation=1):
@@ -257,11 +261,13 @@ def training_steps(rows, batch_size, epochs, accumulation=1):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Ask first how many batches one epoch has. 100 rows in batches of 16: six full ones, and four rows are left.
+# Ask first how many batches one epoch has. 100 rows in batches of 16: six full ones, and four rows
+# are left.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `math.ceil` rounds up. Round per epoch, then multiply: the rest of one epoch is not filled up from the next.
+# `math.ceil` rounds up. Round per epoch, then multiply: the rest of one epoch is not filled up from
+# the next.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t5_1", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -286,9 +292,10 @@ assert type(training_steps(1001, 32, 4, 3)) is int and training_steps(1001, 32, 
 # %% [markdown]
 # ## 6. Train
 #
-# `compute_metrics` turns logits into the numbers you want to see. `EarlyStoppingCallback` ends a run that
-# no longer gets better, `StopAtNaN` one whose gradient is no number any more. `run_folder` gives the
-# output folder to this run alone and notes which data and settings its checkpoints belong to.
+# `compute_metrics` turns logits into the numbers you want to see. `EarlyStoppingCallback` ends a
+# run that no longer gets better, `StopAtNaN` one whose gradient is no number any more. `run_folder`
+# gives the output folder to this run alone and notes which data and settings its checkpoints belong
+# to.
 
 # %%
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
@@ -318,7 +325,7 @@ def make_trainer(model, train_split, eval_split=None, callbacks=(), folder="main
 # %%
 trainer = make_trainer(model, tokenized["train"], tokenized["validation"],
                        [EarlyStoppingCallback(early_stopping_patience=3), StopAtNaN()])
-expected = estimate_training(trainer)  # a few real steps on a copy of the model
+expected = estimate_training(trainer, steps=4)  # real steps on a copy of the model
 with Stopwatch() as watch, run_folder(trainer):
     trainer.train()
 minutes = {"reviews": watch.seconds / 60}
@@ -343,33 +350,41 @@ for ax in (left, right):
     ax.axvline(steps[best], color="gray", linewidth=1, label="kept checkpoint")
     ax.set_xlabel("step")
     ax.legend()
-left.set(title=f"Validation loss is lowest at step {steps[losses.argmin()]:.0f}", ylabel="cross-entropy")
+left.set(title=f"Validation loss is lowest at step {steps[losses.argmin()]:.0f}",
+         ylabel="cross-entropy")
 right.set(title=f"Accuracy is highest at step {steps[best]:.0f}: {accuracies[best]:.1%}",
           ylabel="accuracy")
 plots.show(figure, "Left: training and validation loss over the steps. Right: validation accuracy "
            f"rises to {accuracies[best]:.1%}; counting words, a dotted line, has {baseline:.1%}.")
 
 # %%
-tail = history(trainer, "loss")[1][-6:].mean()
+tail = history(trainer, "loss")[1][-6:].mean()  # mean of the last sixth or so
+if losses[-1] > 1.05 * losses.min():
+    said = (f"up from {losses.min():.2f}: the model learns *these* texts by heart (it overfits), "
+            "and grows surer of its mistakes.")
+elif tail < 0.7 * losses[-1]:
+    said = ("close to its lowest. But the gap says that the model knows the texts it learned "
+            "from far better than new ones; more epochs would widen it.")
+else:
+    said = "close to it: what it learned holds for new texts too, and more epochs may bring more."
+gap = 100 * (accuracies[best] - baseline)
 plots.finding(
-    f"At the end training loss is {tail:.2f} and validation loss {losses[-1]:.2f}, "
-    + ("below its lowest value times 1.05: the model has not begun to learn these texts by heart."
-       if losses[-1] < 1.05 * losses.min() else
-       f"up from {losses.min():.2f}: the model learns *these* texts by heart (it overfits), and grows "
-       "surer of its mistakes; accuracy need not fall with it."))
+    f"At the end training loss is {tail:.2f} and validation loss {losses[-1]:.2f}, {said} The kept "
+    f"checkpoint is {abs(gap):.1f} points {'ahead of' if gap > 0 else 'behind'} counting words on "
+    "validation.")
 
 # %% tags=["assert"]
 assert len(losses) > 2 and (losses.min() < losses[0] or accuracies[best] > accuracies[0])
 
 # %% [markdown]
-# Training loss jumps because it is a mean over a few batches. Validation loss comes from texts that the
-# model never learns from, and that is why it chooses.
+# Training loss jumps because it is a mean over a few batches. Validation loss comes from texts that
+# the model never learns from, and that is why it chooses.
 #
 # ### Exercise 5.2 Which checkpoint? ●●○ 8 minutes
 #
-# A colleague wrote the function below to pick the best checkpoint from a log. It has two mistakes. Mend
-# it, so that it returns the *step* of the evaluation with the highest validation accuracy (the first one,
-# where two are equal).
+# A colleague wrote the function below to pick the best checkpoint from a log. It has two mistakes.
+# Mend it, so that it returns the *step* of the evaluation with the highest validation accuracy (the
+# first one, where two are equal).
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e5_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def best_step(log_history):
@@ -389,7 +404,8 @@ def best_step(log_history):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Entries of `log_history` are dictionaries; only those with the key `eval_accuracy` are evaluations on the validation split. `max` takes a `key`.
+# Entries of `log_history` are dictionaries; only those with the key `eval_accuracy` are evaluations
+# on the validation split. `max` takes a `key`.
 # </details>
 
 # %% tags=["grading"]
@@ -433,9 +449,9 @@ assert type(best_step(log[2:])) is int and best_step(log[2:]) == 20
 # ## 7. Use it: your sentences, a folder, a pipeline
 #
 # The model returns [logits](glossary.md#logit), one number of any size per class;
-# [softmax](glossary.md#softmax) makes them probabilities. Saved are model *and* tokenizer, in one folder.
-# The weights go into a `safetensors` file, which can hold numbers only; older pickle files can run code
-# when they are opened.
+# [softmax](glossary.md#softmax) makes them probabilities. Saved are model *and* tokenizer, in one
+# folder. The weights go into a `safetensors` file, which can hold numbers only; older pickle files
+# can run code when they are opened.
 
 # %%
 from transformers import pipeline
@@ -458,15 +474,14 @@ with torch.no_grad():
 assert torch.allclose(own, again, atol=1e-3)
 
 # %% [markdown]
-# The last two carry their verdict in the whole sentence, not in one word of praise or blame. Lesson 06
-# goes on there.
+# The last two carry their verdict in the whole sentence, not in one word of praise or blame.
 #
 # ## 8. What if the run is killed?
 #
-# Colab disconnects; laptops sleep. With checkpoints on disk you lose only the steps since the last one.
-# But does a resumed run end where an uninterrupted one would have? Test it: one run of 12 steps, and one
-# stopped after step 8 and resumed from its checkpoint of step 6, by a trainer whose model has *another*
-# random head. Equal weights can then only come from the disk.
+# Colab disconnects; laptops sleep. With checkpoints on disk you lose only the steps since the last
+# one. But does a resumed run end where an uninterrupted one would have? Test it: one run of 8
+# steps, and one stopped after step 6 and resumed from its checkpoint of step 4, by a trainer whose
+# model has *another* random head. Equal weights can then only come from the disk.
 
 # %%
 import shutil
@@ -478,13 +493,13 @@ class Kill(TrainerCallback):
     """Stop in the middle of training, as Ctrl-C does: nothing is saved any more."""
 
     def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == 8:
-            raise KeyboardInterrupt("killed after step 8")
+        if state.global_step == 6:
+            raise KeyboardInterrupt("killed after step 6")
 
 
-short = dict(max_steps=12, save_steps=6, eval_strategy="no", load_best_model_at_end=False,
-             per_device_train_batch_size=8)
-few = tokenized["train"].select(range(64))
+short = dict(max_steps=8, save_steps=4, eval_strategy="no", load_best_model_at_end=False,
+             per_device_train_batch_size=4)
+few = tokenized["train"].select(range(24))
 shutil.rmtree(lab.workdir / "killed", ignore_errors=True)  # of an earlier visit to this cell
 whole = make_trainer(new_model()[0], few, folder="whole", **short)
 whole.train()
@@ -512,16 +527,17 @@ plots.finding(f"The largest difference of any weight between the two runs is {di
 assert difference <= (0 if lab.device == "cpu" else lab.profile.learning_rate)
 
 # %% [markdown]
-# A checkpoint holds more than weights: the optimiser's memory, the place in the schedule, the random state
-# and the place in the data. `last_whole_checkpoint` skips one that is half written, or that belongs to a
-# run with other data or settings. **On Colab** put the folder on Drive *before* you train:
-# `drive.mount("/content/drive")`, then `output_dir="/content/drive/MyDrive/…"`.
+# A checkpoint holds more than weights: the optimiser's memory, the place in the schedule, the
+# random state and the place in the data. `last_whole_checkpoint` skips one that is half written, or
+# that belongs to a run with other data or settings. **On Colab** put the folder on Drive *before*
+# you train: `drive.mount("/content/drive")`, then `output_dir="/content/drive/MyDrive/…"`.
 #
 # ## 9. What do popular recipes cost?
 #
-# One article pads every text to 128 tokens, another sets `padding=True` inside `map` and believes that
-# this pads per batch. It pads to the longest of 1,000 texts. Change one thing at a time, and time real
-# steps of each. Padding changes no answer, for the mask hides it; a cut does.
+# One article pads every text to 128 tokens, another sets `padding=True` inside `map` and believes
+# that this pads per batch. It pads to the longest of 1,000 texts. Change one thing at a time, and
+# time real steps of each, here with the smaller model of lesson 02. Padding changes no answer, for
+# the mask hides it; a cut does.
 
 # %%
 def padded_in_map(split):
@@ -531,67 +547,88 @@ def padded_in_map(split):
 
 
 some, half = train.select(range(min(256, len(train)))), lab.profile.max_length // 2
-fp32 = {"bf16": False, "fp16": False}
-random_order = {"train_sampling_strategy": "random"}
+fp32, random_order = {"bf16": False, "fp16": False}, {"train_sampling_strategy": "random"}
 recipes = {
     "padding=True in map": (padded_in_map(some), random_order | fp32),
     "pad per batch": (tokenize(some), random_order | fp32),
     "+ similar lengths together": (tokenize(some), fp32),
-    f"+ this machine's format ({lab.precision})": (tokenize(some), {}),
+    f"+ 16-bit numbers ({lab.precision})": (tokenize(some), {}),
     f"+ cut at {half} tokens": (tokenize(some, half), {}),
 }
+if lab.precision == "fp32":  # this machine has no faster format: nothing to compare
+    del recipes["+ 16-bit numbers (fp32)"]
+
+# %%
 quiet = dict(eval_strategy="no", save_strategy="no", load_best_model_at_end=False,
              logging_strategy="no", folder="quiet")
-seconds = {name: estimate_training(make_trainer(new_model()[0], rows, **quiet | changes,
-                                                num_train_epochs=1))
-           for name, (rows, changes) in recipes.items()}
+smaller = dict(zip(["checkpoint", "revision"], lab.student))
+seconds = {}
+for name, (rows, changes) in recipes.items():
+    timed = make_trainer(new_model(**smaller)[0], rows, **quiet | changes, num_train_epochs=1)
+    seconds[name] = estimate_training(timed, steps=4)
 
 # %%
 from course_utils.metrics import bootstrap_interval
 
-kept = predict(model, tokenized["validation"]).argmax(1).numpy() == truth.numpy()
-shorter = predict(model, tokenize(validation, half)).argmax(1).numpy() == truth.numpy()
-loss_by_cut = shorter.astype(float) - kept
-low, high = bootstrap_interval(np.mean, loss_by_cut)
-first, *_, last = seconds.values()
-times = list(seconds.values())
+truth = np.array(validation["label"])
+short_texts = shortened(tokenizer, validation["text"][:], half)
+changes = {}  # each method judged on whole texts and on cut ones
+for name, whole_texts, cut_texts in (
+        ("DistilBERT", predict(model, tokenized["validation"]).argmax(1).numpy(),
+         predict(model, tokenize(validation, half)).argmax(1).numpy()),
+        ("counting words", counting.predict(validation["text"][:]), counting.predict(short_texts))):
+    change = (cut_texts == truth).astype(float) - (whole_texts == truth)
+    changes[name] = change.mean(), *bootstrap_interval(np.mean, change)
 
-figure, ax = plots.new_figure(width=8.5, height=2.7)
-plots.bars(ax, list(seconds), times, fmt="{:.0f} s")
+# %%
+gains = {name: before / after for name, before, after in zip(
+    list(seconds)[1:], list(seconds.values()), list(seconds.values())[1:])}
+figure, ax = plots.new_figure(width=8.5, height=2.5)
+plots.bars(ax, list(seconds), list(seconds.values()), fmt="{:.0f} s")
+slowest, *_, best_recipe = seconds.values()
 ax.set(xlabel=f"seconds for one epoch over {len(some)} reviews",
-       title=f"Padding per batch trains {times[0] / times[1]:.1f} times as fast as padding in map")
+       title=f"The last recipe is {slowest / best_recipe:.1f} times as fast as the first")
 plots.show(figure, "Bars of seconds per epoch, one change at a time: "
            + ", ".join(f"{n} {t:.0f}" for n, t in seconds.items()) + ".")
 
 # %%
+faster = ", ".join(f"{name.removeprefix('+ ')} {gain:.1f} times as fast" for name, gain in gains.items())
+cuts = ", ".join(f"{name} {100 * change:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+                 for name, (change, low, high) in changes.items())
+harm = [name for name, (_, _, high) in changes.items() if high < 0]
 plots.finding(
-    f"Leaving `padding=True` out of `map` is worth a factor of {times[0] / times[1]:.1f}, grouping "
-    f"{times[1] / times[2]:.2f}, the number format {times[2] / times[3]:.2f}, and the cut "
-    f"{times[3] / times[4]:.2f}. The cut changes accuracy by {100 * loss_by_cut.mean():+.1f} points "
-    f"[{100 * low:+.1f}, {100 * high:+.1f}]" + ("." if low <= 0 <= high else ", beyond chance."))
+    f"Against the recipe before it: {faster}. The cut changes accuracy: {cuts}; "
+    + (f"beyond chance for {' and '.join(harm)}." if harm else "no more than chance would."))
 
 # %% tags=["assert"]
-assert times[0] > times[1], "padding everything to the longest must cost time"
+first, second, third, *_ = seconds.values()
+assert first > second > third, "padding must cost time"
 
 # %% [markdown]
 # ### Question 5.4 A look at the test split ●○○ 3 minutes, in writing
 #
-# Both articles evaluate on the test split after every epoch (one prints the accuracy, the other only the loss). Nobody trains on the test rows. How can a test number that is read so often still be too good, and which split is there for such looks?
+# Both articles evaluate on the test split after every epoch (one prints the accuracy, the other
+# only the loss). Nobody trains on the test rows. How can a test number that is read so often still
+# be too good, and which split is there for such looks?
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w5_4", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in one or two sentences.*
 
 # %% [markdown] tags=["solution"]
-# Whoever sees it after every epoch ends up choosing by it: when to stop, which run to keep, which recipe to print. The choice then fits these rows by luck as well, and new texts won't repeat the luck. Such looks belong to
-# the validation split, which chooses the checkpoint here (section 8); test is opened once, when all choices are made.
+# Whoever sees it after every epoch ends up choosing by it: when to stop, which run to keep, which
+# recipe to print. The choice then fits these rows by luck as well, and new texts won't repeat the
+# luck. Such looks belong to the validation split, which chooses the checkpoint here (section 6);
+# test is opened once, when all choices are made.
 #
-# Two things must be in it: choosing by a split makes its score too good, and validation is the split to choose by.
+# Two things must be in it: choosing by a split makes its score too good, and validation is the
+# split to choose by.
 
 # %% [markdown]
 # ## 10. How many labels do you need?
 #
-# Labels cost money. So train on few of them, then on more, until each training has converged, and give
-# the word counter the same rows. The task is `requests` of lesson 00, judged on other writers' texts.
+# Labels cost money. So train on few of them, then on all, and give the word counter the same rows.
+# The task is `requests` of lesson 00: which wish does a customer have? The texts to judge on are
+# other writers'. Few rows need more epochs; else training ends before it has begun.
 
 # %%
 from course_utils.common import balanced_rows
@@ -612,59 +649,70 @@ def fine_tune(split, names, epochs, rate):
     return run.model
 
 
+def requests_per_wish(count):
+    return requests["train"].select(balanced_rows(requests["train"]["label"], count))
+
+
+largest = int(np.bincount(requests["train"]["label"]).max())
+few, everything = requests_per_wish(5), requests_per_wish(largest)
+
 # %%
-most = int(np.bincount(requests["train"]["label"]).max())
-curve = {}
-for per_wish, epochs in ((5, 6), (most, 3)):
-    rows = requests["train"].select(balanced_rows(requests["train"]["label"], per_wish))
-    with Stopwatch() as watch:
-        sorter = fine_tune(rows, wishes, epochs, rate=3)
-    hits = predict(sorter, tokenize(requests["validation"])).argmax(1).numpy() == wanted
-    counter = word_counter().fit(rows["text"][:], rows["label"][:])
-    words = counter.predict(requests["validation"]["text"][:]) == wanted
-    curve[len(rows)] = hits.astype(float), words.astype(float)
+beginner = fine_tune(few, wishes, epochs=6, rate=3)
+with Stopwatch() as watch:
+    sorter = fine_tune(everything, wishes, epochs=3, rate=3)
 minutes["requests"] = watch.seconds / 60
-
-# %% tags=["readme-figure"]
-counts = list(curve)
-figure, ax = plots.new_figure(height=3.4)
-for number, name in enumerate(["DistilBERT, fine-tuned", "counting words"]):
-    hits = [pair[number] for pair in curve.values()]
-    band = np.array([bootstrap_interval(np.mean, h) for h in hits]).T
-    plots.curve(ax, counts, [h.mean() for h in hits], name, number, *band)
-ax.set_xscale("log")
-ax.set_xticks(counts, [f"{c:,}" for c in counts])
-ax.minorticks_off()
-ax.set(xlabel=f"labelled requests ({len(wishes) - 1} wishes)", ylabel="right, on another writer",
-       title=f"With {counts[0]} labels {curve[counts[0]][0].mean():.0%}, "
-             f"with {counts[-1]:,} {curve[counts[-1]][0].mean():.0%}: DistilBERT needs fewer")
-ax.legend()
-plots.show(figure, "Accuracy against the number of labels, with 95 % intervals. DistilBERT: "
-           + ", ".join(f"{n} labels {h.mean():.0%}" for n, (h, _) in curve.items())
-           + ". Counting words: "
-           + ", ".join(f"{n} labels {w.mean():.0%}" for n, (_, w) in curve.items()) + ".")
+judged = tokenize(requests["validation"])
+fine = {len(rows): (predict(trained, judged).argmax(1).numpy() == wanted).astype(float)
+        for rows, trained in ((few, beginner), (everything, sorter))}
+words = {}
+for count in (5, 10, 20, largest):
+    rows = requests_per_wish(count)
+    counter = word_counter().fit(rows["text"][:], rows["label"][:])  # the last one sees all rows
+    words[len(rows)] = (counter.predict(requests["validation"]["text"][:]) == wanted).astype(float)
 
 # %%
-enough = next((n for n, (h, _) in curve.items() if h.mean() >= curve[counts[-1]][1].mean()), None)
-plots.finding((f"With {enough:,} labels DistilBERT is where counting words is with {counts[-1]:,}. "
-               if enough else "DistilBERT needs as many labels as counting words. ")
-              + f"With all labels it is {100 * (curve[counts[-1]][0] - curve[counts[-1]][1]).mean():+.0f} "
-              "points ahead.")
+counts = list(words)
+least, most = counts[0], counts[-1]
+enough = next((n for n in counts if words[n].mean() >= fine[least].mean()), None)
+figure, ax = plots.new_figure(height=3.4)
+for number, (name, points) in enumerate([("DistilBERT", fine), ("counting words", words)]):
+    band = np.array([bootstrap_interval(np.mean, hits) for hits in points.values()]).T
+    plots.curve(ax, list(points), [hits.mean() for hits in points.values()], name, number, *band)
+ax.set_xscale("log")
+ax.set_xticks(counts, [f"{count:,}" for count in counts])
+ax.minorticks_off()
+ax.set(xlabel=f"labelled requests ({len(wishes) - 1} wishes)",
+       ylabel="right, on other writers' texts",
+       title=f"{fine[least].mean():.0%} against {words[least].mean():.0%} with {least} labels, "
+             f"{fine[most].mean():.0%} against {words[most].mean():.0%} with {most:,}")
+ax.legend()
+plots.show(figure, "Accuracy against the number of labels, with 95 % intervals. " + ". ".join(
+    f"{name}: " + ", ".join(f"{n} labels {hits.mean():.0%}" for n, hits in points.items())
+    for name, points in (("DistilBERT", fine), ("Counting words", words))) + ".")
+
+# %%
+leads = [100 * (fine[n].mean() - words[n].mean()) for n in (least, most)]
+plots.finding(
+    f"With {least} labels DistilBERT gets {fine[least].mean():.0%} right. Counting words needs "
+    + (f"about {enough:,} for that. " if enough else f"more than all {most:,} for that. ")
+    + f"DistilBERT's lead is {leads[0]:+.0f} points with {least} labels and {leads[1]:+.0f} with "
+    f"{most:,}: " + ("the fewer labels, the more pretraining is worth."
+                     if leads[1] < leads[0] else "more labels don't close the gap."))
 
 # %% tags=["assert"]
-assert curve[counts[-1]][0].mean() > curve[counts[-1]][1].mean() + 0.05
-assert curve[counts[-1]][0].mean() > curve[counts[0]][0].mean()
+assert leads[1] > 3 and fine[most].mean() > fine[least].mean()
 
 # %% [markdown]
-# The bands are 95 % intervals over the rows judged. Another draw of rows, head and order would move each
-# point as well; lesson 04 measures by how much.
+# The bands are 95 % intervals over the rows judged. Another draw of rows, head and order would move
+# each point as well; lesson 04 measures by how much.
 #
 # ### Exercise 5.3 Better every time? ●●○ 8 minutes
 #
-# You trained two methods with the same seeds and have a score for each. Write a function that takes the
-# scores of both and returns `True` only if the first method is better *in every seed*; it stops with a
-# `ValueError` where a run has no partner. It is stricter than comparing two means, but no proof: of two
-# equal methods, one or the other wins all of three runs in a quarter of all cases (twice 1/2³).
+# You trained two methods with the same seeds and have a score for each. Write a function that takes
+# the scores of both and returns `True` only if the first method is better *in every seed*; it stops
+# with a `ValueError` where a run has no partner. It is stricter than comparing two means, but no
+# proof: of two equal methods, one or the other wins all of three runs in a quarter of all cases
+# (twice 1/2³).
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e5_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def better_in_every_seed(first, second):
@@ -676,12 +724,14 @@ def better_in_every_seed(first, second):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Compare run with run: the first score of one method with the first of the other, and so on. An equal pair is not "better".
+# Compare run with run: the first score of one method with the first of the other, and so on. An
+# equal pair is not "better".
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `all([...])` over `zip(first, second, strict=True)`. `strict=True` stops with an error where a run is missing; a list is made to its
-# end, while a generator inside `all` stops at the first pair that is not better and may never meet the missing run.
+# `all([...])` over `zip(first, second, strict=True)`. `strict=True` stops with an error where a run
+# is missing; a list is made to its end, while a generator inside `all` stops at the first pair that
+# is not better and may never meet the missing run.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t5_3", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -717,84 +767,95 @@ assert not any(better_in_every_seed(*runs)
 ### END HIDDEN TESTS
 
 # %% [markdown]
+# ### Question 5.5 Erase what it knows ●●○ 8 minutes, in writing
+#
+# Where does the lead come from: from the shape of the network, or from what it learned before you
+# came? Put the first two lines into `fine_tune`, before `run.train()`, and run its cell. Write down
+# what you expect, then run the last two lines in a cell of their own.
+#
+# ```python
+# for p in run.model.parameters():  # every matrix becomes random numbers
+#     p.dim() > 1 and p.data.normal_(std=0.02)
+#
+# blank = fine_tune(few, wishes, epochs=6, rate=3)
+# print(np.mean(predict(blank, judged).argmax(1).numpy() == wanted))
+# ```
+#
+# How far does it get, beside `beginner` and beside counting words, and what does that say? (Take
+# the two lines out again.)
+
+# %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w5_5", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
+# *Write your answer here, in two or three sentences.*
+
+# %% [markdown] tags=["solution"]
+# It hardly gets beyond guessing among thirty wishes, and stays behind counting words. The network
+# has the same shape, the same head and the same training; only what it had learned is gone. So the
+# lead comes from pretraining, and without it a hundred and fifty labels are far too few for
+# millions of weights.
+#
+# Two things must be in it: the blank model falls far below `beginner` (near guessing), and the lead
+# therefore comes from pretraining, not from the shape of the network.
+
+# %% [markdown]
 # ## 11. Was it worth it?
 #
-# All choices are made. Now, and only now, open the test splits, of three tasks: reviews, requests, and the
-# text messages of lesson 06, of which some are spam. For spam, accuracy would flatter a filter that does
-# nothing, so that task is scored by *average precision*: 1 if every spam ranks above every wanted message.
+# All choices are made. Now, and only now, open the test splits of both tasks. Each row is judged by
+# both methods, so the interval of their difference is taken row by row. (The third task of the
+# course, text messages of which some are spam, is lesson [06](06_evaluation.ipynb).)
 
 # %%
-from sklearn.metrics import average_precision_score
-
-messages = load_task("messages", lab.profile)
-messages = {name: split.rename_column("sms", "text") for name, split in messages.items()}
-with Stopwatch() as watch:
-    filtering = fine_tune(messages["train"], ["ham", "spam"], 2, rate=2)
-minutes["messages"] = watch.seconds / 60
-contest = {  # task: (model, word counter, test split, score)
-    "reviews": (model, counting, reviews["test"], "accuracy"),
-    "requests": (sorter, counter, requests["test"], "accuracy"),
-    "messages": (filtering, word_counter().fit(messages["train"]["text"][:],
-                                               messages["train"]["label"][:]),
-                 messages["test"], "average precision"),
-}
-
-# %%
-def compare(model, counter, split, score):
-    """Score of each method, and the 95 % interval of their difference, text by text."""
+def compare(model, counter, split):
+    """Accuracy of each method, and the 95 % interval of their difference, text by text."""
     labels = np.array(split["label"])
-    fine = predict(model, tokenize(split)).softmax(1).numpy()
-    words = counter.predict_proba(split["text"][:])
-    if score == "accuracy":
-        classes = counter.classes_
-        first, second = fine.argmax(1) == labels, classes[words.argmax(1)] == labels
-        interval = bootstrap_interval(lambda a, b: a.mean() - b.mean(), first, second)
-        return first.mean(), second.mean(), *interval
-    first, second = fine[:, 1], words[:, 1]
-    interval = bootstrap_interval(
-        lambda y, a, b: average_precision_score(y, a) - average_precision_score(y, b),
-        labels, first, second, resamples=500)
-    return average_precision_score(labels, first), average_precision_score(labels, second), *interval
+    tuned = predict(model, tokenize(split)).argmax(1).numpy() == labels
+    counted = counter.predict(split["text"][:]) == labels
+    interval = bootstrap_interval(lambda a, b: a.mean() - b.mean(), tuned, counted)
+    return tuned.mean(), counted.mean(), *interval
 
 
-results = {task: compare(*entry) for task, entry in contest.items()}
+results = {"reviews": compare(model, counting, reviews["test"]),
+           "requests": compare(sorter, counter, requests["test"])}
 
 # %%
-figure, ax = plots.new_figure(width=8.5, height=2.6)
-for place, (task, (fine, words, low, high)) in enumerate(results.items()):
-    ax.errorbar(100 * (fine - words), place, fmt="o", color="black", capsize=4,
-                xerr=[[100 * (fine - words - low)], [100 * (high - fine + words)]])
+figure, ax = plots.new_figure(width=8.5, height=2.2)
+for place, (tuned, counted, *ends) in enumerate(results.values()):
+    ahead, (low, high) = 100 * (tuned - counted), 100 * np.array(ends)
+    ax.errorbar(ahead, place, xerr=[[ahead - low], [high - ahead]],
+                fmt="o", color="black", capsize=4)
 ax.axvline(0, color="gray", linewidth=1)
 ax.set_yticks(range(len(results)), [
-    f"{task}: {fine:.2f} against {words:.2f}" for task, (fine, words, *_) in results.items()])
+    f"{task}, {minutes[task]:.1f} min: {tuned:.0%} against {counted:.0%}"
+    for task, (tuned, counted, *_) in results.items()])
 ax.set_ylim(len(results) - 0.5, -0.5)
 wins = [task for task, (*_, low, high) in results.items() if low > 0]
 ax.set(xlabel="points ahead of counting words on test; 95 % interval, text by text",
        title=f"Ahead beyond chance: {', '.join(wins) or 'nowhere'}")
-plots.show(figure, "DistilBERT minus counting words on three test splits: " + ", ".join(
-    f"{task} {100 * (fine - words):+.1f} points, from {100 * low:+.1f} to {100 * high:+.1f}"
-    for task, (fine, words, low, high) in results.items()) + ".")
+plots.show(figure, "DistilBERT minus counting words on two test splits: " + ", ".join(
+    f"{task} {100 * (tuned - counted):+.1f} points, from {100 * low:+.1f} to {100 * high:+.1f}"
+    for task, (tuned, counted, low, high) in results.items()) + ".")
 
 # %%
 def verdict(task):
-    fine, words, low, high = results[task]
+    tuned, counted, low, high = results[task]
     said = ("worth it" if low > 0 else "counting words is better" if high < 0
             else "no difference beyond chance, so count words")
-    return (f"**{task}**, {100 * (fine - words):+.1f} points for {minutes[task]:.1f} minutes of "
+    return (f"**{task}**, {100 * (tuned - counted):+.1f} points for {minutes[task]:.1f} minutes of "
             f"training: {said}")
 
 
 plots.finding("; ".join(map(verdict, results)) + ".")
 
 # %% tags=["assert"]
-assert "requests" in wins and results["reviews"][0] > 0.7
+assert "requests" in wins
+assert results["reviews"][0] > 0.65 and results["reviews"][2] < 0.05
 
 # %% [markdown]
-# The rule behind it: fine-tuning pays where new texts say the same in other words, as new customers do. It
-# pays least where the words themselves give the answer away. Decide by such a figure on *your* texts.
+# The rule behind it: fine-tuning pays where new texts say the same in other words, as new customers
+# do. It pays least where the words themselves give the answer away. Decide by such a figure on
+# *your* texts.
 #
-# What would the published model cost here? Speed and memory don't depend on what weights know, so one of
-# its size with random weights tells.
+# What would the published model cost here? Speed and memory don't depend on what weights know, so
+# one of its size with random weights tells.
 
 # %%
 import time
@@ -803,10 +864,10 @@ from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
 full = DistilBertForSequenceClassification(DistilBertConfig()).to(lab.device).train()
 count = sum(p.numel() for p in full.parameters())
-ids = torch.randint(1000, 30000, (4, 128), device=lab.device)
+ids = torch.randint(1000, 30000, (2, 128), device=lab.device)
 dtype = torch.float16 if lab.precision == "fp16" else torch.bfloat16
 best_time = math.inf
-for _ in range(3):
+for _ in range(2):
     start = time.perf_counter()
     with torch.autocast(lab.device, dtype=dtype, enabled=lab.precision != "fp32"):
         loss = full(input_ids=ids, labels=ids[:, 0] % 2).loss
@@ -817,9 +878,10 @@ del full
 
 # %%
 plots.finding(
-    f"The published size, {count:,} parameters, reads {ids.numel() / best_time:,.0f} tokens a second in "
-    f"training here. Weights, gradients and the optimiser's two averages take {count * 16 / 1e9:.2f} GB; "
-    "what comes on top grows with batch and length. \"12 to 16 GB at least\" is no property of the model.")
+    f"The published size, {count:,} parameters, reads {ids.numel() / best_time:,.0f} tokens a "
+    f"second in training here. Weights, gradients and the optimiser's two averages take "
+    f"{count * 16 / 1e9:.2f} GB; what comes on top grows with batch and length. \"12 to 16 GB at "
+    "least\" is no property of the model.")
 
 # %% tags=["assert"]
 assert count == 66_955_010
@@ -835,8 +897,8 @@ assert count == 66_955_010
 #
 # ## Take this with you
 #
-# The whole lesson without the course. `lab.checkpoint` stands for the model's name, `lab.profile` for
-# rate and epochs. It needs `pip install transformers datasets accelerate torch scikit-learn`.
+# The whole lesson without the course. `lab.checkpoint` stands for the model's name, `lab.profile`
+# for rate and epochs. It needs `pip install transformers datasets accelerate torch scikit-learn`.
 #
 # ```python
 # from datasets import Dataset
@@ -874,6 +936,7 @@ assert count == 66_955_010
 # | `classifier.weight … MISSING` after loading *your own* model | you loaded the base model, not your folder | load the folder you saved |
 # | `The model did not return a loss from the inputs` | the labels don't reach the model | the column must be called `label` or `labels` |
 # | loss stays at $\ln K$ | rate far too high or too low, or labels shuffled | the range test of lesson 04; look at a few rows |
+# | `trainer.predict` is right for nobody | with `group_by_length` it returns the rows in another order | compare with `label_ids` of the same result |
 # | loss grows with `gradient_accumulation_steps` | the Trainer believes that the model divides by the number of items | `model.accepts_loss_kwargs = False` |
 # | out of memory | batch × length is too large for this device | halve the batch, double the accumulation |
 # | accuracy 100 % after the first rows of a subset | IMDb is sorted by label; `select(range(n))` takes one class | `shuffle(seed=…)` first |
@@ -894,5 +957,5 @@ assert count == 66_955_010
 from course_utils.exercises import progress
 
 progress("{{lesson}}")  # what you have solved, kept on this machine
-lab.finish("; ".join(f"{task} {fine:.2f} against {words:.2f} by counting words"
-                     for task, (fine, words, *_) in results.items()))
+lab.finish("; ".join(f"{task} {tuned:.0%} against {counted:.0%} by counting words"
+                     for task, (tuned, counted, *_) in results.items()))
