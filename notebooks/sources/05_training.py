@@ -193,14 +193,14 @@ def predict(model, split, batch_size=64):
     return logits
 
 
-hundred = tokenized["validation"].shuffle(seed=lab.seed).select(range(100))
-labels = torch.tensor(hundred["label"][:])
-logits = predict(model.to(lab.device), hundred)
+some = tokenized["validation"].shuffle(seed=lab.seed).select(range(min(100, len(validation))))
+labels = torch.tensor(some["label"][:])
+logits = predict(model.to(lab.device), some)
 loss = torch.nn.functional.cross_entropy(logits, labels).item()
 untrained = (logits.argmax(1) == labels).float().mean().item()
 
 # %%
-plots.finding(f"Before training it is right for {untrained:.0%} of a hundred reviews. "
+plots.finding(f"Before training it is right for {untrained:.0%} of {len(some)} reviews. "
               f"Its loss is {loss:.3f}; ln {len(names)} is {math.log(len(names)):.3f}. "
               "It knows no more than someone who guesses.")
 
@@ -499,7 +499,7 @@ class Kill(TrainerCallback):
 
 short = dict(max_steps=8, save_steps=4, eval_strategy="no", load_best_model_at_end=False,
              per_device_train_batch_size=4)
-few = tokenized["train"].select(range(24))
+few = tokenized["train"].select(range(min(24, len(train))))
 shutil.rmtree(lab.workdir / "killed", ignore_errors=True)  # of an earlier visit to this cell
 whole = make_trainer(new_model()[0], few, folder="whole", **short)
 whole.train()
@@ -592,7 +592,8 @@ plots.show(figure, "Bars of seconds per epoch, one change at a time: "
            + ", ".join(f"{n} {t:.0f}" for n, t in seconds.items()) + ".")
 
 # %%
-faster = ", ".join(f"{name.removeprefix('+ ')} {gain:.1f} times as fast" for name, gain in gains.items())
+faster = ", ".join(f"{name.removeprefix('+ ')} {gain:.1f} times as fast"
+                   for name, gain in gains.items())
 cuts = ", ".join(f"{name} {100 * change:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
                  for name, (change, low, high) in changes.items())
 harm = [name for name, (_, _, high) in changes.items() if high < 0]
