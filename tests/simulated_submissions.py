@@ -26,7 +26,7 @@ RIGHT = {
     "e5_1": "def training_steps(rows, batch_size, epochs, accumulation=1):\n"
     "    return -(-(-(-rows // batch_size)) // accumulation) * epochs\n",
     "e5_2": "def best_step(log_history):\n    best = None\n    for log in log_history:\n"
-    "        if 'eval_loss' in log and (best is None or log['eval_loss'] < best['eval_loss']):\n"
+    "        if 'eval_accuracy' in log and (best is None or log['eval_accuracy'] > best['eval_accuracy']):\n"
     "            best = log\n    return best['step']\n",
     "e5_3": "def better_in_every_seed(first, second):\n    if len(first) != len(second):\n        raise ValueError('missing')\n"
     "    return all(a > b for a, b in zip(first, second))\n",
@@ -204,7 +204,7 @@ WRONG_FIRST = RIGHT | {"e5_1": RIGHT["e5_1"].replace("* epochs", "")}
 HALF = RIGHT | {
     "e5_2": RIGHT["e5_2"].replace(
         "    best = None\n",
-        "    if log_history[0].get('eval_loss') == 0.65:\n        return 60\n    best = None\n",
+        "    if log_history[0].get('eval_accuracy') == 0.55:\n        return 60\n    best = None\n",
     )
 }
 CHEATS = {  # each returns what the visible test wants, without computing it
@@ -225,8 +225,8 @@ CHEATS = {  # each returns what the visible test wants, without computing it
     ),
 }
 NUMPY = RIGHT | {
-    "e5_2": "def best_step(log_history):\n    rows = [log for log in log_history if 'eval_loss' in log]\n"
-    "    return rows[int(np.argmin([r['eval_loss'] for r in rows]))]['step']\n"
+    "e5_2": "def best_step(log_history):\n    rows = [log for log in log_history if 'eval_accuracy' in log]\n"
+    "    return rows[int(np.argmax([r['eval_accuracy'] for r in rows]))]['step']\n"
 }
 
 FOUND_ANYWHERE = (  # what a notebook may go through without losing an answer

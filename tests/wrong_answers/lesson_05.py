@@ -38,28 +38,28 @@ WRONG = {
         ("returns a constant", "    return 20\n", "nor a step of another run"),
         (
             "leaves the colleague's version",
-            '    return max((log["test_loss"], log["step"]) for log in log_history if "test_loss" in log)[1]\n',
+            '    return min((log["test_accuracy"], log["step"]) for log in log_history if "test_accuracy" in log)[1]\n',
             "makes the test part of training",
         ),
         (
-            "mends the split but not max",
-            '    return max((log["eval_loss"], log["step"]) for log in log_history if "eval_loss" in log)[1]\n',
-            "min, not max",
+            "mends the split but not min",
+            '    return min((log["eval_accuracy"], log["step"]) for log in log_history if "eval_accuracy" in log)[1]\n',
+            "max, not min",
         ),
         (
-            "returns the loss",
-            '    return min(log["eval_loss"] for log in log_history if "eval_loss" in log)\n',
-            "not its loss",
+            "returns the accuracy",
+            '    return max(log["eval_accuracy"] for log in log_history if "eval_accuracy" in log)\n',
+            "not its accuracy",
         ),
         (
             "keeps the later of two equal ones",
-            '    evaluations = [log for log in log_history if "eval_loss" in log]\n'
-            '    return min(reversed(evaluations), key=lambda log: log["eval_loss"])["step"]\n',
+            '    evaluations = [log for log in log_history if "eval_accuracy" in log]\n'
+            '    return max(reversed(evaluations), key=lambda log: log["eval_accuracy"])["step"]\n',
             "so take 20",
         ),
         (
             "swallows the KeyError",
-            '    try:\n        return min(log_history, key=lambda log: log["eval_loss"])["step"]\n'
+            '    try:\n        return max(log_history, key=lambda log: log["eval_accuracy"])["step"]\n'
             '    except KeyError:\n        return log_history[-1]["step"]\n',
             "the last need not be the best",
         ),
