@@ -23,10 +23,12 @@ from tools import build
 from tools.lessons import NOTEBOOKS, ROOT, Lesson, measured
 
 ALWAYS = "00"  # executed by every run of the suite, so that no machine passes without a lesson
+# Names that no lesson has, for the cells below read what a proof leaves behind.
 VERDICTS = {
-    "right": "assert '✅' in said.stdout and not crosses and 'not attempted' not in said.stdout, said.stdout",
-    "stub": "assert 'not attempted yet' in said.stdout and '✅' not in said.stdout, said.stdout",
-    "wrong": "assert any(message in line for line in crosses), f'expected {message!r} behind a cross, got:\\n{said.stdout}'",
+    "right": "assert '✅' in proof_said and not proof_crosses and 'not attempted' not in proof_said, proof_said",
+    "stub": "assert 'not attempted yet' in proof_said and '✅' not in proof_said, proof_said",
+    "wrong": "assert any(proof_wants in line for line in proof_crosses), (\n"
+    "    f'expected {proof_wants!r} behind a cross, got:\\n{proof_said}')",
 }
 
 
@@ -46,12 +48,13 @@ def attempt(kind: str, exercise: str, check: str, message: str = "") -> list[nbf
     ``%%capture`` loses what it caught where the cell ends in a semicolon. What is solved here is not the learner's progress.
     """
     captured = (
-        "%%capture said\nimport os\n\nos.environ['COURSE_PROGRESS'] += '.proof'\n"
+        "%%capture proof_output\nimport os\n\nos.environ['COURSE_PROGRESS'] += '.proof'\n"
         + check.rstrip().removesuffix(";")
     )
     verdict = (
         "os.environ['COURSE_PROGRESS'] = os.environ['COURSE_PROGRESS'].removesuffix('.proof')\n"
-        f"message = {message!r}\ncrosses = [line for line in said.stdout.splitlines() if line.startswith('❌')]\n"
+        f"proof_wants, proof_said = {message!r}, proof_output.stdout\n"
+        "proof_crosses = [line for line in proof_said.splitlines() if line.startswith('❌')]\n"
         + VERDICTS[kind]
     )
     return [nbformat.v4.new_code_cell(source) for source in (exercise, captured, verdict)]
