@@ -325,7 +325,7 @@ same, other = cosines[:, alike & ~np.eye(6, dtype=bool)].mean(1), cosines[:, ~al
 figure, ax = plots.new_figure(height=3)
 for number, (name, line) in enumerate({"same meaning": same, "other meaning": other}.items()):
     plots.curve(ax, range(7), line, name, number)
-    ax.text(6.15, line[-1], name, va=["bottom", "top"][number])
+    ax.text(6.15, line[-1], name, va="center")
 ax.set(xlim=(-0.2, 7.8), xticks=range(7), xlabel="blocks passed", ylabel="mean cosine similarity",
        title=f"After six blocks the two kinds of “bank” are {same[-1] - other[-1]:.2f} apart")
 plots.show(figure,
