@@ -574,12 +574,13 @@ from course_utils.metrics import bootstrap_interval
 
 truth = np.array(validation["label"])
 short_texts = shortened(tokenizer, validation["text"][:], half)
-changes = {}  # each method judged on whole texts and on cut ones
+on_validation, changes = {}, {}  # each method judged on whole texts and on cut ones
 for name, whole_texts, cut_texts in (
         ("DistilBERT", predict(model, tokenized["validation"]).argmax(1).numpy(),
          predict(model, tokenize(validation, half)).argmax(1).numpy()),
         ("counting words", counting.predict(validation["text"][:]), counting.predict(short_texts))):
-    change = (cut_texts == truth).astype(float) - (whole_texts == truth)
+    on_validation[name] = whole_texts == truth
+    change = (cut_texts == truth).astype(float) - on_validation[name]
     changes[name] = change.mean(), *bootstrap_interval(np.mean, change)
 
 # %%
@@ -807,18 +808,22 @@ assert not any(better_in_every_seed(*runs)
 # course, text messages of which some are spam, is lesson [06](06_evaluation.ipynb).)
 
 # %%
-def compare(model, counter, split):
-    """Accuracy of each method, and the 95 % interval of their difference, text by text."""
+def judge(model, counter, split):
+    """Which texts DistilBERT gets right, and which the word counter."""
     labels = np.array(split["label"])
-    tuned = predict(model, tokenize(split)).argmax(1).numpy() == labels
-    counted = counter.predict(split["text"][:]) == labels
+    return (predict(model, tokenize(split)).argmax(1).numpy() == labels,
+            counter.predict(split["text"][:]) == labels)
+
+
+def compare(tuned, counted):
+    """Accuracy of each method, and the 95 % interval of their difference, text by text."""
     interval = bootstrap_interval(lambda a, b: a.mean() - b.mean(), tuned, counted)
     return tuned.mean(), counted.mean(), *interval
 
 
-results = {"reviews": compare(model, counting, reviews["test"]),
-           "requests": compare(sorter, counter, requests["test"])}
-earlier = compare(model, counting, validation)  # the same difference on the rows that chose
+results = {"reviews": compare(*judge(model, counting, reviews["test"])),
+           "requests": compare(*judge(sorter, counter, requests["test"]))}
+earlier = compare(*on_validation.values())  # reviews, on the rows that chose the checkpoint
 
 # %%
 figure, ax = plots.new_figure(width=8.5, height=2.2)
