@@ -173,8 +173,8 @@ assert len(missing) == 4
 # %% [markdown]
 # An article calls this "a model fine-tuned for sequence classification". Ask it. Its
 # [loss](glossary.md#loss) is the cross-entropy: minus the logarithm of the probability that the
-# right class gets. Somebody who gives every class the same probability has a loss of $\ln K$ for
-# $K$ classes.
+# right class gets. Somebody who gives every class the same probability has a loss of ln K for
+# K classes.
 
 # %%
 import math
@@ -465,8 +465,15 @@ classify = pipeline("text-classification", model=str(folder), device=lab.device)
 sentences = ["A wonderful film, I laughed and cried.", "Dull from the first minute to the last.",
              "I expected to hate it, and I was wrong.",
              "Two hours of my life that I will never get back."]
-for text, answer in zip(sentences, classify(sentences, truncation=True)):  # or long texts stop it
+answers = classify(sentences, truncation=True)  # without it a long text would be an error
+for text, answer in zip(sentences, answers):
     print(f"{answer['label']} {answer['score']:4.0%} · {text}")
+
+# %%
+wrong = [f"“{text}”" for text, answer, right in zip(sentences, answers, [1, 0, 1, 0])
+         if answer["label"] != names[right]]
+plots.finding(f"A person would answer {', '.join(names[n] for n in (1, 0, 1, 0))}. "
+              + (f"It is wrong about {' and '.join(wrong)}." if wrong else "So does the model."))
 
 # %% tags=["assert"]
 own = torch.tensor([classify(t, truncation=True)[0]["score"] for t in sentences])
@@ -951,7 +958,7 @@ assert count == 66_955_010
 # |---|---|---|
 # | `classifier.weight … MISSING` after loading *your own* model | you loaded the base model, not your folder | load the folder you saved |
 # | `The model did not return a loss from the inputs` | the labels don't reach the model | the column must be called `label` or `labels` |
-# | loss stays at $\ln K$ | rate far too high or too low, or labels shuffled | the range test of lesson 04; look at a few rows |
+# | loss stays at ln K | rate far too high or too low, or labels shuffled | the range test of lesson 04; look at a few rows |
 # | `trainer.predict` is right for nobody | with `group_by_length` it returns the rows in another order | compare with `label_ids` of the same result |
 # | loss grows with `gradient_accumulation_steps` | the Trainer believes that the model divides by the number of items | `model.accepts_loss_kwargs = False` |
 # | out of memory | batch × length is too large for this device | halve the batch, double the accumulation |
