@@ -86,7 +86,7 @@ def numbers(row: tuple) -> str:
 
 def attention_by_hand() -> Drawing:
     d = Drawing(
-        930,
+        850,
         332,
         "Attention of the word bank on three tokens. Its query is 2 0 1 1. Times the key of the, "
         "0 1 0 0, it gives the score 0; of river, 1 0 1 1, 4; of bank itself, 0 1 1 1, 2. Halved: 0, "
@@ -95,35 +95,35 @@ def attention_by_hand() -> Drawing:
         "0.24 times that of bank, 2 0 4 0: 0.6 2.7 1.0 1.3.",
     )
     d.text(14, 35, "“bank” asks: its query", 14, bold=True)
-    d.box(200, 14, 124, 32, numbers(QUERY), SAND)
-    d.arrow(262, 48, 262, 70, 1.2, GREY)
+    d.box(190, 14, 124, 32, numbers(QUERY), SAND)
+    d.arrow(252, 48, 252, 70, 1.2, GREY)
     for x, text in [
-        (136, "key"),
-        (300, "score = query · key"),
-        (424, "÷ √4"),
-        (498, "e to that"),
-        (628, "÷ sum = share"),
-        (850, "value"),
+        (120, "key"),
+        (270, "score = query · key"),
+        (386, "÷ √4"),
+        (454, "e to that"),
+        (566, "÷ sum = share"),
+        (772, "value"),
     ]:
         d.text(x, 86, text, 14, "middle", True)
     for n, word in enumerate(WORDS):
         y, products = 100 + 46 * n, [f"{a}·{b}" for a, b in zip(QUERY, KEYS[n], strict=True)]
         score = sum(a * b for a, b in zip(QUERY, KEYS[n], strict=True))
         d.text(14, y + 22, word, 15, bold=word == "bank")
-        d.box(74, y, 124, 32, numbers(KEYS[n]), PALE)
-        d.text(300, y + 21, f"{' + '.join(products)} = {score}", 13, "middle")
-        d.text(424, y + 21, f"{score // 2}", 15, "middle")
-        d.text(498, y + 21, f"{exp(score / 2):.2f}", 15, "middle")
-        d.bar(572, y + 6, 130 * SHARES[n], 20)
-        d.text(580 + 130 * SHARES[n], y + 21, f"{SHARES[n]:.2f}", 15, bold=True)
-        d.text(752, y + 21, "×", 16, "middle")
-        d.box(788, y, 124, 32, numbers(VALUES[n]), PALE)
-    d.text(498, 252, "sum 11.11", 13, "middle", colour=GREY)
-    d.text(628, 252, "together 1", 13, "middle", colour=GREY)
-    d.arrow(850, 236, 850, 274, 1.6, BLUE)
-    d.text(862, 260, "add", 13, colour=GREY)
-    d.text(736, 300, "“bank” receives the mixture", 14, "end", True)
-    d.box(752, 280, 160, 34, numbers((0.6, 2.7, 1.0, 1.3)), SAND)
+        d.box(60, y, 120, 32, numbers(KEYS[n]), PALE)
+        d.text(270, y + 21, f"{' + '.join(products)} = {score}", 13, "middle")
+        d.text(386, y + 21, f"{score // 2}", 15, "middle")
+        d.text(454, y + 21, f"{exp(score / 2):.2f}", 15, "middle")
+        d.bar(512, y + 6, 130 * SHARES[n], 20)
+        d.text(520 + 130 * SHARES[n], y + 21, f"{SHARES[n]:.2f}", 15, bold=True)
+        d.text(682, y + 21, "×", 16, "middle")
+        d.box(712, y, 120, 32, numbers(VALUES[n]), PALE)
+    d.text(454, 252, "sum 11.11", 13, "middle", colour=GREY)
+    d.text(566, 252, "together 1", 13, "middle", colour=GREY)
+    d.arrow(772, 236, 772, 274, 1.6, BLUE)
+    d.text(784, 260, "add", 13, colour=GREY)
+    d.text(664, 300, "“bank” receives the mixture", 14, "end", True)
+    d.box(678, 280, 160, 34, numbers((0.6, 2.7, 1.0, 1.3)), SAND)
     return d
 
 
