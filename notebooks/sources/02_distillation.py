@@ -546,7 +546,9 @@ assert alike["every second layer"] < alike["distilled here"]
 # *Write your answer here, in two or three sentences.*
 
 # %% [markdown] tags=["solution"]
-# QUESTION23
+# Compare the two gaps: between the cuts before training (section 3), and between the losses after it. The distance shrinks, for both students learn from the same teacher and the same batches; whether the order survives, your two numbers say. They speak for a few steps on one kind of text by one yardstick, and other batches or gaps may turn a small difference around, so one run each doesn't tell which cut is the better one. It does tell that a good start is no promise of a good end.
+#
+# Two things must be in it: both losses after the same training, and that one run each decides nothing small.
 
 # %% [markdown]
 # ### Exercise 2.4 Four layers ●○○ 5 minutes
