@@ -33,6 +33,7 @@ from tools import build
 from tools.grade import __main__ as program
 from tools.grade import assemble, find, inside, intake, report, sandbox
 from tools.grade.intake import Person, Roster, read_export
+from tools.launch import INSTRUCTOR_VENV, install, python_of
 from tools.lessons import ROOT, lessons
 
 EXERCISES = ("e5_1", "e5_2", "e5_3")
@@ -586,6 +587,25 @@ def test_a_whole_term_loses_no_hand_in_and_no_mark(isolation, tmp_path):
             lines = (out / f"{platform}-{name}.csv").read_text(encoding="utf-8-sig").splitlines()
             assert len(lines) == 2 and student in lines[1]
     assert len(list((out / "backups").glob("*.db"))) >= 4
+
+
+SERVED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, "tools/grade")
+import record
+from jupyterlab.labapp import LabApp
+LabApp.launch_instance = lambda words: print(words, record.NbGraderAPI.autograde(None, "lesson_05", "ada"))
+record.serve(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.slow
+def test_the_formgraders_own_button_runs_no_student_code(tmp_path):
+    install(INSTRUCTOR_VENV, "requirements-instructor.txt")
+    words = [python_of(INSTRUCTOR_VENV), "-c", SERVED, str(tmp_path)]
+    run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert "--ip=127.0.0.1" in run.stdout and "Nothing was run" in run.stdout, run.stderr[-2000:]
 
 
 def test_a_student_who_is_not_in_the_export_is_named_and_nothing_is_graded(isolation, tmp_path):

@@ -32,6 +32,7 @@ from traitlets.config import Config
 os.environ["PATH"] = (
     f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # nbgrader calls alembic by name
 )
+REFUSED = "Nothing was run: here student code would have all your rights.\nUse make grade, which has a sandbox."
 
 
 class TakeResults(NbGraderPreprocessor):
@@ -80,6 +81,13 @@ def api_for(course: Path) -> NbGraderAPI:
 
 def book_of(course: Path) -> Gradebook:
     return Gradebook(f"sqlite:///{(course / 'gradebook.db').resolve()}", "distilbert")
+
+
+def register(book: Gradebook, person: dict) -> None:
+    first, _, last = person["name"].rpartition(" ")
+    book.update_or_create_student(
+        person["key"], first_name=first, last_name=last, email=person["email"] or None
+    )
 
 
 def copy_aside(course: Path) -> None:
@@ -169,9 +177,7 @@ def enter_one(
     if not outcome["success"]:
         return str(outcome.get("error") or outcome.get("log"))[-500:]
     with book_of(course) as book:
-        book.update_or_create_student(
-            key, last_name=student["name"], email=student["email"] or None
-        )
+        register(book, student)
         for grade_id, (points, automatic) in state["was"].items():
             grade = book.find_grade(grade_id, notebook, name, key)
             answer = grade_id if grade_id in new else "e" + grade_id[1:]
@@ -228,9 +234,7 @@ def enter(course: Path, job_file: Path) -> None:
         if job["due"]:
             book.update_or_create_assignment(name, duedate=job["due"])
         for person in job["roster"]:
-            book.update_or_create_student(
-                person["key"], last_name=person["name"], email=person["email"] or None
-            )
+            register(book, person)
     problems = {}
     for student in job["students"]:
         try:
@@ -265,15 +269,14 @@ def overrule(
 
 
 def serve(course: Path) -> None:
-    """nbgrader's own pages, for this machine only."""
+    """nbgrader's own pages, for this machine only. Their button Autograde runs student code without a sandbox: not here."""
+    from jupyterlab.labapp import LabApp
+
+    refused = {"success": False, "log": "", "error": REFUSED}
+    NbGraderAPI.autograde = lambda *_, **__: refused
     os.chdir(course)
-    words = [
-        "lab",
-        "--ip=127.0.0.1",
-        "--LabApp.default_url=/formgrader",
-        *(["--allow-root"] if os.geteuid() == 0 else []),
-    ]
-    os.execv(sys.executable, [sys.executable, "-m", "jupyter", *words, *sys.argv[3:]])
+    words = ["--ip=127.0.0.1", "--LabApp.default_url=/formgrader/gradebook"]
+    LabApp.launch_instance([*words, *(["--allow-root"] if os.geteuid() == 0 else [])])
 
 
 if __name__ == "__main__":
