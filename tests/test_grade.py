@@ -353,6 +353,13 @@ def test_points_by_property_and_only_as_far_as_other_inputs_are_right():
     assert report.points(whole | {"agrees": 0.0}, 2) == 0
 
 
+def test_who_fails_the_further_test_alone_is_not_told_that_all_other_inputs_agree():
+    result = {"ticks": 5, "properties": 5, "hidden": False, "problem": "", "right": 40, "of": 40}
+    assert report.message_of(result).endswith("try small, empty, equal or unsorted ones.")
+    some = report.message_of(result | {"right": 30})
+    assert some.endswith("On 40 other inputs it agrees with the solution 30 times.")
+
+
 @pytest.mark.parametrize(
     ("right", "of", "guess", "wanted"),
     [(40, 40, 4, 1), (19, 40, 21, 0), (22, 40, 4, 1), (13, 40, 4, 0.5), (0, 9, 9, 0), (9, 9, 9, 1)],

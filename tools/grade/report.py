@@ -93,7 +93,7 @@ def message_of(result: dict) -> str:
         return result["problem"]
     other = (
         f" On {result['of']} other inputs it agrees with the solution {result['right']} times."
-        if result.get("of")
+        if result.get("right", 0) < result.get("of", 0)
         else ""
     )
     if result["ticks"] == result["properties"]:
