@@ -14,10 +14,10 @@ help:
 	@echo "make instructor [LESSONS=\"05 06\"]  what a teacher hands out, shows and reads, in build/instructor/"
 	@echo "make grade SUBMISSIONS=export.zip  grade hand-ins, each alone in a sandbox; scores and feedback in build/grade/"
 	@echo "make marks [ARGS='--out folder']  read written answers and type points in nbgrader's formgrader"
-	@echo "make mirror TO=folder          fill a folder or USB stick for a classroom without network [FROM=mirror] [VERIFY=1]"
+	@echo "make mirror TO=folder          fill a folder or USB stick for a classroom without network [FROM=mirror] [DATA=1] [VERIFY=1]"
 	@echo "make bench [ARGS=--quick]      popular recipes against ours on this machine; build/bench/"
 	@echo "make test-colab [LESSON=05]    lessons with Colab's versions, only the notebook at hand"
-	@echo "make badges REPO=owner/name    point badges and setup cells at a fork"
+	@echo "make badges REPO=owner/name    point badges and setup cells at a fork [PRIVATE=1]"
 	@echo "make pretrain [PLAN=cpu] [ARGS=…]  train the embedded models again (hours)"
 	@echo "make clean                     remove build/"
 
@@ -50,7 +50,7 @@ marks: install
 	@$(RUN) -m tools.grade open $(ARGS)
 
 mirror: install
-	@$(RUN) -m tools.mirror "$(TO)" $(if $(FROM),--from "$(FROM)") $(if $(VERIFY),--verify)
+	@$(RUN) -m tools.mirror "$(TO)" $(if $(FROM),--from "$(FROM)") $(if $(DATA),--data) $(if $(VERIFY),--verify)
 
 bench: install
 	@$(RUN) -m tools.bench $(ARGS)
@@ -84,7 +84,7 @@ links:
 	@$(PYTHON) -m tools.links
 
 badges: install
-	@$(RUN) -m tools.badges "$(REPO)" $(BRANCH)
+	@$(RUN) -m tools.badges "$(REPO)" $(BRANCH) $(if $(PRIVATE),--private)
 
 PLAN ?= cpu
 pretrain: install

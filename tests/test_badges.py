@@ -50,6 +50,9 @@ def test_badges_open_the_notebooks_own_path_in_the_new_repository(copy):
         "ada/",
         '-a/"b"',
         "a b/c",
+        "https://gitlab.com/ada",
+        "http://gitlab.com/ada/course",
+        "https://ada:secret@gitlab.com/ada/course",
         "ada/c\n",
         "",
     ],
@@ -58,6 +61,18 @@ def test_what_is_no_repository_is_refused_and_nothing_is_written(copy, name):
     with pytest.raises(ValueError, match=r"is not a repository\. Expected owner/name"):
         badges.set_repository(name, "main")
     assert (copy / "pyproject.toml").read_bytes() == (ROOT / "pyproject.toml").read_bytes()
+
+
+def test_a_gitlab_project_goes_by_its_address_and_a_private_repository_says_so(copy):
+    badges.set_repository("https://gitlab.example.org/nlp/2026/course", "main", private=True)
+    home = lessons.repository()
+    assert home.private and home.folder == "course"
+    assert (
+        home.colab(copy / "notebooks/05.ipynb")
+        == "https://gitlab.example.org/nlp/2026/course/-/blob/main/notebooks/05.ipynb"
+    )
+    badges.set_repository("ada/course", "main")
+    assert lessons.repository() == lessons.Repository("ada/course", "main")
 
 
 @pytest.mark.parametrize("branch", ["", "a branch", 'main"\nx = "1'])
@@ -180,6 +195,25 @@ def test_the_read_me_of_a_fork_makes_the_folder_that_its_setup_cell_looks_for(re
     assert re.search(clone, readme, re.M)
     cell = (repository / "notebooks/00_one.ipynb").read_text(encoding="utf-8")
     assert 'Path(\\"ada/nlp-class\\").name' in cell
+
+
+def test_on_gitlab_notebooks_are_downloaded_and_nothing_leads_to_github_or_colab(repository):
+    address = "https://gitlab.com/nlp/2026/course"
+    done = python(repository, RUN, address, "trunk", "--private")
+    assert done.returncode == 0, done.stderr
+    readme = (repository / "README.md").read_text(encoding="utf-8")
+    clone = r"^git clone (-.* )?https://gitlab\.com/nlp/2026/course\ncd course$"
+    assert re.search(clone, readme, re.M) and "/actions/" not in readme
+    assert f"[Lesson 00]({address}/-/blob/trunk/notebooks/00_start.ipynb)" in readme
+    assert not re.search(r"github\.com/distilbert-course|colab\.research", readme)
+    cells = nbformat.read(repository / "notebooks/00_one.ipynb", as_version=4).cells
+    assert f"({address}/-/raw/trunk/notebooks/00_one.ipynb?inline=false)" in cells[0].source
+    setup = next(c.source for c in cells if c.cell_type == "code")
+    assert f'"{address}")' in setup and "{source}/-/archive/trunk/course.zip" in setup
+    assert 'userdata.get("COURSE_TOKEN")' in setup and "github" not in setup
+    assert python(repository, RUN, "ada/nlp-class", "main").returncode == 0  # and back
+    again = (repository / "notebooks/00_one.ipynb").read_text(encoding="utf-8")
+    assert "gitlab" not in again and "COURSE_TOKEN" not in again
 
 
 @pytest.mark.parametrize(

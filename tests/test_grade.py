@@ -33,6 +33,7 @@ from tools import build
 from tools.grade import __main__ as program
 from tools.grade import assemble, find, inside, intake, report, sandbox
 from tools.grade.intake import Person, Roster, read_export
+from tools.launch import INSTRUCTOR_VENV, install, python_of
 from tools.lessons import ROOT, lessons
 
 EXERCISES = ("e5_1", "e5_2", "e5_3")
@@ -352,6 +353,13 @@ def test_points_by_property_and_only_as_far_as_other_inputs_are_right():
     assert report.points(whole | {"agrees": 0.0}, 2) == 0
 
 
+def test_who_fails_the_further_test_alone_is_not_told_that_all_other_inputs_agree():
+    result = {"ticks": 5, "properties": 5, "hidden": False, "problem": "", "right": 40, "of": 40}
+    assert report.message_of(result).endswith("try small, empty, equal or unsorted ones.")
+    some = report.message_of(result | {"right": 30})
+    assert some.endswith("On 40 other inputs it agrees with the solution 30 times.")
+
+
 @pytest.mark.parametrize(
     ("right", "of", "guess", "wanted"),
     [(40, 40, 4, 1), (19, 40, 21, 0), (22, 40, 4, 1), (13, 40, 4, 0.5), (0, 9, 9, 0), (9, 9, 9, 1)],
@@ -586,6 +594,25 @@ def test_a_whole_term_loses_no_hand_in_and_no_mark(isolation, tmp_path):
             lines = (out / f"{platform}-{name}.csv").read_text(encoding="utf-8-sig").splitlines()
             assert len(lines) == 2 and student in lines[1]
     assert len(list((out / "backups").glob("*.db"))) >= 4
+
+
+SERVED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, "tools/grade")
+import record
+from jupyterlab.labapp import LabApp
+LabApp.launch_instance = lambda words: print(words, record.NbGraderAPI.autograde(None, "lesson_05", "ada"))
+record.serve(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.slow
+def test_the_formgraders_own_button_runs_no_student_code(tmp_path):
+    install(INSTRUCTOR_VENV, "requirements-instructor.txt")
+    words = [python_of(INSTRUCTOR_VENV), "-c", SERVED, str(tmp_path)]
+    run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert "--ip=127.0.0.1" in run.stdout and "Nothing was run" in run.stdout, run.stderr[-2000:]
 
 
 def test_a_student_who_is_not_in_the_export_is_named_and_nothing_is_graded(isolation, tmp_path):

@@ -138,6 +138,27 @@ def test_lessons_load_their_data_from_a_mirror_that_was_filled(other, stick, mon
         path.chmod(0o755)
 
 
+def test_a_mirror_of_the_data_alone_is_complete_without_the_models(other, stick, capsys):
+    shutil.rmtree(other / "models")
+    data = {place for place in PLACES if place.startswith("datasets/")}
+    assert run(stick, "--from", other, "--data").status == 0
+    assert content(stick).keys() - {"SHA256SUMS", "README.txt"} == data
+    assert "distilbert-base" not in (stick / "README.txt").read_text()
+    assert run(stick, "--verify", "--data").status == 0
+    assert f"{stick} is complete" in capsys.readouterr().out
+    assert (
+        f"make mirror TO={stick} fetches" in run(stick, "--verify").message
+    )  # all: some is missing
+    (stick / TRAIN).write_bytes(b"cut")
+    assert f"make mirror TO={stick} DATA=1 fetches" in run(stick, "--verify", "--data").message
+
+
+def test_data_fetched_anew_leaves_a_mirrors_models_on_its_list(other, stick):
+    run(stick, "--from", other)
+    assert run(stick, "--from", other, "--data").status == 0
+    assert run(stick, "--verify").status == 0
+
+
 def test_a_second_run_leaves_right_files_alone(other, stick, capsys):
     run(stick, "--from", other)
     before = {place: (stick / place).stat().st_ino for place in PLACES}

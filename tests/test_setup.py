@@ -1,11 +1,15 @@
 """The setup cell adds what a machine lacks and moves nothing that it has."""
 
+import base64
 import os
 import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 from conftest import ROOT
@@ -20,7 +24,7 @@ from course_utils.setup import (
     work_folder,
 )
 from tools import build
-from tools.lessons import lessons
+from tools.lessons import Repository, lessons
 
 
 @pytest.fixture
@@ -342,9 +346,7 @@ def test_a_full_disk_counts_as_one_that_cannot_be_written_to(full_disk, tmp_path
 @pytest.fixture
 def cell() -> str:
     """The setup cell of a fork called ada/nlp-class."""
-    text = build.SETUP.replace("{{repository}}", "ada/nlp-class").replace("{{branch}}", "main")
-    assert "{{" not in text
-    return f"{text}\nprint(root)"
+    return f"{build.setup_cell(Repository('ada/nlp-class', 'main'))}\nprint(root)"
 
 
 def course(folder: Path) -> Path:
@@ -540,6 +542,110 @@ def test_each_of_gits_errors_gets_one_cure(said, cure, start, tmp_path):
         "Read what git says",
     )
     assert cure in message and said in message and sum(c in message for c in cures) == 1
+
+
+# --- a private repository, on this machine's loopback ---
+
+
+class PrivateGit(BaseHTTPRequestHandler):
+    """git's own program for HTTP behind a user name and a password."""
+
+    folder, token, seen = "", "", []
+
+    def do_GET(self):
+        given = self.headers.get("Authorization", "")
+        self.seen.append(given)
+        if given != "Basic " + base64.b64encode(f"course:{self.token}".encode()).decode():
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            return self.end_headers()
+        address = urlsplit(self.path)
+        environment = {
+            "GIT_PROJECT_ROOT": self.folder,
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": address.path,
+            "QUERY_STRING": address.query,
+            "REQUEST_METHOD": self.command,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+        }
+        said = subprocess.run(
+            ["git", "http-backend"],
+            input=self.rfile.read(int(self.headers.get("Content-Length", 0))),
+            env=os.environ | environment,
+            capture_output=True,
+        ).stdout
+        self.wfile.write(b"HTTP/1.0 200 OK\r\n" + said)
+        return None
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def private(tmp_path, published):
+    """The address of the same course where git asks for a user name and a password."""
+    bare = tmp_path / "served/ada/nlp-class"
+    subprocess.run(["git", "clone", "-q", "--bare", published, bare], check=True)
+    handler = type("Here", (PrivateGit,), {"folder": str(tmp_path / "served"), "seen": []})
+    handler.token = "t0ken"
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield SimpleNamespace(
+            url=f"http://127.0.0.1:{server.server_port}/ada/nlp-class", seen=handler.seen
+        )
+        server.shutdown()
+
+
+COLAB = """
+import sys, types
+sys.modules["google"] = types.ModuleType("google")
+sys.modules["google.colab"] = colab = types.ModuleType("google.colab")
+colab.userdata = types.SimpleNamespace(get={"COURSE_TOKEN": %r}.__getitem__)
+"""
+
+
+def run_private(folder: Path, home: Path, url: str, before: str) -> subprocess.CompletedProcess:
+    cell = build.setup_cell(Repository(url, "main", private=True))
+    environment = {
+        n: v for n, v in os.environ.items() if not n.startswith(("COURSE_", "PYTHON", "GIT_"))
+    }
+    folder.mkdir(exist_ok=True)
+    return subprocess.run(
+        [sys.executable, "-c", f"{before}\n{cell}\nprint(root)"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=environment | {"HOME": str(home), "USERPROFILE": str(home)},
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Colab is Linux")
+def test_on_colab_a_private_repository_is_cloned_with_the_token_of_the_secrets(tmp_path, private):
+    here = tmp_path / "content"
+    done = run_private(here, tmp_path, private.url, COLAB % "t0ken")
+    assert done.stdout.strip() == str(here / "nlp-class"), done.stderr
+    assert (here / "nlp-class/course_utils/setup.py").is_file() and private.seen[0] == ""
+    for file in (here / "nlp-class/.git").rglob("*"):
+        assert not file.is_file() or b"t0ken" not in file.read_bytes(), file
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Colab is Linux")
+@pytest.mark.parametrize("before", ["", COLAB % "wr0ng"], ids=["no token", "a wrong token"])
+def test_without_the_right_token_the_cell_stops_and_shows_none(tmp_path, private, before):
+    done = run_private(tmp_path / "content", tmp_path, private.url, before)
+    assert done.returncode and f"could not be fetched from {private.url}." in done.stderr
+    assert "wr0ng" not in done.stderr
+    assert not (tmp_path / "content/nlp-class").exists()
+
+
+def test_a_private_course_that_was_uploaded_needs_no_token(tmp_path):
+    uploaded = course(tmp_path / "content/nlp-class")
+    done = run_private(uploaded.parent, tmp_path, "http://127.0.0.1:9/ada/nlp-class", "")
+    assert done.stdout.strip() == str(uploaded), done.stderr
 
 
 def test_the_cell_is_the_one_in_the_lessons():

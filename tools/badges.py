@@ -1,4 +1,7 @@
-"""Point every badge and the setup cells at a repository: ``python -m tools.badges owner/name [branch]``."""
+"""Point every badge and the setup cells at a repository: ``python -m tools.badges owner/name [branch] [--private]``.
+
+On GitLab the project's address stands for ``owner/name``.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +11,32 @@ import sys
 import nbformat
 
 from tools.build import build_learner, learner_notebook, write
-from tools.lessons import ROOT, Lesson, lessons, repository
+from tools.lessons import ROOT, Lesson, Repository, lessons, repository
 
 README = ROOT / "README.md"
 # All that `make badges` may change; the workflow that may push commits these and nothing else.
 CHANGES = ("pyproject.toml", "README.md", "INSTRUCTORS.md", "CITATION.cff", "notebooks")
 
 
-def set_repository(name: str, branch: str) -> None:
-    """Rewrite the one setting in pyproject.toml. Raises ValueError for a name that isn't ``owner/name``."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+", name):
+NAME = r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+"
+GITLAB = r"https://(?!github\.com/)[A-Za-z0-9.:-]+(?:/[A-Za-z0-9._-]+){2,}"
+
+
+def set_repository(name: str, branch: str, private: bool = False) -> None:
+    """Rewrite the one setting in pyproject.toml. Raises ValueError for what is neither ``owner/name`` nor an address."""
+    if not re.fullmatch(f"{NAME}|{GITLAB}", name):
         raise ValueError(
-            f"{name!r} is not a repository. Expected owner/name, as in REPO=ada/distilbert-course."
+            f"{name!r} is not a repository. Expected owner/name, as in REPO=ada/distilbert-course; "
+            "on GitLab the project's address, as in REPO=https://gitlab.com/ada/distilbert-course."
         )
     if not re.fullmatch(r"[A-Za-z0-9._/-]+", branch):
         raise ValueError(f"{branch!r} is not a branch name.")
     file = ROOT / "pyproject.toml"
     text = file.read_text(encoding="utf-8")
     text = re.sub(r'^repository = ".*"$', f'repository = "{name}"', text, flags=re.M)
-    file.write_text(
-        re.sub(r'^branch = ".*"$', f'branch = "{branch}"', text, flags=re.M), encoding="utf-8"
-    )
+    lines = f'branch = "{branch}"\n' + "private = true\n" * private
+    text = re.sub(r'^branch = ".*"\n(private = .*\n)?', lines, text, flags=re.M)
+    file.write_text(text, encoding="utf-8")
 
 
 def is_stale(lesson: Lesson) -> bool:
@@ -37,16 +45,25 @@ def is_stale(lesson: Lesson) -> bool:
     return [c.source for c in committed] != [c.source for c in learner_notebook(lesson).cells]
 
 
-def same_folder(text: str, name: str) -> str:
-    """The two commands of the read-me with the folder that the setup cell makes and looks for."""
-    folder = name.split("/")[1]
-    clone = re.compile(r"^(git clone .*https://github\.com/\S+)(?: \S+)?\ncd \S+$", re.M)
-    return clone.sub(lambda found: f"{found[1]}\ncd {folder}", text)
+def pointed(text: str, before: Repository, after: Repository) -> str:
+    """A page's addresses in another repository, and the commands with the folder that the setup cell makes and looks for."""
+    for old in ("notebooks", "files", "url"):
+        text = text.replace(getattr(before, old), getattr(after, old))
+    clone = re.compile(rf"^(git clone .*{re.escape(after.url)})(?: \S+)?\ncd \S+$", re.M)
+    text = clone.sub(lambda found: f"{found[1]}\ncd {after.folder}", text)
+    if (
+        after.is_gitlab
+    ):  # without GitHub's workflows, and without Colab, which opens none of its notebooks
+        text = re.sub(r"^\[!\[CI\].*\n", "", text, flags=re.M)
+        text = re.sub(r"\[!\[Open in Colab\]\(\S+?\)\]", "[Lesson 00]", text)
+        text = text.replace("Open in Colab:", "Read:")
+    return text
 
 
 def main() -> None:
-    if len(sys.argv) not in (2, 3):
-        raise SystemExit("usage: make badges REPO=owner/name [BRANCH=main]")
+    words = [word for word in sys.argv[1:] if word != "--private"]
+    if len(words) not in (1, 2):
+        raise SystemExit("usage: make badges REPO=owner/name [BRANCH=main] [PRIVATE=1]")
     before = repository()
     if stale := [lesson.notebook.name for lesson in lessons() if is_stale(lesson)]:
         raise SystemExit(
@@ -54,15 +71,13 @@ def main() -> None:
             "was changed."
         )
     try:
-        set_repository(sys.argv[1], sys.argv[2] if len(sys.argv) == 3 else before.branch)
+        set_repository(words[0], (*words, before.branch)[1], "--private" in sys.argv)
     except ValueError as error:
         raise SystemExit(str(error)) from None
     after = repository()
-    old, new = f"{before.name}/blob/{before.branch}/", f"{after.name}/blob/{after.branch}/"
     for file in (README, ROOT / "INSTRUCTORS.md", ROOT / "CITATION.cff"):
-        text = file.read_text(encoding="utf-8").replace(old, new)
-        text = text.replace(f"github.com/{before.name}", f"github.com/{after.name}")
-        file.write_text(same_folder(text, after.name), encoding="utf-8")
+        text = pointed(file.read_text(encoding="utf-8"), before, after)
+        file.write_text(text, encoding="utf-8")
     for lesson in lessons():
         outputs = [
             c for c in nbformat.read(lesson.notebook, as_version=4).cells if c.cell_type == "code"

@@ -23,7 +23,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert.filters import markdown2html
 
-from tools.lessons import ROOT, Lesson, lessons, measured, repository
+from tools.lessons import ROOT, Lesson, Repository, lessons, measured, repository
 
 SOLUTION = re.compile(
     r"^(?P<indent>[ \t]*)### BEGIN SOLUTION\n(?P<body>.*?)^[ \t]*### END SOLUTION[ \t]*\n?",
@@ -34,7 +34,19 @@ HIDDEN = re.compile(
 )
 HINT = re.compile(r"<details><summary>(.*?)</summary>\n\n(.*?)\n</details>\n?", re.S)
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({url})"
+DOWNLOAD = (
+    "[Download this notebook]({url}?inline=false); on Colab open it with *File → Upload notebook*."
+)
 SETUP = (Path(__file__).parent / "setup_cell.py").read_text(encoding="utf-8").strip()
+# In the setup cell of a private repository: git asks a helper for the token, so no address, message or file ever holds it.
+PRIVATE = """\
+    if "google.colab" in sys.modules:  # git takes the token from Colab's Secrets
+        from google.colab import userdata
+
+        helper = '!f() { echo username=course; echo "password=$COURSE_TOKEN"; }; f'
+        os.environ |= {"COURSE_TOKEN": userdata.get("COURSE_TOKEN"), "GIT_CONFIG_COUNT": "1"}
+        os.environ |= {"GIT_CONFIG_KEY_0": f"credential.{source}.helper", "GIT_CONFIG_VALUE_0": helper}
+"""
 MINI = {
     "COURSE_PROFILE": "mini",
     "HF_HUB_OFFLINE": "1",
@@ -68,12 +80,32 @@ def cost_table(lesson: Lesson) -> str:
     return "\n".join(rows)
 
 
+def badge(lesson: Lesson) -> str:
+    """What opens the notebook on Colab. Colab opens none of GitLab's: there it is downloaded and uploaded."""
+    url = repository().colab(lesson.notebook)
+    return (
+        DOWNLOAD.format(url=url.replace("/-/blob/", "/-/raw/"))
+        if repository().is_gitlab
+        else BADGE.format(url=url)
+    )
+
+
+def setup_cell(home: Repository) -> str:
+    """The setup cell for a repository, on GitHub or GitLab, open or private."""
+    text = SETUP.replace("https://github.com/{{repository}}", home.url)
+    if home.is_gitlab:
+        text = text.replace("/archive/{{branch}}.zip", "/-/archive/{{branch}}/course.zip")
+    if home.private:
+        text = text.replace("    command = [", PRIVATE + "    command = [", 1)
+    return text.replace("{{repository}}", home.name).replace("{{branch}}", home.branch)
+
+
 def fill(text: str, lesson: Lesson) -> str:
     """Replace the placeholders that every lesson shares."""
     home = repository()
     return (
-        text.replace("{{badge}}", BADGE.format(url=home.colab(lesson.notebook)))
-        .replace("{{setup}}", SETUP)
+        text.replace("{{badge}}", badge(lesson))
+        .replace("{{setup}}", setup_cell(home))
         .replace("{{repository}}", home.name)
         .replace("{{branch}}", home.branch)
         .replace("{{lesson}}", lesson.number)
@@ -187,10 +219,8 @@ def assignment_notebook(lesson: Lesson) -> nbformat.NotebookNode:
         for c in notebook.cells
         if not {"solution", "instructor-only", "assert"} & set(c.metadata.get("tags", []))
     ]
-    badge = BADGE.format(
-        url=repository().colab(lesson.notebook)
-    )  # it opens the public notebook, with solutions
-    notebook.cells[0].source = notebook.cells[0].source.replace(badge, "").lstrip()
+    # without the badge, which opens the public notebook, with solutions
+    notebook.cells[0].source = notebook.cells[0].source.replace(badge(lesson), "").lstrip()
     return finished(notebook, lesson, "assignment")
 
 

@@ -41,8 +41,8 @@ c.ClearSolutions.text_stub = "*Write your answer here, in one or two sentences.*
 READ_ME = """{title}
 
 Unpack this into the course's folder, beside notebooks/, or beside a folder named {name}: there it works without a network.
-Elsewhere the setup cell downloads the course ({repository}) and needs git. On Colab: File, Upload notebook; at the end File,
-Download, Download .ipynb.
+Elsewhere the setup cell downloads the course ({url}) and needs git. On Colab: File, Upload notebook; at the end File,
+Download, Download .ipynb.{token}
 
 Write your answers into the cells that say YOUR CODE HERE or "Write your answer here", run the check below each, save, and
 hand in the .ipynb file. Keep the cells as they are: the grader finds your answers by their marks. What a function needs must
@@ -51,6 +51,8 @@ stand in its own cell or come from the lesson.
 Half of an exercise's points are for the lines of its check that are ticked, half for a further test with other values; both
 count as far as your answer is right for other inputs too. Written answers are read by a person.
 """
+TOKEN = """ Before you run the first cell there, store the token that you got, under Secrets (the key on the left), as
+COURSE_TOKEN, and switch on its access for this notebook."""
 
 
 def release(chosen: list[Lesson]) -> None:
@@ -78,8 +80,9 @@ def hand_out(lesson: Lesson) -> Path:
     target = OUT / "hand-out" / f"{lesson.notebook.stem}.zip"
     target.parent.mkdir(parents=True, exist_ok=True)
     notebook = OUT / "course/release" / f"lesson_{lesson.number}" / lesson.notebook.name
-    home = repository().name
-    text = READ_ME.format(title=lesson.title, repository=home, name=home.split("/")[1])
+    home = repository()
+    token = TOKEN if home.private else ""
+    text = READ_ME.format(title=lesson.title, url=home.url, name=home.folder, token=token)
     glossary = (NOTEBOOKS / "glossary.md").read_bytes()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         files = {

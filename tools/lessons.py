@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 SOURCES = NOTEBOOKS / "sources"
 MEASURED = NOTEBOOKS / "measured.json"
+GITHUB = "https://github.com/"
 
 
 @dataclass(frozen=True)
@@ -58,20 +59,46 @@ def lessons(wanted: list[str] | None = None) -> list[Lesson]:
 
 @dataclass(frozen=True)
 class Repository:
-    """Where the course lives: ``owner/name`` and the branch that badges open."""
+    """Where the course lives: ``owner/name`` on GitHub or the address of a GitLab project, and the branch that badges open.
+
+    ``private``: the setup cell takes a token from Colab's Secrets.
+    """
 
     name: str
     branch: str
+    private: bool = False
+
+    @property
+    def is_gitlab(self) -> bool:
+        return "://" in self.name
+
+    @property
+    def url(self) -> str:
+        return self.name if self.is_gitlab else GITHUB + self.name
+
+    @property
+    def folder(self) -> str:
+        """What ``git clone`` and the setup cell call the folder that they make."""
+        return self.name.rpartition("/")[2]
+
+    @property
+    def files(self) -> str:
+        """What the address of a file's page begins with."""
+        return f"{self.url}{'/-' if self.is_gitlab else ''}/blob/{self.branch}/"
+
+    @property
+    def notebooks(self) -> str:
+        """The same where notebooks are opened: on Colab, which opens GitHub's and not GitLab's."""
+        return self.files.replace(GITHUB, "https://colab.research.google.com/github/")
 
     def colab(self, notebook: Path) -> str:
-        path = notebook.relative_to(ROOT).as_posix()
-        return f"https://colab.research.google.com/github/{self.name}/blob/{self.branch}/{path}"
+        return self.notebooks + notebook.relative_to(ROOT).as_posix()
 
 
 def repository() -> Repository:
     with open(ROOT / "pyproject.toml", "rb") as file:
         course = tomllib.load(file)["tool"]["course"]
-    return Repository(course["repository"], course["branch"])
+    return Repository(course["repository"], course["branch"], course.get("private", False))
 
 
 def measured() -> dict[str, dict[str, dict]]:

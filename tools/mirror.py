@@ -1,7 +1,7 @@
 """Fill a folder, such as a USB stick, with the course's data sets and models.
 
-``make mirror TO=folder``, or ``python -m tools.mirror FOLDER [--from OTHER_MIRROR] [--verify]``.
-The files come from the Hub at the pinned revisions or from another mirror. With
+``make mirror TO=folder``, or ``python -m tools.mirror FOLDER [--from OTHER_MIRROR] [--data]
+[--verify]``. The files come from the Hub at the pinned revisions or from another mirror. With
 ``COURSE_MIRROR=FOLDER`` a lesson takes them from there and needs no network.
 """
 
@@ -51,8 +51,8 @@ class Facts:
     path: Path | None = None
 
 
-def wanted() -> list[Item]:
-    """Every file of the course, in the order of a mirror's list."""
+def wanted(data_only: bool = False) -> list[Item]:
+    """Every file of the course, or of its data sets, in the order of a mirror's list."""
     models = [
         Item(f"models/{m.repo}/{name}", "model", m.repo, m.revision, name)
         for m in MODELS.values()
@@ -63,7 +63,7 @@ def wanted() -> list[Item]:
         for d in DATASETS.values()
         for split, name in d.files.items()
     ]
-    return sorted(models + data, key=lambda item: item.place)
+    return sorted(data if data_only else models + data, key=lambda item: item.place)
 
 
 def gib(size: int) -> str:
@@ -202,7 +202,7 @@ def copy(source: Path, target: Path, digest: str) -> bool:
         part.unlink(missing_ok=True)
 
 
-def fill(folder: Path, other: Path | None = None) -> list[str]:
+def fill(folder: Path, other: Path | None = None, data_only: bool = False) -> list[str]:
     """Fill ``folder`` from the Hub or another mirror; files that are right stay as they are.
 
     Returns a line for each file that is wrong in the end. Raises MirrorError where nothing could
@@ -213,13 +213,13 @@ def fill(folder: Path, other: Path | None = None) -> list[str]:
         raise MirrorError(
             f"{folder} can't be filled from itself. Name another folder after --from."
         )
-    items = wanted()
+    items = wanted(data_only)
     facts = facts_of_mirror(items, other) if other else facts_of_hub(items)
     origin = other or "the Hub"
     sums = {
         place: digest
         for place, digest in read_sums(folder).items()
-        if place in {i.place for i in items}
+        if place in {i.place for i in wanted()}
     }
     wrong = [
         f"{i.place}: {origin} lacks it" + ("" if other else f" at revision {i.revision}")
@@ -262,16 +262,17 @@ def fill(folder: Path, other: Path | None = None) -> list[str]:
         digest = facts[place].digest
         sums[place] = digest if len(digest) == 64 else sha256(folder / place)
     write(folder / SUMS, "".join(f"{sums[place]}  {place}\n" for place in sorted(sums)))
-    write(folder / "README.txt", readme())
+    write(folder / "README.txt", readme(sums))
     return wrong
 
 
-def readme() -> str:
-    repos = dict.fromkeys(f"  {i.repo} at revision {i.revision}" for i in wanted())
+def readme(sums: dict[str, str]) -> str:
+    repos = dict.fromkeys(
+        f"  {i.repo} at revision {i.revision}" for i in wanted() if i.place in sums
+    )
     return "\n".join(
         [
-            "A mirror for the DistilBERT course: its data sets and models, for a classroom without "
-            "a network.",
+            "A mirror for the DistilBERT course, for a classroom without a network.",
             "",
             "Use it: set COURSE_MIRROR to this folder before you start JupyterLab (export "
             "COURSE_MIRROR=…).",
@@ -296,7 +297,7 @@ def write(file: Path, text: str) -> None:
     os.replace(part, file)
 
 
-def verify(folder: Path) -> list[str]:
+def verify(folder: Path, data_only: bool = False) -> list[str]:
     """Compare a mirror with its list and the course's files; a line for each that is wrong."""
     check_folder(folder)
     if not (sums := read_sums(folder)):
@@ -310,7 +311,7 @@ def verify(folder: Path) -> list[str]:
             wrong.append(f"{place}: missing")
         elif not matches(folder / place, digest):
             wrong.append(f"{place}: changed or cut off")
-    return wrong + [f"{item.place}: not in {SUMS}" for item in wanted() if item.place not in sums]
+    return wrong + [f"{i.place}: not in {SUMS}" for i in wanted(data_only) if i.place not in sums]
 
 
 def main() -> None:
@@ -324,6 +325,7 @@ def main() -> None:
         metavar="OTHER_MIRROR",
         help="copy this mirror instead of asking the Hub",
     )
+    parser.add_argument("--data", action="store_true", help="the data sets, without the models")
     parser.add_argument(
         "--verify", action="store_true", help="only compare the folder with its list"
     )
@@ -333,7 +335,11 @@ def main() -> None:
     folder = Path(arguments.folder).expanduser().absolute()
     other = Path(arguments.other).expanduser().absolute() if arguments.other else None
     try:
-        wrong = verify(folder) if arguments.verify else fill(folder, other)
+        wrong = (
+            verify(folder, arguments.data)
+            if arguments.verify
+            else fill(folder, other, arguments.data)
+        )
     except MirrorError as error:
         sys.exit(str(error))
     except OSError as error:
@@ -346,8 +352,8 @@ def main() -> None:
         print(line, file=sys.stderr)
     if wrong:
         sys.exit(
-            f"{folder} is not complete. make mirror TO={folder} fetches from the Hub what is wrong "
-            "or missing."
+            f"{folder} is not complete. make mirror TO={folder}{' DATA=1' * arguments.data} fetches "
+            "from the Hub what is wrong or missing."
         )
     print(f"{folder} is complete. Use it with COURSE_MIRROR={folder}")
 

@@ -27,7 +27,10 @@ from tools.grade.sandbox import NO_ISOLATION, IsolationError, Limits, check_isol
 from tools.launch import INSTRUCTOR_VENV, install, python_of
 from tools.lessons import ROOT, lessons
 
-CONFIG = 'c = get_config()\nc.CourseDirectory.course_id = "distilbert"\n'
+CONFIG = """c = get_config()
+c.CourseDirectory.course_id = "distilbert"
+c.Autograde.autograde_preprocessors = []  # else it would run student code with all your rights; use `make grade`
+"""
 MODULES = ("assemble", "find", "inside", "sandbox")
 
 
@@ -81,19 +84,14 @@ def enter(
     for hand_in, graded in group:
         tests = {}
         for e in assignment.exercises:
-            result = graded["results"].get(e.grade_id)
-            lines = [*result["lines"], report.message_of(result)] if result else ["nothing written"]
-            tests[e.test_id] = {
-                "points": report.points(result, e.points) if result else 0,
-                "max": e.points,
-                "lines": lines,
-            }
-        changed = max((f.changed for f in hand_in.files), default=0)
-        when = (
-            datetime.fromtimestamp(changed, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-            if changed
-            else ""
-        )
+            points, lines = 0, ["nothing written"]
+            if result := graded["results"].get(e.grade_id):
+                points = report.points(result, e.points)
+                lines = [*result["lines"], report.message_of(result)]
+            tests[e.test_id] = {"points": points, "max": e.points, "lines": lines}
+        when, changed = "", max((f.changed for f in hand_in.files), default=0)
+        if changed:
+            when = datetime.fromtimestamp(changed, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         person = hand_in.person
         student = {"key": person.key, "name": person.name, "email": person.email, "when": when}
         students.append(student | {"answers": graded["taken"], "results": tests})
@@ -144,12 +142,12 @@ def grade(args: argparse.Namespace) -> None:
     install(INSTRUCTOR_VENV, "requirements-instructor.txt")
     (args.out / "runs").mkdir(parents=True, exist_ok=True)
     report.write_text(args.out / "nbgrader_config.py", CONFIG)
-    code = "".join(
-        (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8") for name in MODULES
-    )
-    mark = hashlib.sha256(
-        "".join([code, *(a.mark for a in assignments.values())]).encode()
-    ).hexdigest()
+    modules = [Path(__file__).parent / f"{name}.py" for name in MODULES]
+    inputs = [
+        *(m.read_text(encoding="utf-8") for m in modules),
+        *(a.mark for a in assignments.values()),
+    ]
+    mark = hashlib.sha256("".join(inputs).encode()).hexdigest()
     memory = psutil.virtual_memory().available // (Limits.memory + 2**30)
     workers = args.workers or max(1, min(os.cpu_count() or 1, int(memory)))
     files = sum(len(h.files) for h in hand_ins)
@@ -163,26 +161,19 @@ def grade(args: argparse.Namespace) -> None:
                 found = job.result()["lessons"]
             except Exception as error:  # the grader's own fault: name it, go on with the others
                 found = {}
+                fault = printable(f"the grader failed, not the student: {error}")[:500]
                 for file in hand_in.files:
-                    file.outcome = (
-                        file.outcome
-                        or printable(f"the grader failed, not the student: {error}")[:500]
-                    )
+                    file.outcome = file.outcome or fault
             for number, one in found.items():
                 graded.setdefault(number, []).append((hand_in, one))
-            print(
-                printable(
-                    f"[{done}/{len(hand_ins)}] {hand_in.person.label[:60]}: {verdict(found)}"
-                ),
-                flush=True,
-            )
+            line = f"[{done}/{len(hand_ins)}] {hand_in.person.label[:60]}: {verdict(found)}"
+            print(printable(line), flush=True)
     rows = []
     for number in sorted(graded):
         group = sorted(graded[number], key=lambda pair: pair[0].person.key)
-        scores = enter(args, assignments[number], group, roster)
-        rows += [
-            report.row_of(h, assignments[number], one, scores[h.person.key]) for h, one in group
-        ]
+        lesson = assignments[number]
+        scores = enter(args, lesson, group, roster)
+        rows += [report.row_of(h, lesson, one, scores[h.person.key]) for h, one in group]
     report.mark_alike(rows)
     changed = report.write(args.out, rows, hand_ins, roster.people)
     account(rows, hand_ins)
@@ -216,14 +207,12 @@ def account(rows: list[report.Row], hand_ins: list[HandIn]) -> None:
 
 
 def verdict(found: dict) -> str:
-    signs = []
+    said = []
     for number, one in sorted(found.items()):
         results = one["results"].values()
-        signs.append(
-            f"lesson {number} "
-            + "".join("●" if r["hidden"] else "◐" if r["ticks"] else "○" for r in results)
-        )
-    return ", ".join(signs) or "nothing to grade"
+        signs = ["●" if r["hidden"] else "◐" if r["ticks"] else "○" for r in results]
+        said.append(f"lesson {number} {''.join(signs)}")
+    return ", ".join(said) or "nothing to grade"
 
 
 def arguments() -> argparse.Namespace:
@@ -234,42 +223,32 @@ def arguments() -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     out = argparse.ArgumentParser(add_help=False)
-    out.add_argument(
-        "--out",
-        type=Path,
-        default=ROOT / "build/grade",
-        help="the term's folder (default: build/grade)",
-    )
+    text = "the term's folder (default: build/grade)"
+    out.add_argument("--out", type=Path, default=ROOT / "build/grade", help=text)
     one = commands.add_parser("grade", parents=[out], help="grade an export")
-    one.add_argument(
-        "submissions", type=Path, nargs="?", help="a folder or a zip, as your platform exports it"
-    )
-    one.add_argument("--roster", type=Path, help="the class list: a CSV with id, name and email")
-    one.add_argument(
-        "--lesson",
-        nargs="*",
-        default=[],
-        help="grade these lessons only; by default all that are handed in",
-    )
-    one.add_argument(
-        "--student", nargs="*", default=[], help="grade these again, by their keys in grades.csv"
-    )
-    one.add_argument("--due", default="", help="2026-05-04 18:00 UTC, for nbgrader's late rules")
-    one.add_argument("--workers", type=int, help="students at a time (default: one per core)")
-    one.add_argument(
-        NO_ISOLATION,
-        dest="unsafe",
-        action="store_true",
-        help="no sandbox: every hand-in can read, change and send all you can",
-    )
-    commands.add_parser(
-        "open",
-        parents=[out],
-        help="read answers and type points in nbgrader's formgrader, on 127.0.0.1",
-    )
-    two = commands.add_parser(
-        "overrule", parents=[out], help="set the points of one question of one student"
-    )
+    for flags, text, more in (
+        (
+            "submissions",
+            "a folder or a zip, as your platform exports it",
+            {"type": Path, "nargs": "?"},
+        ),
+        ("--roster", "the class list: a CSV with id, name and email", {"type": Path}),
+        (
+            "--lesson",
+            "only these; by default all that are handed in",
+            {"nargs": "*", "default": []},
+        ),
+        ("--student", "again, by their keys in grades.csv", {"nargs": "*", "default": []}),
+        ("--due", "2026-05-04 18:00 UTC, for nbgrader's late rules", {"default": ""}),
+        ("--workers", "students at a time (default: one per core)", {"type": int}),
+    ):
+        one.add_argument(flags, help=text, **more)
+    text = "no sandbox: every hand-in can read, change and send all you can"
+    one.add_argument(NO_ISOLATION, dest="unsafe", action="store_true", help=text)
+    text = "read answers and type points in nbgrader's formgrader, on 127.0.0.1"
+    commands.add_parser("open", parents=[out], help=text)
+    text = "set the points of one question of one student"
+    two = commands.add_parser("overrule", parents=[out], help=text)
     for name in ("lesson", "student", "question", "points"):
         two.add_argument(name)
     two.add_argument("comment", nargs="?", default="")
@@ -285,15 +264,8 @@ def main() -> None:
     if args.command == "open":
         python = str(python_of(INSTRUCTOR_VENV))
         os.execv(python, [python, str(ROOT / "tools/grade/record.py"), "open", str(args.out)])
-    run = books(
-        "overrule",
-        args.out,
-        f"lesson_{args.lesson.zfill(2)}",
-        args.student,
-        args.question,
-        args.points,
-        args.comment,
-    )
+    name = f"lesson_{args.lesson.zfill(2)}"
+    run = books("overrule", args.out, name, args.student, args.question, args.points, args.comment)
     if run.returncode:
         raise SystemExit(run.stderr[-2000:])
     return None

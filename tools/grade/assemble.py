@@ -37,6 +37,11 @@ class Written:
     heading: str
     question: str
 
+    @property
+    def test_id(self) -> str:
+        """The cell that holds the points."""
+        return self.grade_id
+
 
 @dataclass
 class Assignment:

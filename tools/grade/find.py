@@ -19,6 +19,12 @@ DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, 
 GONE = "(the cell for this answer was not found: look into the notebook)"
 
 
+def no_result(problem: str) -> dict:
+    """What an exercise gets of which nothing was found out."""
+    empty = {"ticks": 0, "properties": 1, "hidden": False, "agrees": 0.0, "lines": []}
+    return empty | {"problem": problem, "remarks": []}
+
+
 # --- what code reads and defines ---
 
 
@@ -70,9 +76,8 @@ def needed_statements(cells: list[str], *goals: str) -> list[str]:
         for statement in ast.parse(without_magics(goal)).body:
             code = ast.unparse(statement)
             compound = not isinstance(statement, (ast.Assign, ast.AugAssign, ast.Expr))
-            need |= (
-                uses(code) - have - (defines(code) if compound else set())
-            )  # a loop makes its own variable
+            # a loop makes its own variable
+            need |= uses(code) - have - (defines(code) if compound else set())
             have |= defines(code)
     kept: list[str] = []
     for cell in reversed(cells):
@@ -109,24 +114,15 @@ def notebooks(name: str, data: bytes) -> list[tuple[str, bytes | str]]:
         return [(name, data)]
     found: list[tuple[str, bytes | str]] = []
     try:
-        entries = [e for e in zipfile.ZipFile(io.BytesIO(data)).infolist() if not e.is_dir()]
-        entries = [
-            e
-            for e in entries
-            if "__MACOSX" not in e.filename and ".ipynb_checkpoints" not in e.filename
-        ]
+        archive, skipped = zipfile.ZipFile(io.BytesIO(data)), ("__MACOSX", ".ipynb_checkpoints")
+        entries = [e for e in archive.infolist() if not e.is_dir()]
+        entries = [e for e in entries if not any(s in e.filename for s in skipped)]
         for entry in entries[:FILES]:
             inner = f"{name}: {PurePosixPath(entry.filename[:200]).name}"
-            with zipfile.ZipFile(io.BytesIO(data)).open(entry) as file:
+            with archive.open(entry) as file:
                 content = file.read(BYTES + 1)
-            found.append(
-                (
-                    inner,
-                    content
-                    if len(content) <= BYTES
-                    else f"larger than {BYTES // 2**20} MiB unpacked",
-                )
-            )
+            large = f"larger than {BYTES // 2**20} MiB unpacked"
+            found.append((inner, content if len(content) <= BYTES else large))
         if len(entries) > FILES:
             found.append((name, f"only the first {FILES} of its {len(entries)} files were read"))
     except Exception as error:  # a damaged archive raises whatever its decompressor raises
@@ -193,20 +189,17 @@ class Found:
         if "known" not in lesson:
             trees = [ast.parse(without_magics(code)) for code in lesson["code"]]
             lesson["known"] = {ast.dump(s) for tree in trees for s in tree.body}
-            lesson["names"] = set().union(
-                *(defines(without_magics(code)) for code in lesson["code"])
-            )
+            lesson["names"] = {
+                name for code in lesson["code"] for name in defines(without_magics(code))
+            }
         self.known, self.lesson_names = lesson["known"], lesson["names"]
         self.taken: dict[str, str] = {}
         self.states: dict[str, str] = {}  # done, open (nothing written), missing (no cell of it)
         self.remarks: list[str] = []
         for cell in cells:
             cell["mark"] = cell["mark"] or lesson["ids"].get(cell["id"], "")
-            cell["own"] = [
-                s
-                for s, dump in zip(cell["tree"] or [], cell["dumps"], strict=True)
-                if dump not in self.known
-            ]
+            statements = zip(cell["tree"] or [], cell["dumps"], strict=True)
+            cell["own"] = [s for s, dump in statements if dump not in self.known]
         for exercise in lesson["exercises"]:
             self.find_code(exercise)
         for written in lesson["written"]:
@@ -222,48 +215,35 @@ class Found:
 
     def find_code(self, exercise: dict) -> None:
         """The last complete definition counts, wherever it stands; what it needs of the student's other cells comes along."""
-        name, grade_id = exercise["names"][0], exercise["grade_id"]
+        name, grade_id, stub = exercise["names"][0], exercise["grade_id"], exercise["stub"].strip()
         complete = [c for c in self.cells if any(is_definition(s, name) for s in c["own"])]
-        broken = [
-            c
-            for c in self.cells
-            if c["code"]
-            and c["tree"] is None
-            and (c["mark"] == grade_id or f"def {name}" in c["text"])
-        ]
-        broken = [c for c in broken if c["text"].strip() != exercise["stub"].strip()]
+        cells = [c for c in self.cells if c["code"]]
+        broken = [c for c in cells if c["tree"] is None and c["text"].strip() != stub]
+        broken = [c for c in broken if c["mark"] == grade_id or f"def {name}" in c["text"]]
         if not complete and not broken:
-            there = any(
-                c["mark"] == grade_id or f"def {name}(" in c["text"]
-                for c in self.cells
-                if c["code"]
-            )
+            there = any(c["mark"] == grade_id or f"def {name}(" in c["text"] for c in cells)
             self.states[grade_id] = "open" if there else "missing"
             return
         cell = (complete or broken)[-1]
         self.states[grade_id] = "done"
         if len(cell["text"]) > CELL:
-            self.remarks.append(
-                f"{grade_id}: a cell of {len(cell['text']):,} characters was not read"
-            )
-            self.taken[grade_id] = (
-                f"# a cell of {len(cell['text']):,} characters; at most {CELL:,} are read"
-            )
+            large = f"a cell of {len(cell['text']):,} characters"
+            self.remarks.append(f"{grade_id}: {large} was not read")
+            self.taken[grade_id] = f"# {large}; at most {CELL:,} are read"
             return
         if len(complete) > 1:
             self.remarks.append(f"{grade_id}: {len(complete)} versions; the last one counts")
-        if cell["mark"] != grade_id:
-            self.remarks.append(
-                f"{grade_id}: taken from another cell than its own, by the name of the function"
-            )
         code = cell["text"]
-        if complete and cell["mark"] != grade_id:  # what else stands there may train a model
-            code = "\n\n".join(ast.unparse(s) for s in cell["own"] if not isinstance(s, ast.Expr))
+        if cell["mark"] != grade_id:
+            by = "taken from another cell than its own, by the name of the function"
+            self.remarks.append(f"{grade_id}: {by}")
+            if complete:  # what else stands there may train a model
+                own = [s for s in cell["own"] if not isinstance(s, ast.Expr)]
+                code = "\n\n".join(map(ast.unparse, own))
         helpers = self.helpers(cell, code) if complete else []
         if helpers:
-            self.remarks.append(
-                f"{grade_id}: with {', '.join(sorted({n for h in helpers for n in defines(h)})[:6])} of other cells"
-            )
+            names = sorted({n for h in helpers for n in defines(h)})[:6]
+            self.remarks.append(f"{grade_id}: with {', '.join(names)} of other cells")
         self.taken[grade_id] = "\n\n".join([*helpers, code])[: 2 * CELL]
 
     def helpers(self, cell: dict, code: str) -> list[str]:

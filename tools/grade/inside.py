@@ -99,11 +99,8 @@ def varied(value: object, dice: random.Random) -> object:
     if type(value) is bool or (type(value) is int and abs(value) <= 2):
         return value
     if type(value) is int:
-        return (
-            max(1, value + dice.randint(-max(1, abs(value) // 5), max(1, abs(value) // 5)))
-            if value > 0
-            else value
-        )
+        step = max(1, abs(value) // 5)
+        return max(1, value + dice.randint(-step, step)) if value > 0 else value
     if type(value) is float:
         return value if value in (0.0, 1.0) else value * dice.uniform(0.85, 1)
     if type(value) is dict:
@@ -115,21 +112,16 @@ def varied(value: object, dice: random.Random) -> object:
             dice.shuffle(items)  # never a tuple: a call's arguments are one
         return type(value)(items)
     numbers = value.detach().numpy() if is_tensor(value) else value
-    if (
-        type(numbers) is np.ndarray
-        and numbers.dtype.kind == "f"
-        and not set(np.unique(numbers).tolist()) <= {0.0, 1.0}
-    ):
+    real = type(numbers) is np.ndarray and numbers.dtype.kind == "f"
+    if real and not set(np.unique(numbers).tolist()) <= {0.0, 1.0}:
         rolls = np.random.default_rng(dice.randrange(2**31))
         other = (numbers * rolls.uniform(0.85, 1, numbers.shape)).astype(numbers.dtype)
         if other.ndim > 1 and dice.random() < 0.5:
             axis = dice.randrange(other.ndim)
             other = np.roll(other, dice.randrange(other.shape[axis]), axis)
-        return (
-            type(value).new_tensor(value, other).requires_grad_(value.requires_grad)
-            if is_tensor(value)
-            else other
-        )
+        if not is_tensor(value):
+            return other
+        return type(value).new_tensor(value, other).requires_grad_(value.requires_grad)
     return plain_copy(value)
 
 
@@ -153,10 +145,14 @@ def attempt(code: str, namespace: dict) -> str:
     return ""
 
 
+def on_copies(function: Callable, args: tuple, kwargs: dict) -> object:
+    return function(*plain_copy(args), **plain_copy(kwargs))
+
+
 def recorder(function: Callable, calls: list) -> Callable:
     def recording(*args, **kwargs):
         calls.append((plain_copy(args), plain_copy(kwargs)))
-        return function(*plain_copy(args), **plain_copy(kwargs))
+        return on_copies(function, args, kwargs)
 
     return recording
 
@@ -192,9 +188,7 @@ def expectations(exercise: dict, setup: list[str], seed: str) -> list[tuple]:
             if len(cases) == VARIED or late or readable((args, kwargs)) in known:
                 continue
             with contextlib.suppress(Exception):
-                values = [
-                    plain(function(*plain_copy(args), **plain_copy(kwargs))) for _ in range(2)
-                ]
+                values = [plain(on_copies(function, args, kwargs)) for _ in range(2)]
                 if same(*values):
                     cases.append((name, args, kwargs, values[0]))
     return cases
@@ -221,11 +215,9 @@ class Guard:
 
     def restore(self) -> None:
         for owner, before in self.before:
-            for name, value in [
-                (n, v)
-                for n, v in before.items()
-                if vars(owner).get(n) is not v and not n.startswith("__")
-            ]:
+            for name, value in before.items():
+                if vars(owner).get(name) is value or name.startswith("__"):
+                    continue
                 self.patched.add(f"{owner.__name__}.{name}")
                 with contextlib.suppress(Exception):
                     setattr(owner, name, value)
@@ -254,16 +246,9 @@ def own_namespace(wanted: list[str], least: list[str]) -> dict:
     return namespace
 
 
-GUARDED = [
-    "builtins",
-    "math",
-    "random",
-    "numpy",
-    "torch",
-    "torch.nn.functional",
-    "sklearn.metrics",
-    "course_utils.exercises",
-]
+GUARDED = (
+    "builtins math random numpy torch torch.nn.functional sklearn.metrics course_utils.exercises"
+)
 
 
 def run_exercise(
@@ -274,9 +259,8 @@ def run_exercise(
     own_setup = find.setup_for(exercise, exercise["solution"])
     began = time.process_time()
     cases = expectations(exercise, own_setup, seed)
-    phase = (
-        PHASE_SECONDS + time.process_time() - began
-    )  # where a model runs, a right answer is slow
+    # where a model runs, a right answer is slow
+    phase = PHASE_SECONDS + time.process_time() - began
     tests: dict = {"__name__": "__main__"}
     quietly(own_setup, tests)
     student = own_namespace(find.setup_for(exercise, code), own_setup)
@@ -284,7 +268,7 @@ def run_exercise(
     exercise.clear()
     checks = [lambda *a, **k: False]  # the one in use stands first
     course_utils.exercises.check = tests["check"] = lambda *a, **k: checks[0](*a, **k)
-    guard = Guard(GUARDED)
+    guard = Guard(GUARDED.split())
     limit(memory, 3 * phase)
 
     def timed(function, *args):
@@ -304,16 +288,15 @@ def run_exercise(
     except TooLong:
         return send({"problem": f"the cell itself ran longer than {phase:.0f} seconds"})
     except BaseException as error:
-        return send(
-            {"problem": "the cell itself stopped: " + course_utils.exercises.stopped_with(error)}
-        )
+        said = course_utils.exercises.stopped_with(error)
+        return send({"problem": f"the cell itself stopped: {said}"})
     if missing := [n for n in names if n not in student]:
         return send({"problem": f"the cell does not define {', '.join(missing)}"})
 
     def copied(function):
         def calling(*args, **kwargs):
             try:
-                return function(*plain_copy(args), **plain_copy(kwargs))
+                return on_copies(function, args, kwargs)
             finally:
                 guard.restore()
 
@@ -326,23 +309,14 @@ def run_exercise(
         problem = attempt(hidden, tests)
         answers = [answer(student[name], args, kwargs, guard) for name, args, kwargs, _ in cases]
         right = sum(same(a, expected) for a, (*_, expected) in zip(answers, cases, strict=True))
-        again = [answer(student[n], args, kwargs, guard) for n, args, kwargs, _ in cases[4::-1]][
-            ::-1
-        ]
+        again = [answer(student[n], args, kwargs, guard) for n, args, kwargs, _ in cases[4::-1]]
+        again.reverse()
         if any(not same(a, b) for a, b in zip(again, answers, strict=False)):
             send({"remark": "gives other answers when asked again: does it count its calls?"})
             problem = problem or "other answers when asked again"
         counts = collections.Counter(repr(expected) for *_, expected in cases)
         guess = max(counts.values(), default=0)
-        send(
-            {
-                "hidden": not problem,
-                "right": right,
-                "of": len(cases),
-                "guess": guess,
-                "unstable": "again" in problem,
-            }
-        )
+        send({"hidden": not problem, "right": right, "of": len(cases), "guess": guess})
 
     def ticks() -> None:
         for name in names:
@@ -374,7 +348,7 @@ def answer(function: Callable, args: tuple, kwargs: dict, guard: Guard) -> objec
     """The student's answer as a plain value; an exception and an object with behaviour of its own agree with nothing."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            return plain(function(*plain_copy(args), **plain_copy(kwargs)))
+            return plain(on_copies(function, args, kwargs))
     except Exception as error:
         return [f"<{type(error).__name__}>"]
     finally:
@@ -419,6 +393,12 @@ def forbid_hidden_memory() -> None:
         raise OSError(ctypes.get_errno(), "no seccomp filter")
 
 
+def write_line(number: int, line: str) -> None:
+    data = (line + "\n").encode()
+    while data:
+        data = data[os.write(number, data) :]
+
+
 def in_child(work: Callable[[Callable], None], seconds: float) -> tuple[list[dict], str]:
     """Run ``work(send)`` in a process of its own; what it sent, and why it was ended, if it was."""
     reading, writing = os.pipe()
@@ -431,19 +411,13 @@ def in_child(work: Callable[[Callable], None], seconds: float) -> tuple[list[dic
             os.close(reading)
 
             def send(message: dict) -> None:
-                data = (sign + json.dumps(message) + "\n").encode()
-                while data:
-                    data = data[os.write(writing, data) :]
+                write_line(writing, sign + json.dumps(message))
 
             try:
                 work(send)
             except BaseException as error:
-                send(
-                    {
-                        "fault": f"{type(error).__name__}: {error}"[:300],
-                        "where": traceback.format_exc()[-1500:],
-                    }
-                )
+                fault = f"{type(error).__name__}: {error}"[:300]
+                send({"fault": fault, "where": traceback.format_exc()[-1500:]})
         finally:
             os._exit(0)
     os.close(writing)
@@ -464,9 +438,8 @@ def in_child(work: Callable[[Callable], None], seconds: float) -> tuple[list[dic
                 why, status = "stopped its own process", 0
             elif pid:
                 break
-    with contextlib.suppress(
-        ProcessLookupError
-    ):  # and whatever the student's code left running in the sandbox
+    # and whatever the student's code left running in the sandbox
+    with contextlib.suppress(ProcessLookupError):
         os.kill(-1 if os.getpid() == 1 else child, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
         while True:
@@ -490,9 +463,8 @@ def emptied() -> bool:
     for folder in (Path("/tmp"), Path("/dev/shm")):
         for place in folder.iterdir():
             with contextlib.suppress(Exception):
-                shutil.rmtree(
-                    place
-                ) if place.is_dir() and not place.is_symlink() else place.unlink()
+                folder_itself = place.is_dir() and not place.is_symlink()
+                shutil.rmtree(place) if folder_itself else place.unlink()
         if list(folder.iterdir()):
             return False
     return True
@@ -500,24 +472,13 @@ def emptied() -> bool:
 
 def result_of(messages: list[dict], why: str) -> dict:
     """One exercise's result from what its process sent."""
-    result = {
-        "ticks": 0,
-        "properties": 0,
-        "hidden": False,
-        "agrees": 0.0,
-        "lines": [],
-        "problem": "",
-        "remarks": [],
-    }
-    right = None
-    ended = False
+    result, right, ended = find.no_result(""), None, False
     for m in messages:
         if "fault" in m:
             return {"fault": m["fault"], "where": m.get("where", "")}
-        if "remark" in m and m["remark"] not in result["remarks"]:
-            result["remarks"] = [r for r in result["remarks"] if not m["remark"].startswith(r)] + [
-                m["remark"]
-            ]
+        if said := m.get("remark"):
+            older = [r for r in result["remarks"] if not said.startswith(r)]
+            result["remarks"] = [*older, said]
         if "right" in m:
             right = m
         if "tick" in m and len(result["lines"]) < LINES:
@@ -525,17 +486,12 @@ def result_of(messages: list[dict], why: str) -> dict:
             result["lines"].append(m["line"])
         result["problem"] = m.get("problem") or result["problem"]
         ended = ended or "properties" in m
-    result["properties"] = len(result["lines"]) + (
-        not ended
-    )  # a property that was never reached is not ticked
+    # a property that was never reached is not ticked
+    result["properties"] = len(result["lines"]) + (not ended)
     if right:
         result["agrees"] = agreement(right["right"], right["of"], right["guess"])
-        result["hidden"] = (
-            right["hidden"]
-            and ended
-            and result["ticks"] == len(result["lines"]) > 0
-            and not result["problem"]
-        )
+        whole = ended and result["ticks"] == len(result["lines"]) > 0
+        result["hidden"] = right["hidden"] and whole and not result["problem"]
         result["right"], result["of"] = right["right"], right["of"]
     if why:
         result |= {"problem": f"stopped by the grader: it {why}", "hidden": False}
@@ -567,17 +523,13 @@ def grade(job: dict, say: Callable[[dict], None]) -> None:
     messages, why = in_child(read, job["seconds"])
     if not messages or "lessons" not in messages[0]:
         reason = why or messages[0]["fault"]
-        return say(
-            {"files": [[[name, f"can't be read: it {reason}"]] for name, _ in files], "lessons": {}}
-        )
+        outcomes = [[[name, f"can't be read: it {reason}"]] for name, _ in files]
+        return say({"files": outcomes, "lessons": {}})
     say(messages[0])
     for number, taken in messages[0]["lessons"].items():
-        todo = [
-            e
-            for e in job["lessons"][number]["exercises"]
-            if taken["states"][e["grade_id"]] == "done"
-        ]
-        todo = [e for e in todo if e["grade_id"] not in job["done"].get(number, [])]
+        done, states = job["done"].get(number, []), taken["states"]
+        todo = [e for e in job["lessons"][number]["exercises"] if e["grade_id"] not in done]
+        todo = [e for e in todo if states[e["grade_id"]] == "done"]
         load_libraries(todo)
         for exercise in todo:
             if not emptied():
@@ -585,11 +537,8 @@ def grade(job: dict, say: Callable[[dict], None]) -> None:
             code = taken["taken"][exercise["grade_id"]]
 
             def work(send, exercise=exercise, code=code, todo=todo):
-                one, seed, memory = (
-                    dict(exercise),
-                    job["seed"] + exercise["grade_id"],
-                    job["memory"],
-                )
+                one, memory = dict(exercise), job["memory"]
+                seed = job["seed"] + one["grade_id"]
                 for part in (job, *todo):  # this process needs its own exercise only
                     part.clear()
                 run_exercise(one, code, seed, memory, send)
@@ -604,25 +553,18 @@ def grade(job: dict, say: Callable[[dict], None]) -> None:
 def loading_seconds() -> float:
     """How long this process has been loading libraries: the measure of how fast the machine is at the moment."""
     ticks = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]
-    return float(Path("/proc/uptime").read_text().split()[0]) - int(ticks) / os.sysconf(
-        "SC_CLK_TCK"
-    )
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    return uptime - int(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
-    ctypes.CDLL(None).prctl(
-        4, 0, 0, 0, 0
-    )  # PR_SET_DUMPABLE: other processes of this user may not look inside
+    # PR_SET_DUMPABLE: other processes of this user may not look inside
+    ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
     patience = 5 * loading_seconds()
     job = json.loads(sys.stdin.buffer.read())
     job["seconds"] = max(job["seconds"], patience)
 
-    def say(message: dict) -> None:
-        data = (json.dumps(message) + "\n").encode()
-        while data:
-            data = data[os.write(1, data) :]
-
-    grade(job, say)
+    grade(job, lambda message: write_line(1, json.dumps(message)))
 
 
 if __name__ == "__main__":

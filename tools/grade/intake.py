@@ -34,9 +34,8 @@ NUMBERED = [  # platform, what a folder or a file of its export is called
         r"(?P<number>\d+)-\d+ ?- (?P<name>.+?) ?- (?P<when>\w{3} \d\d?, \d{4} \d{3,4} [AP]M)(?: - (?P<file>.+))?",
     ),
 ]
-CLASSROOM = re.compile(
-    r"(?P<name>[^\d_]+ [^\d_]+?) - (?P<file>.+)"
-)  # no number: it counts only where the roster has the name
+# no number: it counts only where the roster has the name
+CLASSROOM = re.compile(r"(?P<name>[^\d_]+ [^\d_]+?) - (?P<file>.+)")
 SKIPPED = {"__MACOSX", ".ipynb_checkpoints", "__pycache__", ".DS_Store"}
 
 
@@ -67,22 +66,17 @@ class Person:
 
     @property
     def label(self) -> str:
-        return (
-            f"{self.name} ({self.number})"
-            if self.number not in ("", self.name) and not self.on_roster
-            else self.name
-        )
+        shown = self.number not in ("", self.name) and not self.on_roster
+        return f"{self.name} ({self.number})" if shown else self.name
 
     @property
     def key(self) -> str:
         text = self.number if self.on_roster else self.label
         plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
         plain = re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-").lower()[:40] or "student"
-        return (
-            plain
-            if self.on_roster and plain == text
-            else f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-        )
+        if self.on_roster and plain == text:
+            return plain
+        return f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
 class Roster:
@@ -96,18 +90,14 @@ class Roster:
         comma = max(",;\t", key=text.partition("\n")[0].count)
         lines = list(csv.DictReader(io.StringIO(text), delimiter=comma))
         for place, line in enumerate(lines, start=2):
-            known = {
-                (k or "").strip().lower(): (v or "").strip()
-                for k, v in line.items()
-                if not isinstance(v, list)
-            }
+            texts = [(k or "", v or "") for k, v in line.items() if not isinstance(v, list)]
+            known = {k.strip().lower(): v.strip() for k, v in texts}
             if not known.get("id") or not known.get("name"):
                 raise ValueError(
                     f"{file}, line {place}: expected the columns id, name and email; id and name filled in."
                 )
-            self.people.append(
-                Person(known["name"], known["id"], known.get("email", ""), on_roster=True)
-            )
+            person = Person(known["name"], known["id"], known.get("email", ""), on_roster=True)
+            self.people.append(person)
         if len({p.key for p in self.people}) < len(self.people):
             raise ValueError(f"{file}: an id stands there twice.")
 
@@ -121,11 +111,8 @@ class Roster:
             if text == number:  # a user name is often the first part of the address
                 exact = exact or [p for p in self.people if p.email.lower().startswith(f"{low}@")]
             inside = [p for p in self.people if words(p.name) <= found]
-            inside += [
-                p
-                for p in self.people
-                if len(p.number) > 3 and p.number.lower() in found - words(p.name)
-            ]
+            long = [p for p in self.people if len(p.number) > 3]
+            inside += [p for p in long if p.number.lower() in found - words(p.name)]
             joined = [p for p in self.people if squeezed(p.name) & {low}]
             for fits in (exact, inside, joined):
                 if len({p.key for p in fits}) == 1:
@@ -153,12 +140,8 @@ class File:
 
     def read(self) -> bytes:
         """At most FILE_BYTES, whatever the archive claims. Raises ValueError beyond."""
-        opened = (
-            open(self.content, "rb")
-            if isinstance(self.content, Path)
-            else self.content[0].open(self.content[1])
-        )
-        with opened as file:
+        plain = isinstance(self.content, Path)
+        with open(self.content, "rb") if plain else self.content[0].open(self.content[1]) as file:
             data = file.read(FILE_BYTES + 1)
         if len(data) > FILE_BYTES:
             raise ValueError(
@@ -193,9 +176,8 @@ class HandIn:
             try:
                 data = file.read()
             except Exception as error:  # a damaged archive raises whatever its decompressor raises
-                file.outcome = (
-                    f"can't be read: {printable(str(error) or type(error).__name__)[:200]}"
-                )
+                why = printable(str(error) or type(error).__name__)[:200]
+                file.outcome = f"can't be read: {why}"
                 continue
             total += len(data)
             found.append((str(file.path), data))
@@ -206,36 +188,31 @@ def shortened(name: str) -> tuple[PurePosixPath, str]:
     """The path with at most NAME characters a part, and what is wrong with it."""
     parts = [printable(p[:NAME]) for p in name[: 50 * NAME].split("/") if p not in ("", ".", "..")]
     long = max(map(len, name.split("/")))
-    return PurePosixPath(*parts[:20]), f"a name of {long:,} characters" if long > NAME or len(
-        name
-    ) > 50 * NAME else ""
+    too_long = long > NAME or len(name) > 50 * NAME
+    return PurePosixPath(*parts[:20]), f"a name of {long:,} characters" if too_long else ""
 
 
 def folder_files(top: Path) -> Iterator[File]:
     """Every entry below ``top``. A link is named, not followed; a pipe or a device is named, not opened."""
+
+    def named(place: Path) -> tuple[PurePosixPath, str]:
+        name = place.relative_to(top).as_posix()
+        return shortened(name.encode("utf-8", "backslashreplace").decode())
+
     unreadable: list[OSError] = []
     for folder, folders, names in os.walk(top, onerror=unreadable.append):
-        for name in sorted(names):
-            place = Path(folder) / name
-            path, problem = shortened(
-                place.relative_to(top).as_posix().encode("utf-8", "backslashreplace").decode()
-            )
-            status = place.lstat()
+        for place in [Path(folder) / name for name in sorted(names)]:
+            (path, problem), status = named(place), place.lstat()
             if stat.S_ISLNK(status.st_mode):
                 problem = "a symbolic link; hand in the file itself"
             elif not stat.S_ISREG(status.st_mode):
                 problem = "a pipe or a device, no file"
             yield File(path, status.st_size, status.st_mtime, place, problem)
-        for name in [n for n in folders if (Path(folder) / n).is_symlink()]:
-            yield File(
-                shortened((Path(folder) / name).relative_to(top).as_posix())[0],
-                outcome="a symbolic link to a folder",
-            )
+        for place in [Path(folder) / n for n in folders]:
+            if place.is_symlink():
+                yield File(named(place)[0], outcome="a symbolic link to a folder")
     for error in unreadable:
-        yield File(
-            shortened(Path(error.filename).relative_to(top).as_posix())[0],
-            outcome="a folder that can't be read",
-        )
+        yield File(named(Path(error.filename))[0], outcome="a folder that can't be read")
 
 
 def zip_files(archive: zipfile.ZipFile) -> Iterator[File]:
@@ -243,9 +220,8 @@ def zip_files(archive: zipfile.ZipFile) -> Iterator[File]:
         if info.is_dir():
             continue
         name = info.filename
-        if (
-            not info.flag_bits & 0x800
-        ):  # without the UTF-8 mark Python reads CP437, while most programs wrote UTF-8
+        # without the UTF-8 mark Python reads CP437, while most programs wrote UTF-8
+        if not info.flag_bits & 0x800:
             with contextlib.suppress(UnicodeEncodeError, UnicodeDecodeError):
                 name = name.encode("cp437").decode("utf-8")
         name = name.replace("\\", "/")
@@ -271,9 +247,8 @@ def owner(path: PurePosixPath, top: int, roster: Roster) -> tuple[Person, re.Mat
         if match := matches(part):
             said = match.groupdict()
             name, number = (said.get("name") or said["number"]).strip(), said["number"]
-            listed = (
-                "" if "_assignsubmission_" in part else number
-            )  # Moodle's is the hand-in's, no student's
+            # Moodle's number is the hand-in's, no student's
+            listed = "" if "_assignsubmission_" in part else number
             person = roster.find(listed, [name]) or Person(name, number)
             return person, match, part if place < len(parts) - 1 else ""
     below = parts[top:]
@@ -311,11 +286,8 @@ def read_export(source: Path, roster: Roster) -> list[HandIn]:
             raise ValueError(
                 f"{source}: neither a folder nor a readable zip ({error}). Export the submissions again."
             ) from None
-    files = [
-        f
-        for f in files
-        if not SKIPPED & set(f.path.parts) and not f.path.name.startswith("._") and f.path.parts
-    ]
+    files = [f for f in files if f.path.parts and not SKIPPED & set(f.path.parts)]
+    files = [f for f in files if not f.path.name.startswith("._")]
     if not files:
         raise ValueError(
             f"{source}: no file in it. Give the folder or zip that your platform exported."
@@ -329,9 +301,7 @@ def read_export(source: Path, roster: Roster) -> list[HandIn]:
         if said.get("note") or "_assignsubmission_onlinetext" in str(file.path):
             file.outcome = "the platform's own note beside the hand-in"
         hand_in = people.setdefault(person.key, HandIn(person))
-        if (
-            match and re.match(r".*_assignsubmission_", match[0]) and not folder
-        ):  # Moodle without folders
+        if match and "_assignsubmission_" in match[0] and not folder:  # Moodle without folders
             folder = match[0].partition("_assignsubmission_")[0] + "_assignsubmission_file_"
         hand_in.folder = hand_in.folder or folder
         if roster.people and not person.on_roster:
@@ -345,8 +315,5 @@ def read_export(source: Path, roster: Roster) -> list[HandIn]:
 def version(path: PurePosixPath) -> int:
     """Which copy a file name says it is: ``work (2).ipynb`` is copy 2, ``work.ipynb`` copy 0."""
     match = re.search(r"(?:\((\d+)\)|-(\d+)|- ?(?:Copy|Kopie) ?(\d*))$", path.stem)
-    return (
-        max((int(g[:9]) if g else 1 for g in match.groups() if g is not None), default=1)
-        if match
-        else 0
-    )
+    said = [g for g in match.groups() if g is not None] if match else []
+    return max((int(g[:9]) if g else 1 for g in said), default=1 if match else 0)

@@ -32,6 +32,7 @@ from traitlets.config import Config
 os.environ["PATH"] = (
     f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # nbgrader calls alembic by name
 )
+REFUSED = "Nothing was run: here student code would have all your rights.\nUse make grade, which has a sandbox."
 
 
 class TakeResults(NbGraderPreprocessor):
@@ -45,24 +46,16 @@ class TakeResults(NbGraderPreprocessor):
             return cell, resources
         cell.outputs, cell.execution_count = [], None
         if meta.get("grade") and meta.get("locked"):
-            result = self.results.get(
-                meta["grade_id"], {"points": 0, "max": 1, "lines": ["no result"]}
-            )
-            cell.outputs.append(
-                nbformat.v4.new_output("stream", name="stdout", text="\n".join(result["lines"]))
-            )
-            wrong = "not all properties hold"
+            none = {"points": 0, "max": 1, "lines": ["no result"]}
+            result, output = self.results.get(meta["grade_id"], none), nbformat.v4.new_output
+            cell.outputs = [output("stream", name="stdout", text="\n".join(result["lines"]))]
             if result["points"] == 0:
-                cell.outputs.append(
-                    nbformat.v4.new_output(
-                        "error", ename="AssertionError", evalue=wrong, traceback=[wrong]
-                    )
-                )
+                wrong = "not all properties hold"
+                error = {"ename": "AssertionError", "evalue": wrong, "traceback": [wrong]}
+                cell.outputs.append(output("error", **error))
             elif result["points"] < result["max"]:  # nbgrader takes a number as partial credit
                 number = {"text/plain": str(result["points"])}
-                cell.outputs.append(
-                    nbformat.v4.new_output("execute_result", number, execution_count=1)
-                )
+                cell.outputs.append(output("execute_result", number, execution_count=1))
         return cell, resources
 
 
@@ -80,6 +73,13 @@ def api_for(course: Path) -> NbGraderAPI:
 
 def book_of(course: Path) -> Gradebook:
     return Gradebook(f"sqlite:///{(course / 'gradebook.db').resolve()}", "distilbert")
+
+
+def register(book: Gradebook, person: dict) -> None:
+    first, _, last = person["name"].rpartition(" ")
+    book.update_or_create_student(
+        person["key"], first_name=first, last_name=last, email=person["email"] or None
+    )
 
 
 def copy_aside(course: Path) -> None:
@@ -108,10 +108,9 @@ def release(course: Path, name: str) -> None:
 def answers_in(file: Path) -> dict[str, str]:
     if not file.exists():
         return {}
-    cells = [
-        (c.metadata.get("nbgrader", {}), c.source) for c in nbformat.read(file, as_version=4).cells
-    ]
-    return {meta["grade_id"]: source for meta, source in cells if meta.get("solution")}
+    cells = nbformat.read(file, as_version=4).cells
+    marked = [c for c in cells if c.metadata.get("nbgrader", {}).get("solution")]
+    return {c.metadata["nbgrader"]["grade_id"]: c.source for c in marked}
 
 
 def hand_in(course: Path, name: str, student: dict) -> Path:
@@ -169,17 +168,12 @@ def enter_one(
     if not outcome["success"]:
         return str(outcome.get("error") or outcome.get("log"))[-500:]
     with book_of(course) as book:
-        book.update_or_create_student(
-            key, last_name=student["name"], email=student["email"] or None
-        )
+        register(book, student)
         for grade_id, (points, automatic) in state["was"].items():
             grade = book.find_grade(grade_id, notebook, name, key)
             answer = grade_id if grade_id in new else "e" + grade_id[1:]
-            if (
-                new.get(answer) == state["answers"].get(answer)
-                and grade.auto_score == automatic
-                and grade.manual_score == points
-            ):
+            same_answer = new.get(answer) == state["answers"].get(answer)
+            if same_answer and [grade.manual_score, grade.auto_score] == [points, automatic]:
                 grade.needs_manual_grade = False
         book.db.commit()
     state_file.write_text(json.dumps({"mark": mark}), encoding="utf-8")
@@ -192,32 +186,25 @@ def scores(
     found = {}
     with book_of(course) as book:
         for key in keys:
-            found[key] = {
-                "problem": problems.get(key, ""),
-                "grades": {},
-                "comments": {},
-                "penalty": 0.0,
-            }
+            problem, grades, comments, penalty = problems.get(key, ""), {}, {}, 0.0
             try:
                 one = book.find_submission_notebook(notebook, name, key)
             except MissingEntry:
-                found[key]["problem"] = found[key]["problem"] or "nbgrader has no submission"
-                continue
-            found[key]["penalty"] = one.late_submission_penalty or 0.0
-            found[key]["comments"] = {
-                c.name: c.comment for c in one.comments if c.comment and c.comment != "No response."
-            }
-            for g in one.grades:
-                grade = {
-                    "score": g.score,
-                    "typed": g.manual_score is not None,
-                    "to_read": bool(g.needs_manual_grade),
-                }
-                found[key]["grades"][g.name] = grade
+                problem = problem or "nbgrader has no submission"
+            else:
+                penalty = one.late_submission_penalty or penalty
+                said = {c.name: c.comment for c in one.comments}
+                comments = {n: text for n, text in said.items() if text and text != "No response."}
+                for g in one.grades:
+                    typed, waiting = g.manual_score is not None, bool(g.needs_manual_grade)
+                    grades[g.name] = {"score": g.score, "typed": typed, "to_read": waiting}
+            found[key] = {"problem": problem, "grades": grades, "comments": comments}
+            found[key]["penalty"] = penalty
     return found
 
 
-def enter(course: Path, job_file: Path) -> None:
+def enter(course: Path, place: str) -> None:
+    job_file = Path(place)
     job = json.loads(job_file.read_text(encoding="utf-8"))
     name, api = job["name"], api_for(course)
     copy_aside(course)
@@ -228,9 +215,7 @@ def enter(course: Path, job_file: Path) -> None:
         if job["due"]:
             book.update_or_create_assignment(name, duedate=job["due"])
         for person in job["roster"]:
-            book.update_or_create_student(
-                person["key"], last_name=person["name"], email=person["email"] or None
-            )
+            register(book, person)
     problems = {}
     for student in job["students"]:
         try:
@@ -248,40 +233,32 @@ def overrule(
 ) -> None:
     copy_aside(course)
     notebook = next((course / "release" / name).glob("*.ipynb")).stem
-    test, answer = (
-        ("t" + question[1:], question) if question.startswith("e") else (question, question)
-    )
+    test = "t" + question[1:] if question.startswith("e") else question
+    points = float(points.replace(",", "."))
     with book_of(course) as book:
         try:
             grade = book.find_grade(test, notebook, name, key)
         except MissingEntry:
             sys.exit(f"There is no {question} of {key} in {name}. The keys stand in grades.csv.")
-        if not 0 <= float(points.replace(",", ".")) <= grade.max_score:
-            sys.exit(f"{points} points, but {question} gives 0 to {grade.max_score:g}.")
-        grade.manual_score, grade.needs_manual_grade = float(points.replace(",", ".")), False
+        if not 0 <= points <= grade.max_score:
+            sys.exit(f"{points:g} points, but {question} gives 0 to {grade.max_score:g}.")
+        grade.manual_score, grade.needs_manual_grade = points, False
         if comment:
-            book.find_comment(answer, notebook, name, key).manual_comment = comment
+            book.find_comment(question, notebook, name, key).manual_comment = comment
         book.db.commit()
 
 
 def serve(course: Path) -> None:
-    """nbgrader's own pages, for this machine only."""
+    """nbgrader's own pages, for this machine only. Their button Autograde runs student code without a sandbox: not here."""
+    from jupyterlab.labapp import LabApp
+
+    refused = {"success": False, "log": "", "error": REFUSED}
+    NbGraderAPI.autograde = lambda *_, **__: refused
     os.chdir(course)
-    words = [
-        "lab",
-        "--ip=127.0.0.1",
-        "--LabApp.default_url=/formgrader",
-        *(["--allow-root"] if os.geteuid() == 0 else []),
-    ]
-    os.execv(sys.executable, [sys.executable, "-m", "jupyter", *words, *sys.argv[3:]])
+    words = ["--ip=127.0.0.1", "--LabApp.default_url=/formgrader/gradebook"]
+    LabApp.launch_instance([*words, *(["--allow-root"] if os.geteuid() == 0 else [])])
 
 
 if __name__ == "__main__":
     work = {"release": release, "enter": enter, "overrule": overrule, "open": serve}[sys.argv[1]]
-    place, rest = Path(sys.argv[2]), sys.argv[3:]
-    if work is enter:
-        enter(place, Path(rest[0]))
-    elif work is serve:
-        serve(place)
-    else:
-        work(place, *rest)
+    work(Path(sys.argv[2]), *sys.argv[3:])

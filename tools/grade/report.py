@@ -18,8 +18,8 @@ from pathlib import Path
 
 import jinja2
 
-from tools.grade.assemble import Assignment
-from tools.grade.intake import HandIn, printable
+from tools.grade.assemble import Assignment, Written
+from tools.grade.intake import HandIn, Person, printable
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -28,10 +28,8 @@ TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
-ALIKE, TOKENS = (
-    0.9,
-    40,
-)  # share of equal runs of tokens from which two codes are named, and the shortest code compared
+# the share of equal runs of tokens from which two codes are named, and the shortest code compared
+ALIKE, TOKENS = 0.9, 40
 UNUSUAL = re.compile(
     r"\b(os|sys|subprocess|socket|ctypes|gc|inspect|builtins|signal|shutil|pathlib|importlib|get_ipython|eval|exec)\b"
 )
@@ -95,7 +93,7 @@ def message_of(result: dict) -> str:
         return result["problem"]
     other = (
         f" On {result['of']} other inputs it agrees with the solution {result['right']} times."
-        if result.get("of")
+        if result.get("right", 0) < result.get("of", 0)
         else ""
     )
     if result["ticks"] == result["properties"]:
@@ -105,62 +103,29 @@ def message_of(result: dict) -> str:
 
 def row_of(hand_in: HandIn, assignment: Assignment, graded: dict, book: dict) -> Row:
     """What the tests said beside nbgrader's scores."""
-    row = Row(
-        hand_in,
-        assignment,
-        graded["file"],
-        [],
-        [*hand_in.notes, *graded["remarks"]],
-        book["penalty"],
-    )
-    if book["problem"]:
-        row.remarks.append(book["problem"])
-    for e in assignment.exercises:
-        grade = book["grades"].get(e.test_id, {"score": 0.0, "typed": False, "to_read": False})
-        result, state = graded["results"].get(e.grade_id), graded["states"][e.grade_id]
-        part = Part(
-            e.grade_id,
-            e.title,
-            grade["score"],
-            e.points,
-            state,
-            answer=graded["taken"].get(e.grade_id, ""),
-        )
-        if result:
+    remarks = [*hand_in.notes, *graded["remarks"], *filter(None, [book["problem"]])]
+    row = Row(hand_in, assignment, graded["file"], [], remarks, book["penalty"])
+    for task in (*assignment.exercises, *assignment.written):
+        name, written = task.grade_id, isinstance(task, Written)
+        grade = book["grades"].get(task.test_id, {"score": 0.0, "typed": False, "to_read": False})
+        part = Part(name, task.title, grade["score"], task.points, graded["states"][name])
+        part.answer, part.comment = graded["taken"].get(name, ""), book["comments"].get(name, "")
+        part.typed, part.written = grade["typed"], written
+        if result := graded["results"].get(name):
             part.message, part.lines = message_of(result), result["lines"]
-            part.state = (
-                "full" if grade["score"] == e.points else "some" if grade["score"] else "none"
-            )
-            row.remarks += [f"{e.grade_id}: {r}" for r in result["remarks"]]
+            part.state = "full" if part.score == part.most else "some" if part.score else "none"
+            remarks += [f"{name}: {r}" for r in result["remarks"]]
             if part.message.startswith("stopped by the grader"):
-                row.remarks.append(f"{e.grade_id}: {part.message}")
-        if seen := sorted(set(UNUSUAL.findall(part.answer))):
-            row.remarks.append(f"{e.grade_id} uses {', '.join(seen)}: read it")
-        part.typed, part.comment = grade["typed"], book["comments"].get(e.grade_id, "")
-        if part.typed and grade["to_read"]:
-            row.remarks.append(f"{e.grade_id}: your points were for an earlier hand-in; look again")
-        row.parts.append(part)
-    for w in assignment.written:
-        grade = book["grades"].get(w.grade_id, {"score": 0.0, "typed": False, "to_read": False})
-        answer, state = graded["taken"].get(w.grade_id, "").strip(), graded["states"][w.grade_id]
-        part = Part(
-            w.grade_id,
-            w.title,
-            grade["score"],
-            w.points,
-            state,
-            answer=answer,
-            written=True,
-            typed=grade["typed"],
-        )
-        part.comment = book["comments"].get(w.grade_id, "")
-        if state == "missing":
-            row.remarks.append(
-                f"{w.grade_id}: the answer's cell was not found; look into the notebook"
-            )
-        elif state == "done":
-            part.state = "marked" if grade["typed"] and not grade["to_read"] else "unread"
+                remarks.append(f"{name}: {part.message}")
+        if not written and (seen := sorted(set(UNUSUAL.findall(part.answer)))):
+            remarks.append(f"{name} uses {', '.join(seen)}: read it")
+        if not written and part.typed and grade["to_read"]:
+            remarks.append(f"{name}: your points were for an earlier hand-in; look again")
+        if written and part.state == "missing":
+            remarks.append(f"{name}: the answer's cell was not found; look into the notebook")
+        if written and part.state == "done":
             part.typed = part.typed and not grade["to_read"]
+            part.state = "marked" if part.typed else "unread"
         row.parts.append(part)
     return row
 
@@ -189,14 +154,12 @@ def mark_alike(rows: list[Row]) -> None:
                 continue
             words = part.answer.lower().split() if part.written else tokens(part.answer)
             if part.written or len(words) >= TOKENS:
-                shapes.append(
-                    (row, words, {tuple(words[i : i + 4]) for i in range(max(1, len(words) - 3))})
-                )
+                runs = {tuple(words[i : i + 4]) for i in range(max(1, len(words) - 3))}
+                shapes.append((row, runs))
         alike: dict[str, list[str]] = {}
-        for (a, _, one), (b, _, two) in itertools.combinations(shapes, 2):
-            if a.hand_in.person.key != b.hand_in.person.key and len(one & two) >= ALIKE * len(
-                one | two
-            ):
+        for (a, one), (b, two) in itertools.combinations(shapes, 2):
+            other = a.hand_in.person.key != b.hand_in.person.key
+            if other and len(one & two) >= ALIKE * len(one | two):
                 alike.setdefault(a.page, []).append(b.hand_in.person.label)
                 alike.setdefault(b.page, []).append(a.hand_in.person.label)
         for row in rows:
@@ -221,59 +184,41 @@ def write_text(file: Path, text: str) -> None:
     os.replace(part, file)
 
 
-def write_table(file: Path, header: list[str], lines: list[list[str]]) -> None:
+def write_table(file: Path, header: list[str], lines: list[dict]) -> None:
     text = io.StringIO()
-    csv.writer(text).writerows(
-        [header, *([safe(printable(str(v))) for v in line] for line in lines)]
-    )
+    table = csv.writer(text)
+    table.writerow(header)
+    table.writerows([safe(printable(line.get(c, ""))) for c in header] for line in lines)
     write_text(file, "\ufeff" + text.getvalue())  # the mark lets spreadsheets read the umlauts
 
 
-def score_lines(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
-    """Header and lines of ``grades.csv``. ``points`` stay empty until every written answer has points."""
-    ids = list(dict.fromkeys(p.grade_id for row in rows for p in row.parts))
-    header = [
-        "student",
-        "number",
-        "key",
-        "lesson",
-        "status",
-        "points",
-        "most",
-        "late",
-        *ids,
-        "remark",
-        "feedback",
-        "file",
-    ]
-    lines = []
-    for row in rows:
-        person, score = row.hand_in.person, {}
-        for p in row.parts:
-            score[p.grade_id] = (
-                p.state
-                if p.state in ("open", "missing", "unread") and not p.typed
-                else number(p.score)
-            )
-        status = ["to read", ""] if row.to_read else ["final", number(row.score)]
-        late = "late" if row.hand_in.late or row.penalty else ""
-        lines.append(
-            [
-                person.name,
-                person.number,
-                person.key,
-                row.assignment.lesson.number,
-                *status,
-                number(row.most),
-                late,
-            ]
-            + [score.get(i, "") for i in ids]
-            + ["; ".join(row.remarks), row.page, row.file]
-        )
-    return header, lines
+def line_of(person: Person, status: str, late: bool = False, **more: str) -> dict[str, str]:
+    line = {"student": person.name, "number": person.number, "key": person.key, "status": status}
+    return line | {"late": "late" if late else ""} | more
 
 
-def changes(file: Path, header: list[str], lines: list[list[str]]) -> list[str]:
+def line_of_row(row: Row) -> dict[str, str]:
+    """A line of ``grades.csv``. ``points`` stay empty until every written answer has points."""
+    waiting = ("open", "missing", "unread")
+    scores = {
+        p.grade_id: p.state if p.state in waiting and not p.typed else number(p.score)
+        for p in row.parts
+    }
+    return line_of(
+        row.hand_in.person,
+        "to read" if row.to_read else "final",
+        bool(row.hand_in.late or row.penalty),
+        lesson=row.assignment.lesson.number,
+        points="" if row.to_read else number(row.score),
+        most=number(row.most),
+        remark="; ".join(row.remarks),
+        feedback=row.page,
+        file=row.file,
+        **scores,
+    )
+
+
+def changes(file: Path, header: list[str], lines: list[dict]) -> list[str]:
     """What differs from the last run's ``grades.csv``: who is new, whose points or status changed."""
     if not file.exists():
         return []
@@ -281,21 +226,17 @@ def changes(file: Path, header: list[str], lines: list[list[str]]) -> list[str]:
     with open(file, newline="", encoding="utf-8-sig") as table:
         old = {(line["key"], line["lesson"]): line for line in csv.DictReader(table)}
     said = []
-    for values in lines:
-        new = dict(zip(header, map(str, values), strict=True))
-        before = old.pop((new["key"], new["lesson"]), None)
+    for line in lines:
+        before = old.pop((line["key"], line.get("lesson", "")), None)
         if before is None:
-            said.append(f"{new['student']}: new")
+            said.append(f"{line['student']}: new")
             continue
         for column in [c for c in header if c in ("status", "points") or re.match(r"[ew]\d+_", c)]:
-            if safe(new[column]) != before.get(column, ""):
-                said.append(
-                    f"{new['student']}: {column} {before.get(column) or 'empty'} -> {new[column] or 'empty'}"
-                )
-    return [
-        printable(line)
-        for line in [*said, *(f"{line['student']}: not in this export" for line in old.values())]
-    ]
+            was, now = before.get(column, ""), line.get(column, "")
+            if safe(now) != was:
+                said.append(f"{line['student']}: {column} {was or 'empty'} -> {now or 'empty'}")
+    said += [f"{line['student']}: not in this export" for line in old.values()]
+    return [printable(line) for line in said]
 
 
 def imports(out: Path, rows: list[Row]) -> None:
@@ -308,27 +249,29 @@ def imports(out: Path, rows: list[Row]) -> None:
     for row in rows:
         person, score = row.hand_in.person, "" if row.to_read else number(row.score)
         number_of = re.search(r"_(\d+)_assignsubmission_", row.hand_in.folder)
-        comment = " ".join(f"{p.grade_id}: {p.comment}" for p in row.parts if p.comment)
         moodle.append(
-            [
-                f"Participant {number_of[1]}" if number_of else person.number,
-                person.name,
-                person.email,
-                score,
-                comment,
-            ]
+            {
+                "Identifier": f"Participant {number_of[1]}" if number_of else person.number,
+                "Full name": person.name,
+                "Email address": person.email,
+                "Grade": score,
+                "Feedback comments": " ".join(
+                    f"{p.grade_id}: {p.comment}" for p in row.parts if p.comment
+                ),
+            }
         )
-        canvas.append([person.name, person.number, "", person.email, "", score])
-    write_table(
-        out / f"moodle-{title}.csv",
-        ["Identifier", "Full name", "Email address", "Grade", "Feedback comments"],
-        moodle,
-    )
-    write_table(
-        out / f"canvas-{title}.csv",
-        ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", title],
-        canvas,
-    )
+        canvas.append(
+            {
+                "Student": person.name,
+                "ID": person.number,
+                "SIS User ID": "",
+                "SIS Login ID": person.email,
+                "Section": "",
+                title: score,
+            }
+        )
+    for platform, lines in (("moodle", moodle), ("canvas", canvas)):
+        write_table(out / f"{platform}-{title}.csv", list(lines[0]), lines)
 
 
 def summary_of(assignment: Assignment, rows: list[Row]) -> dict:
@@ -371,51 +314,27 @@ def write(out: Path, rows: list[Row], hand_ins: list[HandIn], roster: list) -> l
     """Every file of the report, each replaced as a whole; what changed since the last run."""
     rows.sort(key=lambda r: (r.assignment.lesson.number, r.hand_in.person.key))
     graded = {row.hand_in.person.key for row in rows}
+    without = [h for h in hand_ins if h.person.key not in graded]
     rejected = [(h, f) for h in hand_ins for f in h.files if f.outcome != "graded"]
     absent = [p for p in roster if p.key not in {h.person.key for h in hand_ins}]
-    header, lines = score_lines(rows)
-    blank = [""] * (len(header) - 11)
-    for hand_in in [h for h in hand_ins if h.person.key not in graded]:
-        p, why = hand_in.person, "; ".join(f"{f.path.name}: {f.outcome}" for f in hand_in.files)
-        late = "late" if hand_in.late else ""
-        lines.append(
-            [
-                p.name,
-                p.number,
-                p.key,
-                "",
-                "not graded",
-                "",
-                "",
-                late,
-                *blank,
-                why,
-                f"{p.key}.html",
-                str(hand_in.files[0].path),
-            ]
-        )
-    lines += [
-        [p.name, p.number, p.key, "", "nothing handed in", "", "", "", *blank, "", "", ""]
-        for p in absent
-    ]
+    ids = dict.fromkeys(p.grade_id for row in rows for p in row.parts)
+    first = ("student", "number", "key", "lesson", "status", "points", "most", "late")
+    header = [*first, *ids, "remark", "feedback", "file"]
+    lines = [line_of_row(row) for row in rows]
+    for hand_in in without:
+        why = "; ".join(f"{f.path.name}: {f.outcome}" for f in hand_in.files)
+        more = {"feedback": f"{hand_in.person.key}.html", "file": str(hand_in.files[0].path)}
+        lines.append(line_of(hand_in.person, "not graded", hand_in.late, remark=why, **more))
+    lines += [line_of(person, "nothing handed in") for person in absent]
     changed = changes(out / "grades.csv", header, lines)
     write_table(out / "grades.csv", header, lines)
     shutil.rmtree(out / "feedback", ignore_errors=True)
     (out / "feedback").mkdir(parents=True)
-    pages = [
-        (
-            row.hand_in,
-            row.page,
-            TEMPLATES.get_template("feedback.html").render(row=row, number=number),
-        )
-        for row in rows
-    ]
-    for hand_in in [h for h in hand_ins if h.person.key not in graded]:
-        text = TEMPLATES.get_template("not_graded.html").render(hand_in=hand_in)
-        pages.append((hand_in, f"{hand_in.person.key}.html", text))
-    with zipfile.ZipFile(
-        out / "feedback.zip", "w", zipfile.ZIP_DEFLATED
-    ) as archive:  # the export's own folders
+    feedback, refusal = map(TEMPLATES.get_template, ("feedback.html", "not_graded.html"))
+    pages = [(r.hand_in, r.page, feedback.render(row=r, number=number)) for r in rows]
+    pages += [(h, f"{h.person.key}.html", refusal.render(hand_in=h)) for h in without]
+    # in the export's own folders
+    with zipfile.ZipFile(out / "feedback.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for hand_in, name, text in pages:
             write_text(out / "feedback" / name, text)
             archive.write(out / "feedback" / name, f"{hand_in.folder or hand_in.person.key}/{name}")

@@ -20,27 +20,16 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from tools.grade.find import no_result
 from tools.lessons import MEASURED, ROOT
 
 if TYPE_CHECKING:
     from tools.grade.assemble import Assignment
 
 NO_ISOLATION = "--run-student-code-with-my-own-rights-and-network"
-PROGRAM = [
-    ROOT / "tools" / name
-    for name in ("__init__.py", "grade/__init__.py", "grade/inside.py", "grade/find.py")
-]
-SYSTEM = (
-    "/usr",
-    "/bin",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/sbin",
-    "/etc/ld.so.cache",
-    "/etc/alternatives",
-    "/etc/localtime",
-)
+PROGRAM = ["__init__.py", "grade/__init__.py", "grade/inside.py", "grade/find.py"]
+SYSTEM = ["/usr", "/bin", "/lib", "/lib32", "/lib64", "/sbin"]
+SYSTEM += ["/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"]
 
 
 class IsolationError(RuntimeError):
@@ -131,29 +120,14 @@ def command(limits: Limits, isolated: bool) -> list[str]:
             flags += ["--ro-bind", str(folder), str(folder)]
     size = ["--size", str(limits.scratch), "--tmpfs"]
     flags += ["--proc", "/proc", "--dev", "/dev", *size, "/dev/shm", *size, "/tmp"]
-    for path in [
-        ROOT / "course_utils",
-        ROOT / "data",
-        *PROGRAM,
-        MEASURED,
-        Path(sys.prefix),
-        Path(sys.base_prefix),
-    ]:
+    ours = [ROOT / "course_utils", ROOT / "data", MEASURED, *(ROOT / "tools" / p for p in PROGRAM)]
+    for path in [*ours, Path(sys.prefix), Path(sys.base_prefix)]:
         if path.exists() and not path.is_relative_to("/usr"):
             flags += ["--ro-bind", str(path), str(path)]
     for name, value in environment.items():
         flags += ["--setenv", name, value]
-    return [
-        *cgroup(),
-        *flags,
-        "--remount-ro",
-        "/dev",
-        "--remount-ro",
-        "/",
-        "--chdir",
-        "/tmp",
-        *program,
-    ]
+    flags += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
+    return [*cgroup(), *flags, *program]
 
 
 class Watch(threading.Thread):
@@ -172,15 +146,13 @@ class Watch(threading.Thread):
                 for member in members:
                     with contextlib.suppress(psutil.Error):
                         sizes.append(member.memory_info().rss)
-                libraries = min(
-                    (s for s in sizes if s > 50 * 2**20), default=0
-                )  # shared by all after a fork
+                # shared by all after a fork
+                libraries = min((s for s in sizes if s > 50 * 2**20), default=0)
+                most = 1.5 * self.limits.memory
                 if len(members) > self.limits.processes:
                     self.reason = f"started more than {self.limits.processes} processes"
-                elif sum(max(0, s - libraries) for s in sizes) > 1.5 * self.limits.memory:
-                    self.reason = (
-                        f"used more than {1.5 * self.limits.memory / 2**30:.0f} GiB of memory"
-                    )
+                elif sum(max(0, s - libraries) for s in sizes) > most:
+                    self.reason = f"used more than {most / 2**30:.0f} GiB of memory"
                 time.sleep(0.05)
             if self.reason:
                 self.process.kill()
@@ -188,34 +160,23 @@ class Watch(threading.Thread):
 
 def talk(job: dict, limits: Limits, isolated: bool) -> tuple[list[dict], str]:
     """Start a sandbox, give it the job, read what it says until it ends: (messages, why it was ended, or nothing)."""
-    process = subprocess.Popen(
-        command(limits, isolated),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=ROOT,
-    )
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    process = subprocess.Popen(command(limits, isolated), cwd=ROOT, **pipes)
     watch = Watch(process, limits)
     watch.start()
+    content = json.dumps(job).encode()
+
+    def give() -> None:
+        with contextlib.suppress(OSError), process.stdin:
+            process.stdin.write(content)
+
+    threading.Thread(target=give, daemon=True).start()
     data, errors, why, end = bytearray(), bytearray(), "", time.monotonic() + limits.start
-    left = memoryview(json.dumps(job).encode())
-    os.set_blocking(process.stdin.fileno(), False)
     with selectors.DefaultSelector() as selector:
-        selector.register(process.stdin, selectors.EVENT_WRITE)
         selector.register(process.stdout, selectors.EVENT_READ)
         selector.register(process.stderr, selectors.EVENT_READ)
         while process.stdout in [key.fileobj for key in selector.get_map().values()] and not why:
             for key, _ in selector.select(1.0):
-                if key.fileobj is process.stdin:
-                    with contextlib.suppress(BlockingIOError):
-                        try:
-                            left = left[os.write(process.stdin.fileno(), left[: 1 << 16]) :]
-                        except BrokenPipeError:
-                            left = left[:0]
-                    if not left:
-                        selector.unregister(process.stdin)
-                        process.stdin.close()
-                    continue
                 part = os.read(key.fileobj.fileno(), 1 << 16)
                 if not part:
                     selector.unregister(key.fileobj)
@@ -230,11 +191,7 @@ def talk(job: dict, limits: Limits, isolated: bool) -> tuple[list[dict], str]:
     lines = bytes(data).decode("utf-8", "replace").split("\n")[:-1]
     messages = [json.loads(line) for line in lines]
     if not messages or not ("end" in messages[-1] or "again" in messages[-1] or why):
-        why = (
-            watch.reason
-            or why
-            or f"ended the sandbox {bytes(errors).decode(errors='replace')[-300:]}"
-        )
+        why = why or f"ended the sandbox {bytes(errors).decode(errors='replace')[-300:]}"
     return messages, watch.reason or why
 
 
@@ -263,22 +220,19 @@ def grade_files(
         if not messages:
             if out is None and "ended the sandbox" in why:
                 raise IsolationError(f"the sandbox did not start: {why}")
-            return out or {
-                "files": [[[name, f"can't be read: it {why}"]] for name, _ in files],
-                "lessons": {},
-            }
+            outcomes = [[[name, f"can't be read: it {why}"]] for name, _ in files]
+            return out or {"files": outcomes, "lessons": {}}
         if out is None:
             out = messages[0]
             for lesson in out["lessons"].values():
                 lesson["results"] = {}
         fault = ""
-        for message in messages[1:]:
-            if "result" in message and "fault" in message["result"]:
-                fault = message["result"]["fault"] + message["result"]["where"]
-            elif "result" in message:
-                out["lessons"][message["lesson"]]["results"][message["grade_id"]] = message[
-                    "result"
-                ]
+        for message in [m for m in messages[1:] if "result" in m]:
+            result = message["result"]
+            if "fault" in result:
+                fault = result["fault"] + result["where"]
+            else:
+                out["lessons"][message["lesson"]]["results"][message["grade_id"]] = result
         todo = [
             (number, e.grade_id)
             for number, lesson in out["lessons"].items()
@@ -292,17 +246,7 @@ def grade_files(
             raise RuntimeError(f"the grader itself failed: {fault}")
         if why and not fault:
             number, grade_id = todo[0]
-            out["lessons"][number]["results"][grade_id] = failed(f"stopped by the grader: it {why}")
+            out["lessons"][number]["results"][grade_id] = no_result(
+                f"stopped by the grader: it {why}"
+            )
         job["done"] = {number: list(lesson["results"]) for number, lesson in out["lessons"].items()}
-
-
-def failed(problem: str) -> dict:
-    return {
-        "ticks": 0,
-        "properties": 1,
-        "hidden": False,
-        "agrees": 0.0,
-        "lines": [],
-        "problem": problem,
-        "remarks": [],
-    }
