@@ -235,13 +235,13 @@ def contents(caption: str, entries: list[tuple[str, str]], depth: int = 1) -> st
 
 
 def start_page() -> str:
-    text = (SITE / "index.md").read_text(encoding="utf-8")
+    text = (SITE / "index.md").read_text(encoding="utf-8").replace("](../", "](")
     first = lessons()[0].notebook
     values = {
         "first_figure": first_figure(),
         "lessons": lesson_table(),
-        "first": first.relative_to(ROOT).as_posix(),
-        "colab": launch_links(first)["Colab"],
+        "first": f"[Start with the first lesson]({first.relative_to(ROOT).as_posix()})",
+        "colab": f"[on Colab]({launch_links(first)['Colab']})",
     }
     for name, value in values.items():
         text = text.replace(f"{{{{{name}}}}}", value)
@@ -275,7 +275,7 @@ def start_page() -> str:
 
 
 def slides() -> None:
-    """The instructor's decks: one file each, with no link to anything."""
+    """The instructor's decks: one file each. A link to a file beside the notebook would lead nowhere from here."""
     from tools.instructor import TEMPLATES, slides_of
 
     folder = SOURCE / "extra/slides"
@@ -284,6 +284,7 @@ def slides() -> None:
         text = TEMPLATES.get_template("slides.html").render(
             title=lesson.title, number=lesson.number, slides=slides_of(lesson)
         )
+        text = re.sub(r'<a href="(?!https?:|#)[^"]*">(.*?)</a>', r"\1", text, flags=re.S)
         (folder / f"{lesson.number}.html").write_text(text, encoding="utf-8")
 
 

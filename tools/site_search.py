@@ -27,7 +27,7 @@ class Section:
     title: str
     page: str
     prose: str
-    bold: str
+    lead: str
     code: str
 
 
@@ -46,7 +46,15 @@ def sections(file: Path, site: Path) -> list[Section]:
             for c in own
             for p in ([c] if c.name == "pre" else c.find_all("pre"))
         ]
-        bold = " ".join(b.get_text(" ") for c in own for b in c.find_all("strong"))
+        leads = [
+            p.contents[0]
+            for c in own
+            for p in ([c] if c.name == "p" else c.find_all("p"))
+            if p.contents
+        ]
+        lead = " ".join(
+            b.get_text(" ") for b in leads if b.name == "strong"
+        )  # headings in a paragraph
         alts = [i["alt"] for c in own for i in c.find_all("img")]
         prose = [c.get_text(" ", strip=True) for c in own if c is not heading] + alts
         url = file.relative_to(site).as_posix()
@@ -56,7 +64,7 @@ def sections(file: Path, site: Path) -> list[Section]:
                 heading.get_text(" ", strip=True),
                 page,
                 " ".join(prose),
-                bold,
+                lead,
                 " ".join(code),
             )
         )
@@ -68,7 +76,7 @@ def record(section: Section) -> str:
     return f"""<html lang="en"><body data-pagefind-body data-pagefind-weight="{less}">
 <h1 data-pagefind-weight="{10 * less}">{escape(section.title)}</h1>
 <p data-pagefind-meta="page" data-pagefind-ignore>{escape(section.page)}</p>
-<p data-pagefind-weight="{4 * less}">{escape(section.bold)}</p>
+<p data-pagefind-weight="{10 * less}">{escape(section.lead)}</p>
 <p>{escape(section.prose)}</p><p data-pagefind-weight="{0.3 * less}">{escape(section.code)}</p></body></html>"""
 
 
