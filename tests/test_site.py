@@ -218,6 +218,13 @@ def chromium():
         browser.close()
 
 
+def opened(browser, width: int = 1200, theme: str = "light"):
+    """A page in a context of its own. Times are long, for a machine that others use too."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+    context.set_default_timeout(120_000)
+    return context.new_page()
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
@@ -247,8 +254,7 @@ def html_pages(folder: Path = BUILT) -> list[str]:
 def problems(browser, address: str, pages: list[str]) -> list[str]:
     """What the browser has to complain about: errors in the console, failed or foreign requests, empty or unnamed pictures."""
     found = []
-    context = browser.new_context(viewport={"width": 1200, "height": 800})
-    page = context.new_page()
+    page = opened(browser)
     host, where = urlsplit(address).netloc, [""]
     page.on(
         "console",
@@ -268,7 +274,7 @@ def problems(browser, address: str, pages: list[str]) -> list[str]:
     for where[0] in pages:
         page.goto(address + where[0], wait_until="load")
         found += [f"{where[0]}: {p}" for p in page.evaluate(PICTURES)]
-    context.close()
+    page.context.close()
     return found
 
 
@@ -350,7 +356,7 @@ def test_every_alt_text_of_a_lesson_is_on_its_page(chromium):
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_the_search_puts_the_right_section_first(chromium, address, query):
-    page = chromium.new_page()
+    page = opened(chromium)
     page.goto(address + "index.html")
     page.fill("input.sidebar-search", query)
     page.press("input.sidebar-search", "Enter")
@@ -361,7 +367,7 @@ def test_the_search_puts_the_right_section_first(chromium, address, query):
     page.wait_for_load_state()
     anchor = unquote(urlsplit(page.url).fragment)
     assert not anchor or page.locator(f'[id="{anchor}"]').count() == 1
-    page.close()
+    page.context.close()
 
 
 LOOKED_AT = [(1200, "light"), (1200, "dark"), (360, "light"), (360, "dark")]
@@ -370,8 +376,7 @@ LOOKED_AT = [(1200, "light"), (1200, "dark"), (360, "light"), (360, "dark")]
 @pytest.mark.parametrize("width, theme", LOOKED_AT)
 def test_pages_fit_and_figures_show_at_each_width_in_each_theme(chromium, address, width, theme):
     """No page scrolls sideways as a whole, figures stand on white, and what is painted there has shapes in it."""
-    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
-    page = context.new_page()
+    page = opened(chromium, width, theme)
     found = []
     for name in [n for n in html_pages() if not n.startswith("slides/")]:
         page.goto(address + name)
@@ -386,7 +391,7 @@ def test_pages_fit_and_figures_show_at_each_width_in_each_theme(chromium, addres
             found += [f"{name}: a figure on {card}"] * (card != "rgb(255, 255, 255)")
             if image.is_visible():
                 found += [f"{name}: an empty figure"] * (painted(image.screenshot()) < 20)
-    context.close()
+    page.context.close()
     assert not found
 
 
@@ -402,19 +407,18 @@ def painted(png: bytes) -> int:
 
 
 def test_the_start_page_is_light(chromium, address):
-    page = chromium.new_page()
+    page = opened(chromium)
     sizes = []
     page.on("response", lambda r: sizes.append(len(r.body())))
     page.goto(address + "index.html", wait_until="networkidle")
-    page.close()
+    page.context.close()
     assert 20_000 < sum(sizes) < 500_000
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_serious(chromium, address, theme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    context = chromium.new_context(viewport={"width": 1200, "height": 900}, color_scheme=theme)
-    page = context.new_page()
+    page = opened(chromium, theme=theme)
     found = []
     for name in html_pages():
         page.goto(address + name)
@@ -424,23 +428,23 @@ def test_axe_finds_nothing_serious(chromium, address, theme):
                     f"{name}: {finding['id']}: {node['html'][:150]}"
                     for node in finding["nodes"][:2]
                 ]
-    context.close()
+    page.context.close()
     assert not found
 
 
 def test_plotting_cells_are_folded_code_can_be_copied_formulas_are_markup(chromium, address):
-    page = chromium.new_page()
+    page = opened(chromium)
     page.goto(f"{address}notebooks/{lessons()[0].notebook.stem}.html")
     folded = page.locator("details.hide.above-input")
     assert folded.count() >= 3 and not folded.first.evaluate("d => d.open")
     assert page.locator("button.copybtn").count() > 10
     page.goto(f"{address}notebooks/glossary.html")
     assert page.locator("math").count() > 10 and "$" not in page.locator("#accuracy").inner_text()
-    page.close()
+    page.context.close()
 
 
 def test_the_keyboard_reaches_the_text_and_opens_the_folded_code(chromium, address):
-    page = chromium.new_page()
+    page = opened(chromium)
     page.goto(f"{address}notebooks/{lessons()[0].notebook.stem}.html")
     page.keyboard.press("Tab")
     for _ in range(6):
@@ -453,7 +457,7 @@ def test_the_keyboard_reaches_the_text_and_opens_the_folded_code(chromium, addre
     summary.focus()
     page.keyboard.press("Enter")
     assert page.locator("details.hide.above-input").first.evaluate("d => d.open")
-    page.close()
+    page.context.close()
 
 
 # --- planted faults ---
