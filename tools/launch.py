@@ -1,8 +1,8 @@
 """Prepare ``.venv`` and open JupyterLab on the first lesson, with the system's Python alone.
 
 ``launch.py install`` only prepares; ``launch.py learn`` also opens; ``launch.py instructor``
-prepares ``.venv-instructor`` too. A stamp in each environment remembers what was installed, so a
-second call starts in seconds.
+prepares ``.venv-instructor`` too; ``launch.py site`` prepares ``.venv-site`` alone. A stamp in each
+environment remembers what was installed, so a second call starts in seconds.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from course_utils.setup import (  # noqa: E402
 
 VENV = ROOT / ".venv"
 INSTRUCTOR_VENV = ROOT / ".venv-instructor"
+SITE_VENV = ROOT / ".venv-site"
 NEEDED_GIB = 4.0  # on the course's disk
 NEEDED_TEMPORARY_GIB = 0.5  # where pip unpacks one package after another
 
@@ -144,6 +145,8 @@ def learn() -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["site"]:
+        sys.exit(install(SITE_VENV, "requirements-site.txt"))
     install()
     if sys.argv[1:] == ["instructor"]:
         install(INSTRUCTOR_VENV, "requirements-instructor.txt")

@@ -1,0 +1,357 @@
+"""The site: ``python -m tools.site`` gathers the pages from the repository and lets Sphinx write ``build/site/``.
+
+Pages keep the repository's layout, so that a link between two of them is right on GitHub and on the site. A link to a file that
+is no page leads to GitHub. Notebooks are taken as they are committed, executed; nothing is executed here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+from tools.lessons import NOTEBOOKS, ROOT, Lesson, Repository, lessons, measured, repository
+
+SITE = ROOT / "site"
+SOURCE, OUT = ROOT / "build/site-source", ROOT / "build/site"
+CODE = r"```.*?```|`[^`\n]*`"
+LINK = re.compile(
+    rf"{CODE}|(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<to>(?!\w+:|#)[^)\s#]+)(?P<at>#[^)\s]*)?\)",
+    re.S,
+)
+HEADING = re.compile(r"```.*?```|^(?P<marks>#{1,3}) (?P<title>.+)$", re.M | re.S)
+HEADING_LINE = re.compile(r"^(#{1,3}) (.+)$")
+
+
+def home() -> Repository:
+    """The repository that the site belongs to: the workflow's own, else the one in pyproject.toml."""
+    here = repository()
+    return Repository(
+        os.environ.get("SITE_REPOSITORY") or here.name, os.environ.get("SITE_BRANCH") or here.branch
+    )
+
+
+def pages() -> list[Path]:
+    """Every file that becomes a page. Raises FileNotFoundError for a lesson without its notebook."""
+    for lesson in lessons():
+        if not lesson.notebook.is_file():
+            raise FileNotFoundError(
+                f"{lesson.source.relative_to(ROOT)} has no {lesson.notebook.relative_to(ROOT)}. "
+                "Run `make notebooks`."
+            )
+    found = [NOTEBOOKS / name for name in ("README.md", "claims.md", "glossary.md")]
+    found += [lesson.notebook for lesson in lessons()]
+    found += [ROOT / "INSTRUCTORS.md", *instructor_pages()]
+    found += sorted((ROOT / "data").rglob("README.md"))
+    return found + [f for f in [ROOT / "assets/bench.md"] if f.is_file()]
+
+
+def instructor_pages() -> list[Path]:
+    files = [NOTEBOOKS / f"sources/instructor/{lesson.number}.md" for lesson in lessons()]
+    return [f for f in files if f.is_file()]
+
+
+def short(lesson: Lesson) -> str:
+    """``03``; an appendix by its last word."""
+    return lesson.number.removeprefix("appendix_")
+
+
+# --- links ---
+
+
+def relinked(text: str, page: Path, kept: set[Path], pictures: set[Path]) -> str:
+    """The text with links that also work on the site; ``pictures`` gains those that it shows."""
+    here = home()
+
+    def new(found: re.Match) -> str:
+        if found["to"] is None:
+            return found[0]
+        target = Path(os.path.normpath(page.parent / found["to"]))
+        at = found["at"] or ""
+        if found["image"] and target.is_file():
+            pictures.add(target)
+        elif target == ROOT / "README.md":
+            to = os.path.relpath(ROOT / "index.md", page.parent)
+            return f"[{found['text']}]({to}{at})"
+        elif not found["image"] and target not in kept and target.exists():
+            kind = "tree" if target.is_dir() else "blob"
+            path = target.relative_to(ROOT).as_posix()
+            return (
+                f"[{found['text']}](https://github.com/{here.name}/{kind}/{here.branch}/{path}{at})"
+            )
+        return found[0]
+
+    was = repository()
+    text = text.replace(f"{was.name}/blob/{was.branch}/", f"{here.name}/blob/{here.branch}/")
+    return LINK.sub(new, text.replace(f"github.com/{was.name}", f"github.com/{here.name}"))
+
+
+def slug(title: str) -> str:
+    """A heading's anchor, as GitHub and MyST make it."""
+    return re.sub(r"[^\w\- ]", "", re.sub(r"[*`]", "", title).strip().lower()).replace(" ", "-")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A section of a lesson."""
+
+    lesson: Lesson
+    title: str
+    anchor: str
+
+    @property
+    def link(self) -> str:
+        number = re.match(r"(\d+)\.", self.title)
+        text = short(self.lesson) + (f" § {number[1]}" if number else "")
+        return f"[{text}]({self.lesson.notebook.name}#{self.anchor})"
+
+
+def uses_of_terms() -> dict[str, list[Place]]:
+    """Anchor in the glossary -> the sections that link to it."""
+    found: dict[str, list[Place]] = {}
+    for lesson in lessons():
+        seen: dict[str, int] = {}
+        place = None
+        for cell in nbformat.read(lesson.notebook, as_version=4).cells:
+            for line in (
+                re.sub(r"```.*?```", "", cell.source, flags=re.S).splitlines()
+                if cell.cell_type == "markdown"
+                else []
+            ):
+                if heading := HEADING_LINE.match(line):
+                    anchor = slug(heading[2])
+                    count = seen[anchor] = seen.get(anchor, -1) + 1
+                    if len(heading[1]) <= 2:
+                        place = Place(lesson, heading[2], f"{anchor}-{count}" if count else anchor)
+                for term in re.findall(r"\]\(glossary\.md#([\w-]+)\)", line):
+                    if place and place not in found.setdefault(term, []):
+                        found[term].append(place)
+    return found
+
+
+def glossary(text: str) -> str:
+    """Each term with the sections that link to it."""
+    uses = uses_of_terms()
+    parts = re.split(r"(?m)^(?=## )", text)
+    for i, part in enumerate(parts[1:], start=1):
+        places = uses.get(slug(part.splitlines()[0].removeprefix("## ")), [])
+        if places:
+            parts[i] = (
+                f"{part.rstrip()}\n\n:::{{container}} uses\nIn the lessons: {', '.join(p.link for p in places)}\n:::\n\n"
+            )
+    return "".join(parts)
+
+
+# --- lessons ---
+
+
+def launch_links(notebook: Path) -> dict[str, str]:
+    """Where a lesson can be run without installing anything."""
+    here, path = home(), notebook.relative_to(ROOT).as_posix()
+    on_github = f"https://github.com/{here.name}/blob/{here.branch}/{path}"
+    return {
+        "Colab": f"https://colab.research.google.com/github/{here.name}/blob/{here.branch}/{path}",
+        "Kaggle": f"https://www.kaggle.com/kernels/welcome?src={on_github}",
+        "Binder": f"https://mybinder.org/v2/gh/{here.name}/{here.branch}?urlpath=lab/tree/{path}",
+        "Codespaces": f"https://codespaces.new/{here.name}?ref={here.branch}",
+        "GitHub": on_github,
+    }
+
+
+def launch_bar(notebook: Path) -> str:
+    here = home()
+    links = [f"[{name}]({url})" for name, url in launch_links(notebook).items()]
+    return f"""<nav class="launch" aria-label="Run this lesson">
+
+Run it: {" ".join(links)}
+
+<details><summary>On your machine</summary>
+
+```
+git clone --depth 1 https://github.com/{here.name} && cd {here.name.split("/")[1]}
+make learn    # no make: python tools/launch.py learn
+```
+
+</details>
+</nav>
+"""
+
+
+def lesson_page(lesson: Lesson, kept: set[Path], pictures: set[Path]) -> nbformat.NotebookNode:
+    """The learner notebook, with the launch bar in its badge's place."""
+    notebook = nbformat.read(lesson.notebook, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = relinked(cell.source, lesson.notebook, kept, pictures)
+    first = notebook.cells[0]
+    first.source = re.sub(r"(?m)^\[!\[.*\n*", "", first.source)
+    first.source, found = re.subn(
+        r"(?m)^# .+$", lambda m: f"{m[0]}\n\n{launch_bar(lesson.notebook)}", first.source, count=1
+    )
+    if not found:
+        raise ValueError(f"{lesson.notebook.relative_to(ROOT)}: its first cell has no title")
+    return notebook
+
+
+# --- start page ---
+
+
+def first_figure() -> str:
+    """The README's measured picture and the sentence below it."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    picture = re.search(
+        r"!\[(?P<alt>[^\]]+)\]\((?P<file>assets/[^)]+)\)\n+(?P<below>(?:.+\n)+)", readme
+    )
+    if picture is None:
+        raise ValueError("README.md shows no picture of assets/ with a sentence below it")
+    return f"![{picture['alt']}]({picture['file']})\n\n{picture['below']}"
+
+
+def lesson_table() -> str:
+    """Number, title, what the README says of it, measured minutes."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = ["| | lesson | you learn | minutes |", "|---|---|---|---|"]
+    for lesson in lessons():
+        row = re.search(rf"(?m)^\|.*{re.escape(lesson.notebook.name)}\) \|([^|]*)\|", readme)
+        cost = measured().get(lesson.number, {}).get("mini", {}).get("minutes")
+        number = "" if lesson.is_appendix else lesson.number
+        rows.append(
+            f"| {number} | [{lesson.title}](notebooks/{lesson.notebook.name}) "
+            f"| {row[1].strip() if row else ''} | {f'{cost:.1f}' if cost else '–'} |"
+        )
+    return "\n".join(rows)
+
+
+def contents(caption: str, entries: list[tuple[str, str]], depth: int = 1) -> str:
+    lines = "\n".join(f"{title} <{name}>" if title else name for title, name in entries)
+    head = f":caption: {caption}\n" if caption else ""
+    return f"```{{toctree}}\n:hidden:\n:maxdepth: {depth}\n{head}\n{lines}\n```\n"
+
+
+def start_page() -> str:
+    text = (SITE / "index.md").read_text(encoding="utf-8").replace("](../", "](")
+    first = lessons()[0].notebook
+    values = {
+        "first_figure": first_figure(),
+        "lessons": lesson_table(),
+        "first": f"[Start with the first lesson]({first.relative_to(ROOT).as_posix()})",
+        "colab": f"[on Colab]({launch_links(first)['Colab']})",
+    }
+    for name, value in values.items():
+        text = text.replace(f"{{{{{name}}}}}", value)
+    return "\n".join(
+        [
+            text,
+            contents(
+                "Learn",
+                [("The route", "notebooks/README")]
+                + [
+                    (
+                        f"{'' if x.is_appendix else x.number + ' '}{x.title}",
+                        f"notebooks/{x.notebook.stem}",
+                    )
+                    for x in lessons()
+                ],
+            ),
+            contents(
+                "Look up",
+                [("Glossary", "notebooks/glossary"), ("Claims, taken apart", "notebooks/claims")]
+                + [("Speed", "assets/bench")] * (ROOT / "assets/bench.md").is_file()
+                + [("Data and models", "data/README")],
+                depth=2,
+            ),
+            contents("Teach", [("For instructors", "INSTRUCTORS")], depth=2),
+        ]
+    )
+
+
+# --- the whole ---
+
+
+def slides() -> None:
+    """The instructor's decks: one file each. A link to a file beside the notebook would lead nowhere from here."""
+    from tools.instructor import TEMPLATES, slides_of
+
+    folder = SOURCE / "extra/slides"
+    folder.mkdir(parents=True, exist_ok=True)
+    for lesson in lessons():
+        text = TEMPLATES.get_template("slides.html").render(
+            title=lesson.title, number=lesson.number, slides=slides_of(lesson)
+        )
+        text = re.sub(r'<a href="(?!https?:|#)[^"]*">(.*?)</a>', r"\1", text, flags=re.S)
+        (folder / f"{lesson.number}.html").write_text(text, encoding="utf-8")
+
+
+def entry(page: Path, folder: Path) -> str:
+    return page.relative_to(folder).with_suffix("").as_posix()
+
+
+def page_text(page: Path, kept: set[Path], pictures: set[Path]) -> str:
+    text = page.read_text(encoding="utf-8")
+    if page.name == "glossary.md":
+        text = glossary(text)
+    text = relinked(text, page, kept, pictures)
+    here = page.parent
+    if page == ROOT / "INSTRUCTORS.md":
+        names = {f: f.stem.replace("appendix_", "Appendix: ") for f in instructor_pages()}
+        entries = [
+            (f"Lesson {name}".replace("Lesson A", "A"), entry(f, here)) for f, name in names.items()
+        ]
+        text += "\n" + contents("", entries)
+    elif page == ROOT / "data/README.md":
+        cards = [f for f in sorted(here.rglob("README.md")) if f != page]
+        text += "\n" + contents("", [("", entry(f, here)) for f in cards])
+    elif page.parent.name == "instructor":
+        link = f'<p class="launch"><a href="../../../slides/{page.stem}.html">Slides of this lesson</a></p>'
+        text = re.sub(r"(?m)^# .+$", lambda m: f"{m[0]}\n\n{link}", text, count=1)
+    return text
+
+
+def gather() -> None:
+    """Write all pages and pictures to ``build/site-source/``."""
+    shutil.rmtree(SOURCE, ignore_errors=True)
+    kept = set(pages())
+    pictures: set[Path] = set()
+    by_notebook = {lesson.notebook: lesson for lesson in lessons()}
+    for page in kept:
+        target = SOURCE / page.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if page in by_notebook:
+            nbformat.write(lesson_page(by_notebook[page], kept, pictures), target)
+        else:
+            target.write_text(page_text(page, kept, pictures), encoding="utf-8")
+    index = relinked(start_page(), ROOT / "index.md", kept, pictures)
+    (SOURCE / "index.md").write_text(index, encoding="utf-8")
+    for picture in pictures:
+        target = SOURCE / picture.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(picture, target)
+    slides()
+
+
+def main() -> None:
+    try:
+        gather()
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(f"The site can't be built: {error}") from None
+    shutil.rmtree(OUT, ignore_errors=True)
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", SITE, SOURCE, OUT]
+    command += ["-d", ROOT / "build/site-doctrees"]
+    if subprocess.run(command).returncode:
+        raise SystemExit("The site can't be built: Sphinx warns (above).")
+    from tools.site_search import index
+
+    print(f"{index(OUT)} sections can be searched.")
+    print(
+        f"Open {(OUT / 'index.html').relative_to(ROOT)}, or serve it: python -m http.server -d build/site"
+    )
+
+
+if __name__ == "__main__":
+    main()
