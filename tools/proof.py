@@ -134,8 +134,8 @@ def helpers(code: list[str]) -> list[Path]:
 
 
 def fingerprint(lesson: Lesson) -> str:
-    """SHA-256 of what an execution on ``mini`` depends on: the lesson's code and its wrong answers, the setup cell, the
-    helpers that they import, the lesson's drawings, data and models, the pinned packages."""
+    """SHA-256 of what an execution on ``mini`` depends on: the lesson's code, comments and line breaks apart, its wrong
+    answers, the setup cell, the helpers that they import, the lesson's drawings, data and models, the pinned packages."""
     from IPython.core.inputtransformer2 import TransformerManager
 
     code = [
@@ -152,7 +152,7 @@ def fingerprint(lesson: Lesson) -> str:
         *(f for f in (NOTEBOOKS / "pictures").glob("*.svg") if f.stem in "\n".join(code)),
         *(f for f in (ROOT / "data").rglob("*") if f.is_file() and f.suffix != ".md"),
     ]
-    whole = hashlib.sha256("\n# %%\n".join(code).encode())
+    whole = hashlib.sha256("\n".join(map(build.program, python)).encode())
     for file in sorted(f for f in files if f.is_file()):
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         whole.update(f"\n{file.relative_to(ROOT).as_posix()} {digest}".encode())
