@@ -681,7 +681,7 @@ def test_what_an_instructor_hands_out_is_complete():
     deck = (out / "slides/06.html").read_text(encoding="utf-8")
     assert (
         deck.count("<section") > 20
-        and deck.count("data:image/png") >= 8
+        and deck.count("data:image/png") >= 5
         and 'src="http' not in deck
     )
     assert 'id="5"' in deck and "def f_beta" in deck
