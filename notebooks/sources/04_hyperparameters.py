@@ -530,9 +530,12 @@ plots.show(figure, f"A point for each of {len(by_seed)} seeds, from {by_seed.min
            f"{by_seed.max():.1%}, a bar at their mean of {by_seed.mean():.1%}, and a grey band of "
            f"{100 * noise:.1f} points to either side for the noise of the rows. Counting words: "
            f"{counted['validation'].mean():.1%}.")
+inside = by_seed.min() <= counted["validation"].mean() <= by_seed.max()
 plots.finding(f"Equal runs span {100 * np.ptp(by_seed):.1f} points "
               f"(standard deviation {100 * by_seed.std(ddof=1):.1f}); the rows add "
-              f"±{100 * noise:.1f} to whatever you measure on {hits.shape[1]} of them.")
+              f"±{100 * noise:.1f} to whatever you measure on {hits.shape[1]} of them. "
+              + ("The rival lies inside the span: which of the two wins depends on the seed."
+                 if inside else "The rival lies outside the span."))
 
 # %% tags=["assert"]
 assert np.ptp(by_seed) > 0.005, "seeds must differ"
@@ -747,7 +750,8 @@ lost = accuracy.max() - accuracy[-1]
 plots.finding(
     f"Validation loss is lowest after epoch {least + 1} and "
     + (f"{risen:.0%} higher at the end. " if risen > 0.01 else "hardly rises after it. ")
-    + f"Accuracy ends at {accuracy[-1]:.0%}, {100 * lost:.1f} points below its best epoch: "
+    + f"Accuracy ends at {accuracy[-1]:.0%} (counting words: {counted['validation'].mean():.0%}), "
+    f"{100 * lost:.1f} points below its best epoch: "
     + ("more epochs did harm. " if lost > noise else "no harm that these rows could show. ")
     + f"On its mistakes the model is {wrong_confidence[0]:.0%} sure after epoch 1, and "
     f"{wrong_confidence[-1]:.0%} after epoch {EPOCHS}.")
