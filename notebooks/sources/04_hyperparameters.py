@@ -530,6 +530,8 @@ plots.show(figure, f"A point for each of {len(by_seed)} seeds, from {by_seed.min
            f"{by_seed.max():.1%}, a bar at their mean of {by_seed.mean():.1%}, and a grey band of "
            f"{100 * noise:.1f} points to either side for the noise of the rows. Counting words: "
            f"{counted['validation'].mean():.1%}.")
+
+# %%
 inside = by_seed.min() <= counted["validation"].mean() <= by_seed.max()
 plots.finding(f"Equal runs span {100 * np.ptp(by_seed):.1f} points "
               f"(standard deviation {100 * by_seed.std(ddof=1):.1f}); the rows add "
