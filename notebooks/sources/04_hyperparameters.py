@@ -314,10 +314,10 @@ def smoothed(losses, keep=0.8):
 smooth = smoothed(raw)
 
 # %%
-level, lowest = smooth[:10].mean(), int(smooth.argmin())
+level, lowest = smooth[:10].mean(), int(smooth.argmin())  # chosen on train
 falls = int(np.flatnonzero(smooth[: lowest + 1] >= 0.95 * level).max(initial=-1)) + 1
 halfway = (level + smooth.min()) / 2
-breaks = lowest + int(np.argmax(np.append(smooth[lowest:-1] > halfway, True)))
+breaks = lowest + int(np.argmax(np.append(smooth[lowest:-1] > halfway, True)))  # chosen on train
 falls_at, lowest_at, breaks_at = (float(rates[i]) for i in (falls, lowest, breaks))
 
 figure, ax = plots.new_figure()
@@ -654,7 +654,7 @@ for name, (low, high, middle, time) in effects.items():
           f"{time:.0%} of the time")
 
 # %%
-ordered = sorted(effects, key=lambda name: effects[name][2])
+ordered = sorted(effects, key=lambda name: effects[name][2])  # chosen on validation
 costs = [name for name in ordered if name in CHANGES and effects[name][1] < 0]
 helps = [name for name in ordered if name in CHANGES and effects[name][0] > 0]
 unclear = [name for name in ordered if name in CHANGES and name not in costs + helps]
@@ -726,7 +726,7 @@ accuracy = np.array([right(x).mean() for x in long.logits])
 wrong_confidence = [float(x.softmax(1).max(1).values[~right(x)].mean()) for x in long.logits]
 
 # %%
-x, least = np.arange(1, EPOCHS + 1), int(np.argmin(validation))
+x, least = np.arange(1, EPOCHS + 1), int(np.argmin(validation))  # chosen on validation
 figure, (left, right_ax) = plots.new_figure(columns=2, width=10.5, height=3.6)
 plots.curve(left, x, training, "training", 0)
 plots.curve(left, x, validation, "validation", 1)
@@ -914,7 +914,7 @@ def objective(trial):
 
 study = optuna.create_study(
     direction="maximize", sampler=optuna.samplers.TPESampler(seed=0, n_startup_trials=3))
-study.optimize(objective, n_trials=5)
+study.optimize(objective, n_trials=5)  # chosen on validation
 winner = study.best_trial.user_attrs["settings"]
 print(f"best of {len(study.trials)}: trial {study.best_trial.number}, {study.best_value:.1%}, "
       f"rate {winner.rate:.1e}, batches of {winner.batch_size}")
@@ -972,7 +972,7 @@ def chosen_and_fresh(count):
         rows = rng.permutation(contenders.shape[1])
         drawn = contenders[rng.permutation(len(contenders))[:count]][:, rows]
         first, second = (half.mean(1) for half in np.array_split(drawn, 2, axis=1))
-        pairs.append((first.max(), second[first.argmax()]))
+        pairs.append((first.max(), second[first.argmax()]))  # chosen on validation
     return np.mean(pairs, axis=0)
 
 
