@@ -47,8 +47,7 @@ def is_stale(lesson: Lesson) -> bool:
 
 def pointed(text: str, before: Repository, after: Repository) -> str:
     """A page's addresses in another repository, and the commands with the folder that the setup cell makes and looks for."""
-    for old in ("notebooks", "files", "url"):
-        text = text.replace(getattr(before, old), getattr(after, old))
+    text = before.moved_to(after, text)
     clone = re.compile(rf"^(git clone .*{re.escape(after.url)})(?: \S+)?\ncd \S+$", re.M)
     text = clone.sub(lambda found: f"{found[1]}\ncd {after.folder}", text)
     if (

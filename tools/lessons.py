@@ -91,6 +91,12 @@ class Repository:
         """The same where notebooks are opened: on Colab, which opens GitHub's and not GitLab's."""
         return self.files.replace(GITHUB, "https://colab.research.google.com/github/")
 
+    def moved_to(self, other: Repository, text: str) -> str:
+        """The text with all addresses in this repository changed to those in another."""
+        for kind in ("notebooks", "files", "url"):
+            text = text.replace(getattr(self, kind), getattr(other, kind))
+        return text
+
     def colab(self, notebook: Path) -> str:
         return self.notebooks + notebook.relative_to(ROOT).as_posix()
 

@@ -80,16 +80,11 @@ def relinked(text: str, page: Path, kept: set[Path], pictures: set[Path]) -> str
             to = os.path.relpath(ROOT / "index.md", page.parent)
             return f"[{found['text']}]({to}{at})"
         elif not found["image"] and target not in kept and target.exists():
-            kind = "tree" if target.is_dir() else "blob"
-            path = target.relative_to(ROOT).as_posix()
-            return (
-                f"[{found['text']}](https://github.com/{here.name}/{kind}/{here.branch}/{path}{at})"
-            )
+            folder = here.files.replace("/blob/", "/tree/") if target.is_dir() else here.files
+            return f"[{found['text']}]({folder}{target.relative_to(ROOT).as_posix()}{at})"
         return found[0]
 
-    was = repository()
-    text = text.replace(f"{was.name}/blob/{was.branch}/", f"{here.name}/blob/{here.branch}/")
-    return LINK.sub(new, text.replace(f"github.com/{was.name}", f"github.com/{here.name}"))
+    return LINK.sub(new, repository().moved_to(here, text))
 
 
 def slug(title: str) -> str:
@@ -154,9 +149,9 @@ def glossary(text: str) -> str:
 def launch_links(notebook: Path) -> dict[str, str]:
     """Where a lesson can be run without installing anything."""
     here, path = home(), notebook.relative_to(ROOT).as_posix()
-    on_github = f"https://github.com/{here.name}/blob/{here.branch}/{path}"
+    on_github = here.files + path
     return {
-        "Colab": f"https://colab.research.google.com/github/{here.name}/blob/{here.branch}/{path}",
+        "Colab": here.colab(notebook),
         "Kaggle": f"https://www.kaggle.com/kernels/welcome?src={on_github}",
         "Binder": f"https://mybinder.org/v2/gh/{here.name}/{here.branch}?urlpath=lab/tree/{path}",
         "Codespaces": f"https://codespaces.new/{here.name}?ref={here.branch}",
@@ -174,7 +169,7 @@ Run it: {" ".join(links)}
 <details><summary>On your machine</summary>
 
 ```
-git clone --depth 1 https://github.com/{here.name} && cd {here.name.split("/")[1]}
+git clone --depth 1 {here.url} && cd {here.folder}
 make learn    # no make: python tools/launch.py learn
 ```
 
