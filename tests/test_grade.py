@@ -682,6 +682,7 @@ def test_what_an_instructor_hands_out_is_complete():
     assert (
         deck.count("<section") > 20
         and deck.count("data:image/png") >= 5
+        and deck.count("data:image/svg+xml") >= 2
         and 'src="http' not in deck
     )
     assert 'id="5"' in deck and "def f_beta" in deck

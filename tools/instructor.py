@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import re
 import shutil
 import subprocess
@@ -193,10 +194,13 @@ def slides_of(lesson: Lesson) -> list[dict]:
                 }
             )
         for output in cell.get("outputs", []):
-            if "image/png" in output.get("data", {}):
-                alt = output.metadata.get("image/png", {}).get("alt", "")
-                image = output.data["image/png"].replace("\n", "")
-                slides.append({"kind": "figure", "title": section, "image": image, "alt": alt})
+            for kind in ("image/png", "image/svg+xml"):
+                if image := output.get("data", {}).get(kind):
+                    if kind == "image/svg+xml":  # in a notebook as text
+                        image = base64.b64encode(image.encode()).decode()
+                    image = f"data:{kind};base64," + image.replace("\n", "")
+                    alt = output.metadata.get(kind, {}).get("alt", "")
+                    slides.append({"kind": "figure", "title": section, "image": image, "alt": alt})
     return [s for s in slides if s["kind"] != "section" or s["text"]]
 
 
