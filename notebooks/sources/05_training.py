@@ -837,7 +837,7 @@ figure, ax = plots.new_figure(width=8.5, height=2.2)
 for place, (tuned, counted, *ends) in enumerate(results.values()):
     ahead, (low, high) = 100 * (tuned - counted), 100 * np.array(ends)
     ax.errorbar(ahead, place, xerr=[[ahead - low], [high - ahead]],
-                fmt="o", color="black", capsize=4)
+                fmt="o", color=plots.COLOURS[0], capsize=4)
 ax.axvline(0, color="gray", linewidth=1)
 ax.set_yticks(range(len(results)), [
     f"{task}, {minutes[task]:.1f} min: {tuned:.0%} against {counted:.0%}"
