@@ -13,15 +13,18 @@ import ast
 import datetime
 import hashlib
 import os
+import re
 import runpy
 from pathlib import Path
 
 import jupytext
 import nbformat
 
+from course_utils.lab import EMBEDDED_MODELS
 from tools import build
 from tools.lessons import NOTEBOOKS, ROOT, Lesson, measured
 
+SINGLE = "# For single lessons"  # in requirements.txt: the packages below count for lessons that name them
 ALWAYS = "00"  # executed by every run of the suite, so that no machine passes without a lesson
 # Names that no lesson has, for the cells below read what a proof leaves behind.
 VERDICTS = {
@@ -133,9 +136,32 @@ def helpers(code: list[str]) -> list[Path]:
     return sorted(found)
 
 
+def named(name: str, code: str) -> bool:
+    """Whether some code has a name or a package's import name as a word."""
+    return re.search(rf"\b{re.escape(name).replace('-', '[-_]')}\b", code) is not None
+
+
+def pins(code: str) -> list[str]:
+    """The pinned packages: all that every lesson has, and of those for single lessons what the code names."""
+    common, _, single = (ROOT / "requirements.txt").read_text(encoding="utf-8").partition(SINGLE)
+    return common.split("\n") + [p for p in single.split() if named(p.partition("==")[0], code)]
+
+
+def data_files(code: str) -> list[Path]:
+    """The embedded data that some code names, and the models: ``Lab`` chooses among these."""
+    folders = [f for f in (ROOT / "data").glob("*") if f.name != "models" and named(f.name, code)]
+    folders += [
+        f
+        for f in (ROOT / "data/models").glob("*")
+        if f in EMBEDDED_MODELS.values() or named(f.name, code)
+    ]
+    return [f for folder in folders for f in folder.rglob("*") if f.is_file() and f.suffix != ".md"]
+
+
 def fingerprint(lesson: Lesson) -> str:
     """SHA-256 of what an execution on ``mini`` depends on: the lesson's code, comments and line breaks apart, its wrong
-    answers, the setup cell, the helpers that they import, the lesson's drawings, data and models, the pinned packages."""
+    answers, the setup cell, the helpers that they import, the lesson's drawings, the data and models that it names, the
+    pinned packages."""
     from IPython.core.inputtransformer2 import TransformerManager
 
     code = [
@@ -147,12 +173,13 @@ def fingerprint(lesson: Lesson) -> str:
     files = [
         wrong_answers_file(lesson),
         ROOT / "tools/setup_cell.py",
-        ROOT / "requirements.txt",
         *helpers([*python, build.SETUP]),
         *(f for f in (NOTEBOOKS / "pictures").glob("*.svg") if f.stem in "\n".join(code)),
-        *(f for f in (ROOT / "data").rglob("*") if f.is_file() and f.suffix != ".md"),
+        *data_files("\n".join(python)),
     ]
-    whole = hashlib.sha256("\n".join(map(build.program, python)).encode())
+    whole = hashlib.sha256(
+        "\n".join([*map(build.program, python), *pins("\n".join(python))]).encode()
+    )
     for file in sorted(f for f in files if f.is_file()):
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         whole.update(f"\n{file.relative_to(ROOT).as_posix()} {digest}".encode())
