@@ -214,6 +214,8 @@ def read_passages(file: Path) -> datasets.Dataset:
     """JSON lines with id, title, context and questions; each answer stands where it says."""
     rows = []
     for place, row in json_rows(file, {"id", "title", "context", "questions"}):
+        if not row["questions"]:
+            raise DataError(f"{place}: a passage without questions. Fetch the file again.")
         for number, asked in enumerate(row["questions"]):
             answer, start = asked.get("answer"), asked.get("answer_start")
             if answer is not None and row["context"][start : start + len(answer)] != answer:

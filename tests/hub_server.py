@@ -16,7 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from course_utils.hub import DATASETS, MODELS
+from course_utils.hub import MODELS
+from tools.mirror import SOURCES
 
 LARGE = {".parquet", ".safetensors"}
 
@@ -221,7 +222,7 @@ class HubServer:
         self.connections: list[socket.socket] = []
         self.lock = threading.Lock()
         self.revisions = {f"models/{m.repo}": m.revision for m in MODELS.values()}
-        self.revisions |= {f"datasets/{d.repo}": d.revision for d in DATASETS.values()}
+        self.revisions |= {f"datasets/{d.repo}": d.revision for d in SOURCES.values()}
 
     def __enter__(self) -> HubServer:
         self.start()
@@ -279,7 +280,7 @@ class HubServer:
         }
         return own | {
             name: self.folder / d.folder / f"{split}.parquet"
-            for d in DATASETS.values()
+            for d in SOURCES.values()
             if repo == f"datasets/{d.repo}"
             for split, name in d.files.items()
         }

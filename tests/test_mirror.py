@@ -79,7 +79,7 @@ def assert_same(stick: Path, other: Path) -> None:
 
 
 def test_a_mirror_holds_every_file_of_the_course_in_its_layout():
-    assert len(PLACES) == 16 and sorted(PLACES) == PLACES
+    assert len(PLACES) == 21 and sorted(PLACES) == PLACES
     assert {
         TRAIN,
         TEST,
@@ -106,7 +106,7 @@ def test_a_copy_of_another_mirror_is_complete_and_listed_as_sha256sum_lists(othe
     readme = (stick / "README.txt").read_text()
     assert all(
         f"{m.repo} at revision {m.revision}" in readme
-        for m in (*hub.MODELS.values(), *hub.DATASETS.values())
+        for m in (*hub.MODELS.values(), *mirror.SOURCES.values())
     )
     assert f"{stick} is complete. Use it with COURSE_MIRROR={stick}" in capsys.readouterr().out
     assert run(stick, "--verify").status == 0
@@ -275,7 +275,7 @@ def test_a_disk_that_is_too_small_is_named_before_anything_is_written(other, sti
     )
     message = run(stick, "--from", other).message
     assert message == (
-        f"{stick}: not enough space on its disk, 4.00 GiB needed, 0.50 GiB free. Nothing was "
+        f"{stick}: not enough space on its disk, 5.25 GiB needed, 0.50 GiB free. Nothing was "
         "written; free some space, or use a larger disk."
     )
     assert not stick.exists()
@@ -283,9 +283,9 @@ def test_a_disk_that_is_too_small_is_named_before_anything_is_written(other, sti
 
 def test_room_is_needed_twice_where_the_hubs_cache_is_on_the_same_disk(stick, monkeypatch):
     monkeypatch.setattr(mirror.constants, "HF_HUB_CACHE", str(stick.with_name("cache")))
-    monkeypatch.setattr(mirror.shutil, "disk_usage", lambda path: Usage(0, 0, 31 * 2**28))
+    monkeypatch.setattr(mirror.shutil, "disk_usage", lambda path: Usage(0, 0, 41 * 2**28))
     facts = {place: mirror.Facts(2**28, "0" * 64) for place in PLACES}
-    with pytest.raises(mirror.MirrorError, match=r"8\.00 GiB needed, 7\.75 GiB free"):
+    with pytest.raises(mirror.MirrorError, match=r"10\.50 GiB needed, 10\.25 GiB free"):
         mirror.check_space(stick, mirror.wanted(), facts)
     mirror.check_space(stick, mirror.wanted()[1:], facts)
 
@@ -404,7 +404,7 @@ def test_a_mirror_is_filled_from_the_hub_once_and_mended_from_its_cache(from_hub
     assert_same(stick, other)
     assert len(fetched(from_hub.server)) == len(PLACES)
     resolved = [request for request in from_hub.server.requests if "/resolve/" in request]
-    pins = {source.revision for source in (*hub.MODELS.values(), *hub.DATASETS.values())}
+    pins = {source.revision for source in (*hub.MODELS.values(), *mirror.SOURCES.values())}
     assert {re.search("/resolve/([0-9a-f]{40})/", request)[1] for request in resolved} == pins
     assert run(stick, "--verify").status == 0
     (stick / TRAIN).write_bytes(b"cut")
@@ -413,7 +413,7 @@ def test_a_mirror_is_filled_from_the_hub_once_and_mended_from_its_cache(from_hub
         f"{TRAIN} (0.0 MiB)\n{stick} is complete."
     )
     assert not [request for request in from_hub.server.requests if "/api/" not in request]
-    assert len([request for request in from_hub.server.requests if "/revision/" in request]) == 5
+    assert len([request for request in from_hub.server.requests if "/revision/" in request]) == 7
     assert_same(stick, other)
 
 

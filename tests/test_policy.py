@@ -129,8 +129,9 @@ def test_hub_models_and_data_are_loaded_at_a_revision_and_as_safetensors():
 
 def test_every_hub_source_is_pinned_to_a_full_revision():
     from course_utils.hub import DATASETS, MODELS
+    from course_utils.spans import SOURCES
 
-    for source in [*DATASETS.values(), *MODELS.values()]:
+    for source in [*DATASETS.values(), *SOURCES.values(), *MODELS.values()]:
         assert re.fullmatch(r"[0-9a-f]{40}", source.revision) and "/" in source.repo
 
 
@@ -186,8 +187,8 @@ def test_the_helper_package_stays_small():
         )
         for f in (ROOT / "course_utils").glob("*.py")
     }
-    # Half of it reads own files and names what is wrong with them, or gives a run its folder.
-    assert max(sizes.values()) <= 275 and sum(sizes.values()) <= 2175, sizes
+    # Half of it reads files and names what is wrong with them, or gives a run its folder.
+    assert max(sizes.values()) <= 275 and sum(sizes.values()) <= 2600, sizes
 
 
 def test_lessons_do_not_import_the_maintainers_tools():

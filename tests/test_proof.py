@@ -33,6 +33,9 @@ check("99.1 Double", ("three gives six", lambda: double(3) == 6, "twice its inpu
 assert metrics
 
 # %%
+import packaging
+
+data = "reviews"
 print("Headline: 6")
 """
 WRONG = 'WRONG = {"e99_1": [("half", "    return x / 2\\n", "twice its input")] * 3}\n'
@@ -52,8 +55,11 @@ def tiny(tmp_path, monkeypatch) -> Lesson:
         "course_utils/hub.py": "",
         "data/reviews/train.csv": "text,label\n",
         "data/reviews/README.md": "A card.\n",
+        "data/letters/test.csv": "text,label\n",
+        "data/models/mini-distilbert/config.json": "{}",
+        "data/models/mini-other/config.json": "{}",
         "tools/setup_cell.py": "",
-        "requirements.txt": "torch==2.13.0\n",
+        "requirements.txt": "torch==2.13.0\n# For single lessons\npackaging==25.0\npeft==0.21.2\n",
         "notebooks/measured.json": "{}",
     }.items():
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +82,12 @@ def tiny(tmp_path, monkeypatch) -> Lesson:
         ("course_utils/hub.py", "", "y = 1", False),  # no helper of this lesson
         ("data/reviews/train.csv", "text", "texts", True),
         ("data/reviews/README.md", "card", "page", False),
+        ("data/letters/test.csv", "text", "texts", False),  # this lesson doesn't name it
+        ("data/models/mini-distilbert/config.json", "{}", "[]", True),  # any lesson may choose it
+        ("data/models/mini-other/config.json", "{}", "[]", False),
         ("requirements.txt", "2.13.0", "2.14.0", True),
+        ("requirements.txt", "25.0", "26.0", True),  # a single lesson's package: this one's
+        ("requirements.txt", "0.21.2", "0.21.3", False),
     ],
 )
 def test_a_lesson_is_executed_again_when_something_that_it_depends_on_changes(

@@ -19,9 +19,11 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, constants, try_to_load_from_cache
 
+from course_utils import spans
 from course_utils.hub import DATASETS, GONE, HUB_ERRORS, MODEL_FILES, MODELS, fetch, matches, reason
 
 SUMS = "SHA256SUMS"
+SOURCES = DATASETS | spans.SOURCES
 
 
 class MirrorError(Exception):
@@ -60,7 +62,7 @@ def wanted(data_only: bool = False) -> list[Item]:
     ]
     data = [
         Item((d.folder / f"{split}.parquet").as_posix(), "dataset", d.repo, d.revision, name)
-        for d in DATASETS.values()
+        for d in SOURCES.values()
         for split, name in d.files.items()
     ]
     return sorted(data if data_only else models + data, key=lambda item: item.place)

@@ -153,7 +153,7 @@ def data_files(code: str) -> list[Path]:
     folders += [
         f
         for f in (ROOT / "data/models").glob("*")
-        if f in EMBEDDED_MODELS.values() or named(f.name, code)
+        if f.name in EMBEDDED_MODELS or named(f.name, code)
     ]
     return [f for folder in folders for f in folder.rglob("*") if f.is_file() and f.suffix != ".md"]
 
