@@ -206,10 +206,11 @@ def difference(a, b):
 
 
 def ahead(a, b, unit="points", scale=100, digits=0):
-    """How far a lies ahead of b on the same rows, with the 95 % interval, and whether beyond chance."""
+    """How far a lies ahead of b on the same rows: 95 % interval, and whether beyond chance."""
     low, high = (scale * end for end in bootstrap_interval(difference, a, b))
-    return (f"{scale * difference(a, b):+.{digits}f} {unit} [{low:+.{digits}f}, {high:+.{digits}f}], "
-            + ("beyond chance" if low > 0 or high < 0 else "may be chance"))
+    gap, low, high = (f"{value:+.{digits}f}" for value in (scale * difference(a, b), low, high))
+    return (f"{gap} {unit} [{low}, {high}], "
+            + ("beyond chance" if float(low) > 0 or float(high) < 0 else "may be chance"))
 
 
 plots.finding("; ".join(
@@ -268,9 +269,9 @@ second = np.argsort(-logits["fine-tuned"], axis=1)[:, 1]
 saved = np.mean(second[errors] == wanted[errors])
 top = sum(count for _, count in pairs.most_common(3))
 plots.finding(
-    f"Three pairs hold {top} of {len(errors)} errors. In {saved:.0%} of the errors the right intent "
-    f"is the model's second guess: one guess is right for {np.mean(said == truth):.0%}, one of two "
-    f"for {np.mean(said == truth) + saved * len(errors) / len(truth):.0%}.")
+    f"Three pairs hold {top} of {len(errors)} errors. In {saved:.0%} of the errors the right "
+    f"intent is the model's second guess: one guess is right for {np.mean(said == truth):.0%}, "
+    f"one of two for {np.mean(said == truth) + saved * len(errors) / len(truth):.0%}.")
 
 # %% tags=["assert"]
 assert saved > 2 / len(wishes)
@@ -321,7 +322,7 @@ for name in logits:
 # %%
 def auc_gap(first, second):
     gap = bootstrap_interval(lambda y, a, b: roc_auc_score(y, a) - roc_auc_score(y, b),
-                             inside, score[first], score[second], resamples=500)
+                             inside, score[first], score[second], resamples=200)
     return (f"{auc[first] - auc[second]:+.2f} [{gap[0]:+.2f}, {gap[1]:+.2f}], "
             + ("beyond chance" if gap[0] > 0 or gap[1] < 0 else "may be chance"))
 
@@ -335,7 +336,7 @@ plots.finding(
     f"{auc_gap(tuned, top_of['counting words'])}.")
 
 # %% tags=["assert"]
-assert all(auc["fine-tuned", how] > 0.6 for how in scores(logits["fine-tuned"]))
+assert auc[tuned] > 0.65 and auc[top_of["counting words"]] > 0.5
 
 # %% [markdown]
 # No score is perfect. Read the messages without an intent that look most like one:
@@ -392,12 +393,12 @@ check("7.1 The margin",
       ("each row by itself", lambda: np.allclose(margin(z_[::-1]), margin(z_)[::-1]),
        "probabilities sum to 1 along axis=1, within a row"),
       ("a number added to all logits changes nothing",
-       lambda: np.allclose(margin(z_ + 7), [0.5, 0, 0.65]), "the softmax removes it: is there one?"),
+       lambda: np.allclose(margin(z_ + 7), [0.5, 0, 0.65]), "is there a softmax? It removes it"),
       ("large logits don't overflow", lambda: np.isclose(margin([[2000.0, 0.0, 0.0]])[0], 1),
        "take each row's largest logit off before np.exp"),
-      ("its input stays as it was", keeps_its_input, "np.sort, not .sort(); and no -= on the input"))
+      ("its input stays as it was", keeps_its_input, "np.sort, not .sort(); no -= on the input"))
 ### BEGIN HIDDEN TESTS
-assert np.allclose(margin([[0.0, np.log(3.0)], [np.log(9.0), 0.0]]), [0.5, 0.8]) and keeps_its_input()
+assert np.allclose(margin(np.log([[1.0, 3.0], [9.0, 1.0]])), [0.5, 0.8]) and keeps_its_input()
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -490,7 +491,7 @@ right_ax.set(xlabel="coverage: share of messages answered", ylabel="share of ans
              title=f"Answering the surer half: {half['fine-tuned']:.0%} right")
 right_ax.legend(loc="lower left")
 plots.show(figure, "Left: bars of messages by action. " + "; ".join(
-    f"{ACTIONS[a]}: {table[0, a]} first guess right, {table[1, a]} wrong, {table[2, a]} out of scope"
+    f"{ACTIONS[a]}: {table[0, a]} first guess right, {table[1, a]} wrong, {table[2, a]} outside"
     for a in range(3)) + ". Right: share right against coverage; at half coverage "
     + ", ".join(f"{name} {value:.0%}" for name, value in half.items()) + ".")
 
@@ -559,7 +560,7 @@ check("7.2 How much may it answer by itself?",
       ("its input stays as it was", leaves_order, "sort a copy"))
 ### BEGIN HIDDEN TESTS
 assert np.isclose(coverage_at([0.1, 0.4, 0.4, 0.8], [False, True, True, True], 0.9), 0.75)
-assert np.isclose(coverage_at([1, 2, 3, 4], [True, False, True, False], 0.5), 1.0) and leaves_order()
+assert coverage_at([1, 2, 3, 4], [True, False, True, False], 0.5) == 1.0 and leaves_order()
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -612,9 +613,10 @@ def saves(name, rival):
 
 
 plots.finding(
-    f"On test the fine-tuned desk saves {saves('fine-tuned', 'counting words')}, against the same "
-    f"desk with counting words; {saves('fine-tuned', 'frozen vectors')}, against frozen vectors; "
-    f"{saves('fine-tuned', 'answer everything')}, against answering everything. The weather: "
+    f"On new writers the fine-tuned desk saves, against the same desk with counting words, "
+    f"{saves('fine-tuned', 'counting words')}; with frozen vectors "
+    f"{saves('fine-tuned', 'frozen vectors')}; against answering everything "
+    f"{saves('fine-tuned', 'answer everything')}. Asked about the weather it says: "
     f"“{support(tries[3])}”")
 
 # %% tags=["assert"]
@@ -705,9 +707,10 @@ assert three_way([]) == []
 # ## 7. What if the letter is longer than the model can read?
 #
 # DistilBERT has 512 positions. The course's `long_requests` are letters to the same shop, with one
-# request each, somewhere between holidays, weather and the neighbours. `place` says in which third.
-# They come with the course on every profile, since public data doesn't say where in a text its label
-# lies; the model that reads them must know the shop's intents.
+# request each, somewhere between holidays, weather and the neighbours. `place` says where: in the
+# first hundred words, in the last hundred, or between. They come with the course on every profile,
+# for public data doesn't say where in a text its label lies; so a model that was trained on other
+# intents is trained once more, on the shop's.
 
 # %%
 import pandas as pd
@@ -746,10 +749,10 @@ def probabilities(sequences, batch_size=16):
 other = pieces[0][:510] + tokenizer("delete my account! " * 30)["input_ids"][1:-1]
 cut = probabilities([pieces[0][:510], other[:510]])
 plots.finding(
-    f"All {len(letters)} letters have more than 512 tokens: {lengths.min()} to {lengths.max()}. With "
-    f"`truncation=True` the end is dropped without a word: another end changes the probabilities "
-    f"by {np.abs(cut[0] - cut[1]).max():.1g}. {np.sum(letters.place == 'end')} requests stand in "
-    "the last third.")
+    f"All {len(letters)} letters have more than 512 tokens: {lengths.min()} to {lengths.max()}. "
+    "With `truncation=True` the end is dropped without a word: another end changes the "
+    f"probabilities by {np.abs(cut[0] - cut[1]).max():.1g}. {np.sum(letters.place == 'end')} "
+    "requests stand among the last hundred words.")
 
 # %% tags=["assert"]
 assert lengths.min() > 512 and np.abs(cut[0] - cut[1]).max() < 1e-5
@@ -780,29 +783,38 @@ def windows(size, overlap):
             np.array(found["overflow_to_sample_mapping"]))
 
 
-def averaged(size, overlap):
-    sequences, letter = windows(size, overlap)
-    p = probabilities(sequences)
+# %%
+wide, letter = windows(512, 64)
+first = np.diff(letter, prepend=-1) > 0  # the first window of each letter is its head
+p = np.zeros((len(wide), len(shop_wishes)))
+
+
+def head():
+    p[first] = probabilities([wide[i] for i in np.flatnonzero(first)])
+    return p[first]
+
+
+def averaged():
+    p[~first] = probabilities([wide[i] for i in np.flatnonzero(~first)])
     return np.array([p[letter == k].mean(axis=0) for k in range(len(letters))])
 
 
-def surest(size, overlap):
+def surest(size=64, overlap=16):
     sequences, letter = windows(size, overlap)
     p = probabilities(sequences)
     return np.array([max(p[letter == k], key=max) for k in range(len(letters))])
 
 
 # %%
-ways = {"counting words": lambda: counter.predict_proba(letters.text),
-        "head": lambda: probabilities([ids[:510] for ids in pieces]),
+ways = {"counting words": lambda: counter.predict_proba(letters.text), "head": head,
         "head and tail": lambda: probabilities([ids[:128] + ids[-382:] for ids in pieces]),
-        "windows averaged": lambda: averaged(512, 64),
-        "surest short window": lambda: surest(64, 16)}
+        "windows averaged": averaged, "surest short window": surest}
 found, seconds = {}, {}
 for way, answer in ways.items():
     with Stopwatch() as watch:
         found[way] = (answer().argmax(axis=1) == meant).astype(float)
     seconds[way] = watch.seconds
+seconds["windows averaged"] += seconds["head"]  # it went on where head had stopped
 
 # %%
 figure, ax = plots.new_figure(width=8.5, height=3.8)
@@ -964,5 +976,5 @@ from course_utils.exercises import progress
 progress("{{lesson}}")  # what you have solved, kept on this machine
 lab.finish(f"{most} labels an intent: " + ", ".join(
     f"{name} {right[name, most].mean():.0%}" for name in logits)
-    + f"; desk {bills['fine-tuned'].mean():.2f} against {bills['counting words'].mean():.2f} minutes "
-    f"a message; long letters {winner} {found[winner].mean():.0%}")
+    + f"; desk {bills['fine-tuned'].mean():.2f} against {bills['counting words'].mean():.2f} "
+    f"minutes a message; long letters {winner} {found[winner].mean():.0%}")
