@@ -123,7 +123,7 @@ def read(model, texts, batch_size=32):
 from transformers.trainer_callback import PrinterCallback
 
 
-def fine_tune(texts, labels, names, epochs=3):
+def fine_tune(texts, labels, names, epochs=4):
     set_seed(lab.seed)
     model = AutoModelForSequenceClassification.from_pretrained(
         lab.checkpoint, revision=lab.revision, use_safetensors=True, num_labels=len(names),
@@ -175,7 +175,7 @@ for count in counts:
               "frozen vectors": regression.decision_function(frozen["asked"])}
     if count in slow:
         with Stopwatch() as training:
-            model = fine_tune(some, wish[rows], wishes, epochs=3 + 30 // count)
+            model = fine_tune(some, wish[rows], wishes, epochs=3 + 35 // count)
         logits["fine-tuned"] = read(model, asked)
     for name, z in logits.items():
         right[name, count] = (z.argmax(1) == wanted)[inside].astype(float)
@@ -227,9 +227,13 @@ assert all(right[name, most].mean() > right[name, counts[0]].mean() for name in 
 
 # %% [markdown]
 # The step from words to vectors buys what pretraining knows; the step to fine-tuning bends that
-# knowledge to your intents, and wants labels and time for it. The bands are over the rows judged.
-# Another seed or another draw of the few labels would move each point as well (lesson
-# [04](04_hyperparameters.ipynb)).
+# knowledge to your intents, and wants labels and time for it. How far frozen vectors get depends on
+# the model: `mini` began as one that compares whole sentences. The published DistilBERT didn't: on
+# six emotions its frozen vectors are right for 0.61, fine-tuned it is for 0.92 (quoted from the book
+# of Tunstall, von Werra and Wolf, chapter 2).
+#
+# The bands are over the rows judged. Another seed, or another draw of the few labels, would move
+# each point as well (lesson [04](04_hyperparameters.ipynb)).
 #
 # ## 3. Which intents does it mix up?
 #
@@ -450,6 +454,7 @@ for name, z in logits.items():
     print(f"{name:15}", "  ".join(f"{how} {bill:.2f}" for how, (bill, *_) in chosen.items()))
     how = min(chosen, key=lambda how: chosen[how][0])
     desk[name] = how, *chosen[how]
+mine = min(desk, key=lambda name: desk[name][1])  # the cheapest
 
 
 def act(name, z):
@@ -465,19 +470,21 @@ for name, z in logits.items():  # the table of sums agrees with acting message b
     assert bill <= min(HAND, minutes(z, wanted)[0].mean()) + 1e-9
 
 # %% [markdown]
-# Left, what the cheapest desk does with the messages. Right, its upper threshold set free: let the
-# desk answer only the surest share of all messages (its [coverage](glossary.md#coverage)), and see
-# how many of these answers are right. A message without an intent can't be answered right.
+# Left, what the cheapest of the three desks does with the messages. Right, the upper threshold set
+# free: let a desk answer only the surest share of all messages (its
+# [coverage](glossary.md#coverage)), and see how many of these answers are right. A message without
+# an intent can't be answered right.
 
 # %%
 figure, (left, right_ax) = plots.new_figure(columns=2, width=10, height=3.8)
-actions, hit = act("fine-tuned", logits["fine-tuned"]), guess == wanted
+actions, hit = act(mine, logits[mine]), logits[mine].argmax(1) == wanted
 kinds = {"first guess right": hit, "first guess wrong": inside & ~hit, "out of scope": ~inside}
 table = np.array([[np.sum(rows & (actions == a)) for a in range(3)] for rows in kinds.values()])
 for k, kind in enumerate(kinds):
     left.bar(ACTIONS, table[k], bottom=table[:k].sum(0), label=kind, edgecolor="black",
              color=("white", plots.COLOURS[1], plots.COLOURS[0])[k], hatch=("", "//", "xx")[k])
-left.set(ylabel="messages", title=f"{table[0, 0]} of {table[:, 0].sum()} answers are right")
+left.set(ylabel="messages",
+         title=f"{mine}: {table[0, 0]} of {table[:, 0].sum()} answers right")
 left.legend()
 for number, (name, z) in enumerate(logits.items()):
     order = np.argsort(-score[name, desk[name][0]])
@@ -488,7 +495,7 @@ for number, (name, z) in enumerate(logits.items()):
 half = {name: float(np.mean((z.argmax(1) == wanted)[
     np.argsort(-score[name, desk[name][0]])[:len(z) // 2]])) for name, z in logits.items()}
 right_ax.set(xlabel="coverage: share of messages answered", ylabel="share of answers right",
-             title=f"Answering the surer half: {half['fine-tuned']:.0%} right")
+             title=f"Answering the surer half: {half[mine]:.0%} right")
 right_ax.legend(loc="lower left")
 plots.show(figure, "Left: bars of messages by action. " + "; ".join(
     f"{ACTIONS[a]}: {table[0, a]} first guess right, {table[1, a]} wrong, {table[2, a]} outside"
@@ -496,14 +503,13 @@ plots.show(figure, "Left: bars of messages by action. " + "; ".join(
     + ", ".join(f"{name} {value:.0%}" for name, value in half.items()) + ".")
 
 # %%
-how, bill, low, high = desk["fine-tuned"]
-plain = minutes(logits["fine-tuned"], wanted)[0].mean()
+others = " and ".join(f"{name} {desk[name][1]:.2f}" for name in desk if name != mine)
 plots.finding(
-    f"The fine-tuned desk goes by the {how} and costs {bill:.2f} minutes a message on validation; "
-    f"answering everything costs {plain:.2f}, handing everything over {HAND}. It answers "
+    f"The cheapest desk is the one with {mine}. It goes by the {desk[mine][0]} and costs "
+    f"{desk[mine][1]:.2f} minutes a message on validation ({others}); answering everything costs "
+    f"{minutes(logits[mine], wanted)[0].mean():.2f}, handing everything over {HAND}. It answers "
     f"{np.mean(actions == 0):.0%}, asks back for {np.mean(actions == 1):.0%}, and hands over "
-    f"{np.mean(actions == 2):.0%}. With counting words the desk costs "
-    f"{desk['counting words'][1]:.2f}, with frozen vectors {desk['frozen vectors'][1]:.2f}.")
+    f"{np.mean(actions == 2):.0%}.")
 
 # %% [markdown]
 # ### Exercise 7.2 How much may it answer by itself? ●●○ 8 minutes
@@ -566,18 +572,24 @@ assert coverage_at([1, 2, 3, 4], [True, False, True, False], 0.5) == 1.0 and lea
 # %% [markdown]
 # ## 6. A small support desk
 #
-# Now it is a program. Give it a message, and it acts.
+# Now it is a program: the cheapest desk, with its score and its thresholds. Give it a message, and
+# it acts.
 
 # %%
+READ = {"counting words": lambda texts: counter.decision_function(texts),
+        "frozen vectors": lambda texts: regression.decision_function(read(body, texts)),
+        "fine-tuned": lambda texts: read(model, texts)}
+
+
 def support(text):
-    z = read(model, [text])
+    z = READ[mine]([text])
     first, second = np.argsort(-z[0])[:2]
     return (f"Answer for “{wishes[first]}”.",
             f"Do you mean “{wishes[first]}” or “{wishes[second]}”?",
-            "A colleague will read this.")[act("fine-tuned", z)[0]]
+            "A colleague will read this.")[act(mine, z)[0]]
 
 
-tries = ["Where is my parcel?", "where is it", "The parcel came, one mug missing and one broken.",
+tries = ["Where is my parcel?", "The parcel came, one mug missing and one broken.",
          "Is it going to rain in Vienna on Sunday?", "asdf asdf"]
 for text in [*tries, *(asked[np.flatnonzero(actions == a)[0]] for a in set(actions.tolist()))]:
     print(f"{text}\n    {support(text)}")
@@ -588,12 +600,10 @@ for text in [*tries, *(asked[np.flatnonzero(actions == a)[0]] for a in set(actio
 
 # %%
 new, new_wanted = messages("test")
-new_logits = {"counting words": counter.decision_function(new),
-              "frozen vectors": regression.decision_function(read(body, new)),
-              "fine-tuned": read(model, new)}
+new_logits = {name: logits_by(new) for name, logits_by in READ.items()}
 bills = {name: minutes(z, new_wanted)[act(name, z), np.arange(len(z))]
          for name, z in new_logits.items()}
-bills["answer everything"] = minutes(new_logits["fine-tuned"], new_wanted)[0]
+bills["answer everything"] = minutes(new_logits[mine], new_wanted)[0]
 bills["hand everything over"] = np.full(len(new), float(HAND))
 
 # %%
@@ -601,27 +611,25 @@ figure, ax = plots.new_figure(width=8, height=2.8)
 plots.bars(ax, [f"{'desk: ' if name in desk else ''}{name}" for name in bills],
            [bill.mean() for bill in bills.values()],
            [bootstrap_interval(np.mean, bill) for bill in bills.values()])
-cheapest = min(bills, key=lambda name: bills[name].mean())
 ax.set(xlabel=f"minutes a message, {len(new)} messages by new writers; 95 % interval",
-       title=f"Cheapest: {cheapest}, {bills[cheapest].mean():.2f} minutes a message")
+       title=f"The desk with {mine} costs {bills[mine].mean():.2f}, answering everything "
+             f"{bills['answer everything'].mean():.2f}")
 plots.show(figure, "Bars of minutes a message on test: " + ", ".join(
     f"{name} {bill.mean():.2f}" for name, bill in bills.items()) + ".")
 
 # %%
-def saves(name, rival):
-    return ahead(bills[rival], bills[name], "minutes a message", 1, 2)
+def saves(rival):
+    return f"{ahead(bills[rival], bills[mine], 'minutes a message', 1, 2)}, against {rival}"
 
 
 plots.finding(
-    f"On new writers the fine-tuned desk saves, against the same desk with counting words, "
-    f"{saves('fine-tuned', 'counting words')}; with frozen vectors "
-    f"{saves('fine-tuned', 'frozen vectors')}; against answering everything "
-    f"{saves('fine-tuned', 'answer everything')}. Asked about the weather it says: "
-    f"“{support(tries[3])}”")
+    f"On new writers the desk with {mine} saves "
+    + "; ".join(saves(rival) for rival in bills if rival != mine)
+    + f". Asked about the weather it says: “{support(tries[2])}”")
 
 # %% tags=["assert"]
-assert bootstrap_interval(difference, bills["hand everything over"], bills["fine-tuned"])[0] > 0
-assert bills["fine-tuned"].mean() < bills["counting words"].mean()
+assert bootstrap_interval(difference, bills["hand everything over"], bills[mine])[0] > 0
+assert bills[mine].mean() < bills["counting words"].mean() + 1e-9
 
 # %% [markdown]
 # ### Question 7.3 A class for what belongs nowhere ●●○ 10 minutes, in writing
@@ -629,7 +637,7 @@ assert bills["fine-tuned"].mean() < bills["counting words"].mean()
 # There is another way: make "out of scope" one more class and train on examples of it, which you
 # have had since section 1. Write down what you expect: does this tell inside from outside better
 # than the best score of section 4, and what does it do to the other intents? Then run this in a cell
-# of its own (it trains for as long as the last round of section 2).
+# of its own (it trains about as long as the last round of section 2).
 #
 # ```python
 # more = fine_tune(texts, np.where(labels < 0, len(wishes), labels), [*wishes, "out of scope"])
@@ -963,6 +971,9 @@ assert reads_everything(16, 0) and reads_everything(10, 7) and window_count(0, 5
 # * Hendrycks and Gimpel 2017, [*A baseline for detecting misclassified and out-of-distribution
 #   examples*](https://arxiv.org/abs/1610.02136): the largest probability. Liu et al. 2020,
 #   [*Energy-based out-of-distribution detection*](https://arxiv.org/abs/2010.03759).
+# * Tunstall, von Werra, Wolf 2022, [*Natural language processing with
+#   transformers*](https://github.com/nlp-with-transformers/notebooks), chapter 2: frozen vectors
+#   beside fine-tuning.
 # * Sun et al. 2019, [*How to fine-tune BERT for text
 #   classification?*](https://arxiv.org/abs/1905.05583): head, tail, and both.
 # * Geifman and El-Yaniv 2017, [*Selective classification for deep neural
@@ -976,5 +987,5 @@ from course_utils.exercises import progress
 progress("{{lesson}}")  # what you have solved, kept on this machine
 lab.finish(f"{most} labels an intent: " + ", ".join(
     f"{name} {right[name, most].mean():.0%}" for name in logits)
-    + f"; desk {bills['fine-tuned'].mean():.2f} against {bills['counting words'].mean():.2f} "
-    f"minutes a message; long letters {winner} {found[winner].mean():.0%}")
+    + f"; desk with {mine} {bills[mine].mean():.2f} minutes a message; "
+    f"long letters {winner} {found[winner].mean():.0%}")
