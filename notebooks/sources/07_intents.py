@@ -625,7 +625,7 @@ def saves(rival):
 plots.finding(
     f"On new writers the desk with {mine} saves "
     + "; ".join(saves(rival) for rival in bills if rival != mine)
-    + f". Asked about the weather it says: “{support(tries[2])}”")
+    + f". Asked about the weather it says: *{support(tries[2])}*")
 
 # %% tags=["assert"]
 assert bootstrap_interval(difference, bills["hand everything over"], bills[mine])[0] > 0
