@@ -98,8 +98,8 @@ def long_letter() -> Drawing:
         "A letter of 700 pieces as a bar, the request near its end marked. Head reads the first 512 "
         "pieces and misses the request. Head and tail reads the first 128 and the last 382 and "
         "finds it. Windows of 512 pieces, the second overlapping the first, read everything; their "
-        "probabilities are averaged. Short windows of 64 pieces read everything too, and the surest "
-        "one counts.",
+        "probabilities are averaged. Sentence by sentence reads everything too, each sentence alone, and "
+        "the surest one counts.",
     )
     left, scale = 190, 0.86
     request = (left + 600 * scale, 44 * scale)
@@ -126,14 +126,12 @@ def long_letter() -> Drawing:
     d.text(12, 182, "windows averaged", 14, bold=True)
     bar(154, 0, 512, text="window 1", h=22)
     bar(179, 448, 700, text="window 2", h=22)
-    d.text(12, 234, "surest short window", 14, bold=True)
-    for n in range(15):
-        start = 48 * n
-        end = min(start + 64, 700)
-        d.box(
-            left + start * scale, 212 + 19 * (n % 2), (end - start) * scale, 16,
-            "", SAND if n == 12 else PALE, 11,
-        )  # fmt: skip
+    d.text(12, 234, "surest sentence", 14, bold=True)
+    lengths = (34, 52, 25, 61, 40, 30, 55, 46, 28, 58, 37, 50, 42, 40, 44, 33, 25)
+    start = 0
+    for length in lengths:
+        bar(217, start, start + length - 4, SAND if start <= 600 < start + length else PALE, h=22)
+        start += length
     return d
 
 
