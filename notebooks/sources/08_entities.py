@@ -328,7 +328,8 @@ from transformers import AutoTokenizer, utils
 
 utils.logging.set_verbosity_error()
 tokenizer = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision)
-note = "Ring Marta Oyelaran at Kelso Medical about the kettle".split()
+sentence = "Ring Marta Oyelaran at Kelso Medical about the kettle"
+note = sentence.split()
 print("rows without is_split_into_words:", len(tokenizer(note)["input_ids"]))
 encoded = tokenizer(note, is_split_into_words=True)
 print(*zip(encoded.tokens(), encoded.word_ids()))
@@ -390,12 +391,11 @@ assert names[0] == "O" and spoiled > 0.3 and at_names.sum() == sum(
 
 # %%
 hidden = ["Ring", "\u200b", "Marta"]  # the second is a zero-width space, as web pages have them
-print("words", len(hidden), "· pieces of words", tokenizer(hidden, is_split_into_words=True).word_ids())
+print(tokenizer(hidden, is_split_into_words=True).word_ids())
 lost = {}
 for limit in (16, 32, 64):
-    read = [set(encoded_note.word_ids()) for encoded_note in (
-        tokenizer(tokens, is_split_into_words=True, truncation=True, max_length=limit)
-        for tokens in words)]
+    read = [tokenizer(tokens, is_split_into_words=True, truncation=True, max_length=limit).word_ids()
+            for tokens in words]
     lost[limit] = np.mean([end - 1 not in seen for entities, seen in zip(truth, read)
                            for _, end, _ in entities])
     print(f"limit {limit}: {lost[limit]:.1%} of the validation names are cut off")
@@ -476,12 +476,13 @@ assert tags_for_pieces([None, 1, 1, 3, None, None], ["O", "B-a", "O", "I-b"]) ==
 # [05](05_training.ipynb); rate and epochs were settled on validation notes.
 
 # %%
-from transformers import (AutoModelForTokenClassification, Trainer, TrainingArguments, set_seed)
+from transformers import AutoModelForTokenClassification, Trainer, TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback
 
 from course_utils.timing import estimate_training
 
 
+# %%
 def fine_tune(rows, checkpoint=lab.checkpoint, revision=lab.revision, epochs=5):
     set_seed(lab.seed)
     model = AutoModelForTokenClassification.from_pretrained(
@@ -501,6 +502,7 @@ def fine_tune(rows, checkpoint=lab.checkpoint, revision=lab.revision, epochs=5):
     return trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
 
 
+# %%
 model = fine_tune(tokenized)
 
 # %% [markdown]
@@ -575,8 +577,9 @@ assert again == tagged[0] and len(again) == len(words[0])
 # errors: on top what is true, below what DistilBERT says.
 
 # %%
-own = ["Rose watered the roses at Kew Gardens before Bill paid the bill .".split(),
-       "please send the zafira back to oyelaran & sons in leeds".split()]
+own = ["Rose watered the roses at Kew Gardens before Bill paid the bill .",
+       "please send the zafira back to oyelaran & sons in leeds"]
+own = [text.split() for text in own]
 claimed = [spans(tags) for tags in tagged]
 worst = sorted(range(len(words)), key=lambda i: -len(truth[i] ^ claimed[i]))[:5]
 lines = [marked(tokens, spans(tags)) for tokens, tags in zip(own, tag(model, own))]
@@ -657,12 +660,12 @@ for name in ("word features", "capitals"):
     lowered[name] = f1(judge([rivals[name](tokens) for tokens in small], validation)[1])
 for name, score in lowered.items():
     print(f"{name:14} F1 {f1(judged[name][1]):.2f} as written, {score:.2f} in small letters")
+
+# %%
 with_capital = [{e for e in entities if any(map(str.isupper, "".join(tokens[e[0]:e[1]])))}
                 for tokens, entities in zip(words, claimed)]
 dropped = sum(map(len, claimed)) - sum(map(len, with_capital))
 strict = counts(truth, with_capital)
-
-# %%
 change, ends = gap(strict, mine), bootstrap_interval(gap, strict, mine)
 plots.finding(
     f"In small letters “word features” goes from {f1(judged['word features'][1]):.2f} to "
@@ -693,25 +696,33 @@ model.save_pretrained(folder)
 tokenizer.save_pretrained(folder)
 
 
-def finder(**how):
-    return pipeline("token-classification", model=str(folder), device=lab.device, **how)
+def finder(how="first", **more):
+    return pipeline("token-classification", model=str(folder), device=lab.device,
+                    aggregation_strategy=how, **more)
 
 
+for how in ("none", "simple", "first"):
+    print(f"{how:6}", [(a["word"], a.get("entity_group", a.get("entity")))
+                       for a in finder(how)(sentence)])
+
+# %%
 def in_characters(tokens, entities):
     """The entities' places in the text that the words make, joined by spaces."""
     begin = np.cumsum([0, *(len(word) + 1 for word in tokens)]).tolist()
     return {(begin[start], begin[end] - 1, kind) for start, end, kind in entities}
 
 
-joined = {}
 some = range(min(60, len(words)))
+there, joined = [in_characters(words[i], truth[i]) for i in some], {}
 for how in ("simple", "first"):
-    answers = finder(aggregation_strategy=how)([" ".join(words[i]) for i in some])
-    claims = [{(a["start"], a["end"], a["entity_group"]) for a in answer} for answer in answers]
-    joined[how] = f1(counts([in_characters(words[i], truth[i]) for i in some], claims))
-print(joined)
-print([(a["word"], a["entity_group"]) for a in finder(aggregation_strategy="simple")(
-    " ".join(note))])
+    claims = [{(a["start"], a["end"], a["entity_group"]) for a in answers}
+              for answers in finder(how)([" ".join(words[i]) for i in some])]
+    joined[how] = f1(counts(there, claims))
+better = max(joined, key=joined.get)
+plots.finding(f"Entity F1 on {len(some)} notes: “simple” {joined['simple']:.2f}, “first” "
+              f"{joined['first']:.2f}. " + (
+                  "Pieces that were never trained spoil names." if better == "first" else
+                  "Here the untrained pieces do no harm."))
 
 # %% [markdown]
 # And a long text? The model has 512 places. Join notes to a text of more pieces, and see where the
@@ -722,19 +733,18 @@ text = " ".join(" ".join(tokens) for tokens in [*words, *train["tokens"][:300]])
 offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
 edge = offsets[511][0]  # where the last piece that fits ends
 behind = {}
-for how in ({}, {"stride": 64}):
-    places = [answer["start"] for answer in finder(aggregation_strategy="first", **how)(text)]
-    behind[bool(how)] = sum(place >= edge for place in places)
-    print(how or "no stride", f"{len(places)} names, {behind[bool(how)]} of them behind piece 512")
+for name, more in {"plain": {}, "stride": {"stride": 64}}.items():
+    places = [answer["start"] for answer in finder(**more)(text)]
+    behind[name] = sum(place >= edge for place in places)
+    print(f"{name:6} {len(places):3d} names, {behind[name]} of them behind the limit")
 
 # %%
-plots.finding(f"“first” has an F1 of {joined['first']:.2f} on {len(some)} notes, “simple” "
-              f"{joined['simple']:.2f}. Of a text of {len(offsets):,} pieces the plain pipeline "
-              f"finds {behind[False]} names behind the limit, without a warning; with `stride` it "
-              f"reads overlapping windows and finds {behind[True]}.")
+plots.finding(f"Of a text of {len(offsets):,} pieces the plain pipeline finds {behind['plain']} names "
+              "behind the limit, without a warning. With `stride` it reads windows that overlap, "
+              f"and finds {behind['stride']} there.")
 
 # %% tags=["assert"]
-assert len(offsets) > 1000 and behind[False] == 0 and behind[True] > 5
+assert len(offsets) > 1000 and behind["plain"] == 0 and behind["stride"] > 5
 assert tokenizer.model_max_length == 512 and joined["first"] > joined["simple"] - 0.02
 
 # %% [markdown]
@@ -836,44 +846,46 @@ assert join_windows(2, []) == ["O", "O"] and join_windows(6, [(0, list("abcdef")
 # and names that don't.
 
 # %%
-from scipy.stats import binomtest
-
 test = notes["test"]
 test_words, test_truth = test["tokens"][:], [spans(tags) for tags in tags_of(test)]
-test_tagged = {"DistilBERT": tag(model, test_words)} | {
+said = {"DistilBERT": tag(model, test_words)} | {
     name: [rivals[name](tokens) for tokens in test_words]
     for name in ("word features", "names in a list")}
-scores = {name: judge(tags, test)[1] for name, tags in test_tagged.items()}
+scores = {name: judge(tagged_words, test)[1] for name, tagged_words in said.items()}
 old = {" ".join(name).lower() for name in known}
-rows = [(i, entity, " ".join(test_words[i][entity[0]:entity[1]]).lower() in old)
-        for i, entities in enumerate(test_truth) for entity in entities]
+wanted = [(i, (start, end, kind), " ".join(test_words[i][start:end]).lower() in old)
+          for i, entities in enumerate(test_truth) for start, end, kind in entities]
+
+# %%
+from scipy.stats import binomtest
+
 recall = {}
-for name, tags in test_tagged.items():
-    found = [spans(row) for row in tags]
+for name, tagged_words in said.items():
+    found = list(map(spans, tagged_words))
     for group in (True, False):
-        hits = [entity in found[i] for i, entity, seen in rows if seen == group]
+        hits = [entity in found[i] for i, entity, met_before in wanted if met_before == group]
         interval = binomtest(sum(hits), len(hits)).proportion_ci(method="wilson")
         recall[name, group] = np.mean(hits), interval.low, interval.high
 
 # %%
 figure, ax = plots.new_figure(width=8, height=3)
 for number, group in enumerate((True, False)):
-    values = np.array([recall[name, group] for name in test_tagged])
+    values = np.array([recall[name, group] for name in said])
     bars = ax.bar(np.arange(3) + 0.4 * number, values[:, 0], 0.38, hatch=["", "//"][number],
                   color=[plots.LIGHT, plots.COLOURS[1]][number], edgecolor="white",
                   label=f"{'met in training' if group else 'never met'}: "
-                        f"{sum(seen == group for *_, seen in rows)} names")
+                        f"{sum(seen == group for *_, seen in wanted)} names")
     ax.errorbar(np.arange(3) + 0.4 * number, values[:, 0], fmt="none", ecolor="#444444", capsize=4,
                 yerr=np.abs(values[:, 1:] - values[:, :1]).T)
     ax.bar_label(bars, [f"{value:.0%}" for value in values[:, 0]], label_type="center")
-ax.set_xticks(np.arange(3) + 0.2, list(test_tagged))
+ax.set_xticks(np.arange(3) + 0.2, list(said))
 ax.set(ylabel="names found (recall)", ylim=(0, 1.05),
        title=f"Of new names DistilBERT finds {recall['DistilBERT', False][0]:.0%}, "
              f"a list {recall['names in a list', False][0]:.0%}")
 ax.legend(loc="upper right")
 plots.show(figure, "Recall on test with 95 % intervals, for names met in training and never met. "
            + " ".join(f"{name}: {recall[name, True][0]:.0%} and {recall[name, False][0]:.0%}."
-                      for name in test_tagged))
+                      for name in said))
 
 # %% [markdown]
 # In the course's notes two of the test writers wrote nothing of the training notes (other data is
@@ -884,15 +896,16 @@ people = set(train["writer"]) if "writer" in train.column_names else None
 middle = np.median([len(tokens) for tokens in test_words])
 fresh = np.array([writer not in people for writer in test["writer"]] if people
                  else [len(tokens) > middle for tokens in test_words])
-for label, group in ((("new writers", "longer notes")[not people], fresh),
-                     (("known writers", "shorter notes")[not people], ~fresh)):
-    print(f"{label:14} {group.sum():4d} notes  " + "  ".join(
-        f"{name} {f1(score[group]):.2f}" for name, score in scores.items()))
-rival = max(("word features", "names in a list"),
-            key=lambda name: f1(judged[name][1]))  # chosen on validation
-test_gap = bootstrap_interval(gap, scores["DistilBERT"], scores[rival])
+sides = ("new writers", "known writers") if people else ("longer notes", "shorter notes")
+plots.finding("Entity F1 " + "; ".join(
+    f"of {side} ({group.sum()} notes): " + ", ".join(
+        f"{name} {f1(score[group]):.2f}" for name, score in scores.items())
+    for side, group in zip(sides, (fresh, ~fresh))) + ".")
 
 # %%
+rival = max(("word features", "names in a list"),  # chosen on validation
+            key=lambda which: f1(judged[which][1]))
+test_gap = bootstrap_interval(gap, scores["DistilBERT"], scores[rival])
 headline = {name: f"{f1(scores[name]):.2f} [{a:.2f}, {b:.2f}]" for name in ("DistilBERT", rival)
             for a, b in [bootstrap_interval(f1, scores[name])]}
 plots.finding(
@@ -905,7 +918,7 @@ plots.finding(
 
 # %% tags=["assert"]
 assert recall["DistilBERT", False][0] > recall["names in a list", False][0]
-assert f1(scores["DistilBERT"]) > 0.1 and len(rows) == sum(map(len, test_truth))
+assert f1(scores["DistilBERT"]) > 0.1 and len(wanted) == sum(map(len, test_truth))
 
 # %% [markdown]
 # ## What to remember
