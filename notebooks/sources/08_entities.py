@@ -608,7 +608,8 @@ def sort_errors(truth, claimed):
     return fate
 
 
-rival_claims = [spans(rivals[best](tokens)) for tokens in words]
+strongest = rivals[best]
+rival_claims = [spans(strongest(tokens)) for tokens in words]
 fates = {name: sum((sort_errors(t, c) for t, c in zip(truth, claims)), Counter())
          for name, claims in (("DistilBERT", claimed), (best, rival_claims))}
 
@@ -655,7 +656,8 @@ for fate in fates.values():
 small = [[word.lower() for word in tokens] for tokens in words]
 lowered = {"DistilBERT": f1(judge(tag(model, small), validation)[1])}
 for name in ("word features", "capitals"):
-    lowered[name] = f1(judge([rivals[name](tokens) for tokens in small], validation)[1])
+    rival = rivals[name]
+    lowered[name] = f1(judge([rival(tokens) for tokens in small], validation)[1])
 for name, score in lowered.items():
     print(f"{name:14} F1 {f1(judged[name][1]):.2f} as written, {score:.2f} in small letters")
 
@@ -739,8 +741,8 @@ for name, more in {"plain": {}, "stride": {"stride": 64}}.items():
 
 # %%
 plots.finding(f"Of a text of {len(offsets):,} pieces the plain pipeline finds {behind['plain']} "
-              "names behind the limit, without a warning. With `stride` it reads windows that overlap, "
-              f"and finds {behind['stride']} there.")
+              "names behind the limit, without a warning. With `stride` it reads windows that "
+              f"overlap, and finds {behind['stride']} there.")
 
 # %% tags=["assert"]
 assert len(offsets) > 1000 and behind["plain"] == 0 and behind["stride"] > 0
@@ -849,9 +851,8 @@ assert join_windows(6, [(0, list("abcdef")), (2, ["x"])]) == list("abcdef")
 # %%
 test = notes["test"]
 test_words, test_truth = test["tokens"][:], [spans(tags) for tags in tags_of(test)]
-said = {"DistilBERT": tag(model, test_words)} | {
-    name: [rivals[name](tokens) for tokens in test_words]
-    for name in (best, "names in a list")}
+said = {"DistilBERT": tag(model, test_words), best: [strongest(row) for row in test_words],
+        "names in a list": [from_list(row) for row in test_words]}
 scores = {name: judge(tagged_words, test)[1] for name, tagged_words in said.items()}
 old = {" ".join(name).lower() for name in known}
 wanted = [(i, (start, end, kind), " ".join(test_words[i][start:end]).lower() in old)
