@@ -15,7 +15,7 @@ from course_utils.own_data import load_own
 from course_utils.splits import LEAST_ROWS, SPLITS
 from course_utils.tables import DataError
 
-TRIES = 20  # seeds for a split by group
+TRIES = 50  # seeds for a split by group
 
 
 def load_checked(
@@ -59,8 +59,11 @@ def load_checked(
         names = [name for split in SPLITS for name in splits[split]["group"]]
         if lone := sum(name.strip() in ("", "None", "nan") for name in names):
             print(f"  {lone:,} rows have no {group}: they stay together, as if they had one")
-        print("  " + ", ".join(f"{split} {len(set(splits[split]['group']))}" for split in SPLITS)
-              + f" different values of {group}")
+        print(
+            "  "
+            + ", ".join(f"{split} {len(set(splits[split]['group']))}" for split in SPLITS)
+            + f" different values of {group}"
+        )
     return drop_near_copies(splits)
 
 

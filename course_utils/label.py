@@ -95,10 +95,9 @@ def label_file(
     target = Path(out).expanduser() if out else file.with_stem(f"{file.stem}_labelled")
     check_model(folder)
     table = read_table(file, [text], encoding)
-    parquet = pq.read_table(pa.BufferReader(file.read_bytes())) if not table.lines else None
-    if file.suffix.lower() != ".parquet":
-        parquet = None
-    columns = parquet.column_names if parquet is not None else list(table.columns)
+    raw = file.read_bytes()
+    parquet = pq.read_table(pa.BufferReader(raw)) if table.form == "parquet" else None
+    columns = table.columns if parquet is None else parquet.column_names
     if taken := [name for name in ADDED if name in columns]:
         raise DataError(
             f"{file}: there is a column {taken[0]!r} already, and it is not overwritten. Rename "
@@ -115,9 +114,9 @@ def label_file(
         raise DataError(f"{target.parent}: there is no such folder. Make it, or name another.")
     values = table.columns[text]
     empty = [row for row, value in enumerate(values) if not str(value or "").strip()]
-    for row, value in enumerate(values, start=1):
-        check_text(table.place(row), text, value if row - 1 not in set(empty) else "empty")
-    filled = [row for row in range(len(values)) if row not in set(empty)]
+    filled = sorted(set(range(len(values))).difference(empty))
+    for row in filled:
+        check_text(table.place(row + 1), text, values[row])
     answers, cut = label_texts(folder, [values[row] for row in filled])
     found: list = [(None, None)] * len(values)
     for row, answer in zip(filled, answers, strict=True):
@@ -127,21 +126,23 @@ def label_file(
             parquet = parquet.append_column(name, pa.array([answer[number] for answer in found]))
         pq.write_table(parquet, target)
     elif table.form == "JSON lines":
-        write_json(decode(file, file.read_bytes(), encoding), found, target)
+        write_json(decode(file, raw, encoding), found, target)
     else:
-        marked = encoding or not file.read_bytes()[:2].isascii()  # Excel needs the mark
+        marked = encoding or not raw[:2].isascii()  # Excel reads UTF-8 by its mark alone
         delimiter = {f"{name}-separated": sign for sign, name in DELIMITERS.items()}
         with open(target, "x", encoding="utf-8-sig" if marked else "utf-8", newline="") as lines:
             writer = csv.writer(
                 lines, delimiter=delimiter.get(table.form, ","), lineterminator="\n"
             )
             writer.writerow([*table.columns, *ADDED])
-            for cells, answer in zip(zip(*table.columns.values()), found, strict=True):
+            for cells, answer in zip(zip(*table.columns.values(), strict=True), found, strict=True):
                 writer.writerow([*cells, *("" if part is None else part for part in answer)])
     counts = Counter(label for label, _ in answers)
-    print(f"{target}: {len(values):,} rows; " + ", ".join(f"{n} {c:,}" for n, c in sorted(counts.items())))
+    told = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
+    print(f"{target}: {len(values):,} rows; {told}")
     if empty:
-        print(f"  {len(empty):,} without a text have no label, the first in {table.row(empty[0] + 1)}")
+        first = table.row(empty[0] + 1)
+        print(f"  {len(empty):,} without a text have no label, the first in {first}")
     if cut:
         print(f"  {cut:,} texts are longer than the model reads; it judged their beginnings")
     return target
@@ -152,7 +153,9 @@ def write_json(content: str, found: Sequence[tuple], target: Path) -> None:
     whole = content.lstrip().startswith("[")
     lines = [content] if whole else [line for line in content.split("\n") if line.strip()]
     rows = json.loads(content) if whole else [json.loads(line) for line in lines]
-    rows = [row | dict(zip(ADDED, answer)) for row, answer in zip(rows, found, strict=True)]
+    rows = [
+        row | dict(zip(ADDED, answer, strict=True)) for row, answer in zip(rows, found, strict=True)
+    ]
     text = (
         json.dumps(rows, ensure_ascii=False, indent=1)
         if whole

@@ -3,20 +3,26 @@
 import csv
 
 import pytest
+from conftest import ROOT
 
 from course_utils.gate import load_checked, near_copies
 from course_utils.tables import DataError
 
-PLACES = "kitchen cellar attic garden office bridge tower museum harbour station".split()
-ROWS = [
-    (f"{what} in the {place}, {n} {mark}", label, f"w{k % 12}")
-    for k, (place, n, (what, label, mark)) in enumerate(
-        (place, n, pair)
-        for place in PLACES
-        for n in ("monday", "tuesday", "friday")
-        for pair in (("A lamp burns", "light", "again"), ("Rain drips", "water", "since noon"))
-    )
+PLACES = [
+    "kitchen",
+    "cellar",
+    "attic",
+    "garden",
+    "office",
+    "bridge",
+    "tower",
+    "museum",
+    "harbour",
+    "station",
 ]
+with open(ROOT / "data/tickets/tickets.csv", encoding="utf-8", newline="") as tickets:
+    TICKETS = [(row["message"], row["queue"], row["sender"]) for row in csv.DictReader(tickets)]
+ROWS = [row for row in TICKETS if row[1] in ("access", "hardware")][:120]
 
 
 def write(file, rows):
@@ -26,7 +32,13 @@ def write(file, rows):
 
 
 def test_near_copies_are_pairs_of_rows_whose_words_are_nearly_the_same():
-    texts = ["The printer is jammed again", "Rain", "the printer is jammed again!", "No line", "rain"]
+    texts = [
+        "The printer is jammed again",
+        "Rain",
+        "the printer is jammed again!",
+        "No line",
+        "rain",
+    ]
     assert near_copies(texts) == [(0, 2), (1, 4)]
     assert near_copies([f"{n} {n}" for n in range(1200)][:3]) == []
 
@@ -45,17 +57,17 @@ def test_a_near_copy_in_a_later_split_drops_the_earlier_row_and_is_printed(tmp_p
 
 
 def test_rows_without_a_group_are_counted_and_said_to_stay_together(tmp_path, capsys):
-    rows = [(text, label, "" if n % 6 == 0 else who) for n, (text, label, who) in enumerate(ROWS)]
+    rows = [(text, label, "" if n % 9 == 0 else who) for n, (text, label, who) in enumerate(ROWS)]
     splits = load_checked(write(tmp_path / "own.csv", rows), group="writer")
     assert "rows have no writer: they stay together" in capsys.readouterr().out
     assert sum("" in set(split["group"]) for split in splits.values()) == 1
 
 
 def test_another_seed_is_taken_where_the_first_loses_a_class_and_said(tmp_path, capsys):
-    rare = [(f"Snow on the {place}", "snow", f"w{k}") for k, place in enumerate(PLACES[:8])]
+    rare = [row for row in TICKETS if row[1] == "purchase"][:10]
     file = write(tmp_path / "own.csv", [*ROWS, *rare])
     taken = 0
-    for seed in range(6):
+    for seed in range(4):
         try:
             splits = load_checked(file, group="writer", seed=seed)
         except DataError as error:
@@ -63,7 +75,7 @@ def test_another_seed_is_taken_where_the_first_loses_a_class_and_said(tmp_path, 
             continue
         said = capsys.readouterr().out
         taken += "in place of" in said
-        assert all(split["label"][:].count(1) >= 2 for split in splits.values())
+        assert all(split["label"][:].count(2) >= 2 for split in splits.values())
         assert said.count("own.csv (comma-separated)") == 1
     assert taken
 

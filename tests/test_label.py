@@ -82,7 +82,10 @@ def test_delimiter_and_mark_stay(model, tmp_path, delimiter, encoding):
 
 
 def test_json_lines_keep_numbers_lists_and_names_that_only_some_rows_have(model, tmp_path):
-    rows = [{"n": 1.50, "text": "lamp", "tags": ["a"]}, {"n": 2, "text": "ü", "tags": [], "x": None}]
+    rows = [
+        {"n": 1.50, "text": "lamp", "tags": ["a"]},
+        {"n": 2, "text": "ü", "tags": [], "x": None},
+    ]
     for whole in (False, True):
         file = tmp_path / ("new.json" if whole else "new.jsonl")
         lines = json.dumps(rows) if whole else "\n".join(map(json.dumps, rows))
@@ -114,7 +117,7 @@ def test_nothing_is_overwritten(model, tmp_path):
     assert target.read_bytes() == before
     with pytest.raises(DataError, match=r"expected a name that ends in \.csv"):
         label_file(model, file, out=tmp_path / "x.parquet")
-    with pytest.raises(DataError, match="no such folder. Make it"):
+    with pytest.raises(DataError, match=r"no such folder\. Make it"):
         label_file(model, file, out=tmp_path / "none/x.csv")
 
 

@@ -47,16 +47,18 @@ known_wrong = "data/tickets/wrong_queues.csv"  # planted for this lesson; None f
 reads = 900  # texts that one training reads, over all its epochs; more takes longer
 
 # %%
+import os
 from pathlib import Path
 
 from course_utils.lab import ROOT, start_lab
 
 lab = start_lab("{{lesson}}", profile)
+work = Path(os.path.relpath(lab.workdir))  # where this lesson writes
 
 
 def place(name):
     """A file beside the notebook, or else in the course's folder."""
-    return Path(name) if Path(name).exists() else ROOT / name
+    return Path(name) if Path(name).exists() else Path(os.path.relpath(ROOT)) / name
 
 
 # %% [markdown]
@@ -83,7 +85,7 @@ for row in train.select(range(4)):
 # %%
 from course_utils.tables import DataError
 
-broken = lab.workdir / "broken.csv"
+broken = work / "broken.csv"
 rows = [f"text number {n},{['no', 'yes'][n % 2]}" for n in range(40)]
 rows[7] = "text number 7,Yes"
 broken.write_text("\n".join(["text,label", *rows]), encoding="utf-8")
@@ -849,7 +851,7 @@ assert hits["fine-tuned"].mean() > 1.5 / len(names)
 # `README.md` in it: what it is for, what it was trained on, how good it is, where it fails.
 
 # %%
-folder = lab.workdir / "my-classifier"
+folder = work / "my-classifier"
 final.save_pretrained(folder)
 tokenizer.save_pretrained(folder)
 card = f"""---
@@ -884,16 +886,17 @@ classify = pipeline("text-classification", model=str(folder), device=lab.device)
 answers = classify(new[text].tolist(), truncation=True, batch_size=32)
 new["label"] = [answer["label"] for answer in answers]
 new["probability"] = [round(answer["score"], 3) for answer in answers]
-new.to_csv(lab.workdir / "labelled.csv", index=False)
+new.to_csv(work / "labelled.csv", index=False)
 for _, row in new.head(12).iterrows():
     print(f"{row['label']:12.12} {row['probability']:4.0%}  {row[text][:75]}")
 
 # %%
-unsure = new["probability"] < 0.5
+unsure = sum(new["probability"] < 0.5)
+lowest = new.sort_values("probability").iloc[0]
 plots.finding(
-    f"{len(new)} texts labelled; for {unsure.sum()} of them no label got half of the probability. "
-    f"The least sure, “{new[text][new['probability'].idxmin()][:70]}”, got "
-    f"{new['probability'].min():.0%}: let people read such rows, from the bottom up.")
+    f"{len(new)} texts labelled; for {unsure} of them no label got half of the probability. The "
+    f"least sure, “{lowest[text][:70]}”, got {lowest['probability']:.0%}: let people read such "
+    "rows, from the bottom up.")
 
 # %% [markdown]
 # The same as a program, for files of every kind that the gate reads. It keeps all columns and the
@@ -906,7 +909,7 @@ plots.finding(
 # %%
 from course_utils.label import label_file
 
-source, target = lab.workdir / "to_label.csv", lab.workdir / "to_label_labelled.csv"
+source, target = work / "to_label.csv", work / "to_label_labelled.csv"
 new[[text]].to_csv(source, index=False)
 target.unlink(missing_ok=True)  # of an earlier visit to this cell
 label_file(folder, source, text)

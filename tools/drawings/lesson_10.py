@@ -19,8 +19,8 @@ def split_by_sender() -> Drawing:
     d.text(388, 24, "learn from", 14, "middle", True)
     d.text(704, 24, "judge on", 14, "middle", True)
     rows = [
-        ("drawn at random", "Ana Ben Cem Ben Ana Cem".split(), "Ben Ana Cem".split()),
-        ("by sender", "Ana Ana Ana Ben Ben Ben".split(), "Cem Cem Cem".split()),
+        ("drawn at random", ["Ana", "Ben", "Cem", "Ben", "Ana", "Cem"], ["Ben", "Ana", "Cem"]),
+        ("by sender", ["Ana"] * 3 + ["Ben"] * 3, ["Cem"] * 3),
     ]
     notes = ["the test asks for voices that it knows", "the test asks for a voice that is new"]
     for n, (name, learn, judge) in enumerate(rows):
