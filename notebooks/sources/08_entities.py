@@ -990,7 +990,7 @@ assert f1(scores["DistilBERT"]) > 0.1 and len(wanted) == sum(map(len, test_truth
 # * Lample et al. 2016, [*Neural architectures for named entity
 #   recognition*](https://arxiv.org/abs/1603.01360): a layer that forbids impossible tag sequences.
 #
-# Next: 09, where is the answer?
+# Next: [09, where is the answer?](09_reading.ipynb)
 
 # %%
 from course_utils.exercises import progress
