@@ -217,13 +217,13 @@ plots.finding("; ".join(
     f"with {n} labels frozen vectors against counting words "
     f"{ahead(right['frozen vectors', n], right['counting words', n])}, fine-tuning against frozen "
     f"vectors {ahead(right['fine-tuned', n], right['frozen vectors', n])}"
-    for n in (counts[0], most)) + f". Reading all vectors once took {reading.seconds:.0f} s, the "
+    for n in dict.fromkeys((counts[0], most))) + f". Reading all vectors once took {reading.seconds:.0f} s, the "
     f"last fine-tuning {training.seconds:.0f} s.")
 
 # %% tags=["assert"]
 assert bootstrap_interval(difference, right["fine-tuned", most],
                           right["counting words", most])[0] > 0
-assert all(right[name, most].mean() > right[name, counts[0]].mean() for name in logits)
+assert all(right[name, most].mean() >= right[name, counts[0]].mean() for name in logits)
 
 # %% [markdown]
 # The step from words to vectors buys what pretraining knows; the step to fine-tuning bends that
