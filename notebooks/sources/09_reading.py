@@ -153,29 +153,40 @@ assert f1("the old mill", "Old mill") == 1 and f1("a bridge", "Old mill") == 0
 assert np.isclose(f1("mill", "Old mill"), 2 / 3) and f1("", "x") == 0 and f1("the", "a") == 1
 
 # %% [markdown]
-# **The rival** reads nothing. It takes the sentence that shares the most words with the question,
-# rare words counting more ([TF-IDF](glossary.md#tf-idf)). A second rule cuts a span out of it: the
-# numbers where the question asks how many or when, else the longest run of words with a capital.
+# **The rival** reads nothing. It takes the sentence that shares the most with the question: runs of
+# three to five letters, so that *opens* meets *opened*, rare ones counting more
+# ([TF-IDF](glossary.md#tf-idf)). A second rule cuts a span out of it: a number where the question
+# asks for one, a name where it asks who or where, else the longest run of words that the question
+# doesn't have.
 
 # %%
 from sklearn.feature_extraction.text import TfidfVectorizer
-
-counter = TfidfVectorizer().fit(train["context"][:])
 
 
 def best_sentence(question, context):
     """The sentence nearest to the question, and how near it is."""
     sentences = re.findall(r"\S[^.!?]*[.!?]*", context)
-    near = (counter.transform(sentences) @ counter.transform([question]).T).toarray()[:, 0]
+    counter = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5))
+    near = (counter.fit_transform(sentences) @ counter.transform([question]).T).toarray()[:, 0]
     return sentences[near.argmax()], near.max()
+
+
+# %%
+NUMBER = r"\d[\d.,:]*(?: \w+)?(?: \d{4})?"
+NAME = r"[A-Z]\w*(?: (?:of |de )?[A-Z]\w*)*"
 
 
 def cut(question, sentence):
     """A span of the sentence by rule, without words of the question."""
-    number = re.search(r"how (many|much|long|old|far)|when|year|date", question.lower())
-    pattern = r"\d[\d.,:]*(?: \w+)?" if number else r"[A-Z]\w*(?: (?:of |de )?[A-Z]\w*)*"
-    runs = [run for run in re.findall(pattern, sentence) if run.lower() not in question.lower()]
-    return max(runs, key=len, default=sentence)
+    asked = set(re.findall(r"\w+", question.lower()))
+    pattern = (NUMBER if asked & {"when", "many", "much", "long", "old", "far", "year", "date"}
+               else NAME if asked & {"who", "whose", "where"} else None)
+    runs = re.findall(pattern, sentence) if pattern else []
+    runs = [run for run in runs if not asked & set(run.lower().split())]
+    if runs:
+        return max(runs, key=len)
+    parts = re.split(r"\b(?:" + "|".join(map(re.escape, asked)) + r")\b", sentence, flags=re.I)
+    return max(parts, key=len).strip(" .,;")
 
 
 found = [best_sentence(q, c) for q, c in zip(validation["question"], validation["context"])]
@@ -187,8 +198,8 @@ inside = np.mean([any(t in s for t in row["answers"]["text"])
 
 # %%
 rival = max(scores, key=lambda name: scores[name][:, 1].mean())
-plots.finding(f"The nearest sentence holds the answer in {inside:.0%} of the cases: finding the place "
-              f"is half won by counting words. Finding the *words* is not: the better rival, "
+plots.finding(f"The nearest sentence holds the answer in {inside:.0%} of the cases: counting "
+              "letters finds the place. Finding the *words* is another matter: the better rule, "
               f"“{rival}”, reaches an F1 of {scores[rival][:, 1].mean():.2f} and matches "
               f"{scores[rival][:, 0].mean():.0%} exactly.")
 
@@ -512,8 +523,8 @@ def labelled(split):
     return rows
 
 
-few = train.shuffle(seed=lab.seed).select(range(min(96, len(train))))
-rows = labelled(few if fits else train)
+few = train.shuffle(seed=lab.seed).select(range(min(64, len(train))))
+rows = labelled(few)
 marked = rows[next(k for k, r in enumerate(rows) if r["end_positions"])]
 print("label:", tokenizer.decode(
     marked["input_ids"][marked["start_positions"]:marked["end_positions"] + 1]))
@@ -525,8 +536,8 @@ from transformers.trainer_callback import PrinterCallback
 from course_utils.timing import Stopwatch
 
 
-def tuned(model, rate):
-    """Train on ``rows`` in two epochs; the model and the seconds."""
+def tuned(model, rate, rows=rows):
+    """Train in two epochs; the model and the seconds."""
     settings = TrainingArguments(
         str(lab.workdir / "reader"), num_train_epochs=2, learning_rate=rate, warmup_steps=0.1,
         per_device_train_batch_size=8, seed=lab.seed, save_strategy="no", logging_strategy="no",
@@ -543,8 +554,9 @@ rate = lab.profile.learning_rate
 readers, seconds = {}, {"adapter alone": 0.0}
 torch.manual_seed(lab.seed)
 readers["new head"], seconds["new head"] = tuned(base(), rate)
-if not fits:
-    reader, seconds["adapter alone"] = tuned(reader, 5 * rate)
+if not fits:  # make one, of as many questions as the course's
+    many = labelled(train.select(range(min(20_000, len(train)))))
+    reader, seconds["adapter alone"] = tuned(reader, 5 * rate, many)
 readers["adapter alone"] = reader
 
 # %%
@@ -596,10 +608,8 @@ plots.finding(
     f"against {4 * every / 1e6:.0f}.")
 
 # %% tags=["assert"]
-if fits:
-    assert bootstrap_interval(lambda x, y: x.mean() - y.mean(), scores["adapter alone"][:, 1],
-                              scores["new head"][:, 1])[0] > 0
-    assert scores[order[-1]][:, 1].mean() > scores[rival][:, 1].mean() + 0.05
+assert scores["adapter alone"][:, 1].mean() > scores["new head"][:, 1].mean() + 0.05
+assert scores[order[-1]][:, 1].mean() > scores[rival][:, 1].mean() + 0.05
 
 # %% [markdown]
 # Reading is learned from many questions, and can then be carried about in a small file. LoRA's gain

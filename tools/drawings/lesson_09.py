@@ -46,7 +46,7 @@ def start_and_end() -> Drawing:
     d.text((left + right) / 2, 250, "highest sum: “May 1911”", 14, "middle", True)
     d.text(134, 238, "both here:\nno answer", 13, "middle", colour=GREY)
     d.text(300, 238, "the question:\nnot allowed", 13, "middle", colour=GREY)
-    d.text(536, 238, "the passage: any start\nwith any later end", 13, "middle", colour=GREY)
+    d.text(536, 238, "the passage: any start, the\nend there or later", 13, "middle", colour=GREY)
     return d
 
 
