@@ -164,7 +164,7 @@ check("10.1 Two spellings",
       ("several labels, sorted",
        lambda: two_spellings(["z", "Z", "A", "a", "b"]) == [["A", "a"], ["Z", "z"]],
        "return a sorted list of sorted lists, for every label with more than one spelling"),
-      ("the list that it got stays as it was", leaves_the_list, "don't sort or change labels itself"))
+      ("the list that it got stays as it was", leaves_the_list, "don't sort or change labels itself"));
 ### BEGIN HIDDEN TESTS
 assert two_spellings([]) == [] and two_spellings(["a-b", "a b", "ab"]) == [["a b", "a-b"]]
 assert leaves_the_list()
@@ -593,7 +593,7 @@ check("10.2 Rows to read first",
       ("where all agree, nothing to read", lambda: len(rows_to_read(shown, [0, 1, 2, 2, 1], 3)) == 0,
        "leave out rows whose label is the most probable one"),
       ("it agrees with a slow loop on 50 random rows", agrees_with_a_loop,
-       "look at every row that you were given"))
+       "look at every row that you were given"));
 ### BEGIN HIDDEN TESTS
 assert all(agrees_with_a_loop(seed) for seed in range(1, 6))
 ### END HIDDEN TESTS
@@ -708,7 +708,7 @@ check("10.3 How many labels for 90 %?",
        and labels_needed((100, 0.2), (400, 0.3), 0.1) is None,
        "return None where more labels did not lower the error"),
       ("a whole number", lambda: type(labels_needed((100, 0.4), (400, 0.2), 0.15)) is int,
-       "math.ceil gives Python's own int"))
+       "math.ceil gives Python's own int"));
 ### BEGIN HIDDEN TESTS
 assert abs(labels_needed((64, 0.5), (512, 0.25), 0.125) - 4096) <= 1
 assert labels_needed((100, 0.4), (1600, 0.2), 0.4) == 100
@@ -986,7 +986,7 @@ assert same == 1
 # | 99 % right at the first try | copies of test rows in training, or a text that names its label | look for near-copies; search the texts for the label's name |
 # | good on test, bad in use | random split, while new texts come from new people | split by group |
 # | the rare class is never predicted | the loss hardly sees it | class weights, or more rows of it |
-# | every new text gets a label, also nonsense | the model has no "none of these" | lesson 07 |
+# | every new text gets a label, also nonsense | the model has no "none of these" | [lesson 07](07_intents.ipynb) |
 # | labels come out as `LABEL_0` | the model was saved without `id2label` | give `id2label` when you load it for training |
 #
 # ## Further reading
@@ -1000,7 +1000,8 @@ assert same == 1
 #   BERT*](https://arxiv.org/abs/2006.04884): more steps for small sets.
 # * Mitchell et al. 2019, [*Model cards*](https://arxiv.org/abs/1810.03993).
 #
-# Next: 11, smaller and faster, or [06](06_evaluation.ipynb) for thresholds and intervals.
+# Next: back to [the route through the lessons](README.md), or [06](06_evaluation.ipynb) for
+# thresholds and intervals.
 
 # %%
 from course_utils.exercises import progress
