@@ -652,8 +652,9 @@ for fate in fates.values():
 # ## 8. What does *uncased* cost?
 #
 # This DistilBERT reads small letters only: *Rose* and *rose* are one word to it, and a capital,
-# which tells so much about names, is thrown away. What does that cost, and what does it bring? Judge
-# all again on the same notes in small letters, and throw out what DistilBERT claims without a capital.
+# which tells so much about names, is thrown away. What does that cost, and what does it bring?
+# Judge again on the same notes in small letters, and throw out what DistilBERT claims without a
+# capital.
 
 # %%
 small = [[word.lower() for word in tokens] for tokens in words]
@@ -673,7 +674,8 @@ change, ends = gap(strict, mine), bootstrap_interval(gap, strict, mine)
 plots.finding(
     f"In small letters “word features”, which learned to lean on capitals, goes from "
     f"{f1(judged['word features'][1]):.2f} to {lowered['word features']:.2f}. "
-    f"DistilBERT stays at {lowered['DistilBERT']:.2f}: it never saw the capitals. {dropped} of its claims have no capital; without them its F1 changes by "
+    f"DistilBERT stays at {lowered['DistilBERT']:.2f}: it never saw the capitals. {dropped} of "
+    "its claims have no capital; without them its F1 changes by "
     f"{change:+.3f} [{ends[0]:+.3f}, {ends[1]:+.3f}], so looking at capitals afterwards "
     + ("pays here." if ends[0] > 0 else "does harm here." if ends[1] < 0
        else "decides nothing here."))
