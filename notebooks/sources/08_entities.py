@@ -839,12 +839,13 @@ assert join_windows(6, [(0, list("abcdef")), (2, ["x"])]) == list("abcdef")
 
 # %% [markdown] tags=["solution"]
 # The model learns to put a name's tag on a piece that stands a place or more before it, so hardly
-# any entity has the right borders and the entity F1 falls to almost nothing. The word accuracy stays
-# near that of "always O", since most words are outside names whatever the shift; it looks like a
-# model that is a little weak. Only the entity F1 (or a look at a marked page) warns.
+# any entity has the right borders and the entity F1 falls to almost nothing. The word accuracy falls
+# to that of "always O" or a little below, and still looks respectable, since most words are outside
+# names whatever the shift. The entity F1 warns at once (so does a marked page); the accuracy does
+# only beside that of "always O".
 #
-# Two things must be in it: entity F1 collapses while word accuracy stays near "always O", and the
-# reason, that tags stand on the wrong pieces while most words are O.
+# Two things must be in it: entity F1 collapses while word accuracy stays around that of "always O",
+# and the reason, that tags stand on the wrong pieces while most words are O.
 
 # %% [markdown]
 # ## 10. Names that it has never met: the test split, opened once
