@@ -400,7 +400,7 @@ check("7.1 The margin",
        lambda: np.allclose(margin(z_ + 7), [0.5, 0, 0.65]), "is there a softmax? It removes it"),
       ("large logits don't overflow", lambda: np.isclose(margin([[2000.0, 0.0, 0.0]])[0], 1),
        "take each row's largest logit off before np.exp"),
-      ("its input stays as it was", keeps_its_input, "np.sort, not .sort(); no -= on the input"))
+      ("its input stays as it was", keeps_its_input, "np.sort, not .sort(); no -= on the input"));
 ### BEGIN HIDDEN TESTS
 assert np.allclose(margin(np.log([[1.0, 3.0], [9.0, 1.0]])), [0.5, 0.8]) and keeps_its_input()
 ### END HIDDEN TESTS
@@ -563,7 +563,7 @@ check("7.2 How much may it answer by itself?",
        "no threshold answers only one of two messages with the same score"),
       ("no threshold keeps the promise: 0.0",
        lambda: coverage_at([0.9, 0.1], [False, True], 0.9) == 0.0, "return 0.0, not an error"),
-      ("its input stays as it was", leaves_order, "sort a copy"))
+      ("its input stays as it was", leaves_order, "sort a copy"));
 ### BEGIN HIDDEN TESTS
 assert np.isclose(coverage_at([0.1, 0.4, 0.4, 0.8], [False, True, True, True], 0.9), 0.75)
 assert coverage_at([1, 2, 3, 4], [True, False, True, False], 0.5) == 1.0 and leaves_order()
@@ -705,7 +705,7 @@ check("7.4 Neutral, or only unsure?",
       ("no band, no neutral", lambda: three_way([0.4, 0.6], 0.5, 0.5) == ["neg", "pos"],
        "with low equal to high only the two ends are left"),
       ("it takes NumPy arrays", lambda: list(three_way(np.array([0.5]))) == ["neutral"],
-       "go through the numbers one by one"))
+       "go through the numbers one by one"));
 ### BEGIN HIDDEN TESTS
 assert three_way([0.2, 0.5, 0.9, 0.1], 0.15, 0.85) == ["neutral", "neutral", "pos", "neg"]
 assert three_way([]) == []
@@ -920,7 +920,7 @@ check("7.5 How many windows?",
       ("it agrees with a walk through windows of 12 that share 3",
        lambda: reads_everything(12, 3), "use size and overlap as given, for every length"),
       ("the answer is a whole number", lambda: type(window_count(700, 512, 64)) is int,
-       "return Python's own int"))
+       "return Python's own int"));
 ### BEGIN HIDDEN TESTS
 assert reads_everything(16, 0) and reads_everything(10, 7) and window_count(0, 512, 64) == 1
 ### END HIDDEN TESTS
