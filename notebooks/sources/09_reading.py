@@ -613,27 +613,9 @@ assert scores[order[-1]][:, 1].mean() > scores[rival][:, 1].mean() + 0.05
 
 # %% [markdown]
 # Reading is learned from many questions, and can then be carried about in a small file. LoRA's gain
-# is in what you *store* and in the memory of the optimiser, which keeps two more numbers for each
-# trained weight. Its seconds are about those of full fine-tuning: the pass through the whole model,
-# forward and backward, is the same.
-#
-# ### Question 9.4 A window without overlap ●●○ 10 minutes
-#
-# Predict first: what happens to answers when windows become short and don't overlap? Then call
-# `read(readers[order[-1]], validation, length=96, stride=0)` and again with `stride=32`, judge both,
-# and explain the difference in two or three sentences, with your numbers.
-
-# %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w9_4", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
-# *Write your answer here: prediction, two numbers, explanation.*
-
-# %% [markdown] tags=["solution"]
-# Short windows lose twice: an answer on a border is cut in two, and a window holds less of what the
-# question refers to. The stride repairs the first loss only. So F1 falls below that of the long
-# windows, and with `stride=32` it stands a little above `stride=0` or level with it, for more
-# windows and more seconds.
-#
-# Two things must be in it: both numbers, and that overlap helps answers on borders while the lost
-# context stays lost.
+# is in what you *store*, and in the memory of the optimiser, which keeps two more numbers for each
+# trained weight. It isn't in the seconds: the pass through the whole model, forward and backward,
+# stays, and the thin matrices add products of their own.
 
 # %% [markdown]
 # ## 6. When should it say nothing?
@@ -804,7 +786,27 @@ assert len(long) >= 10 and all(len(s) == len(long_scores["overlapping"]) for s i
 # %% [markdown]
 # More windows are more chances to be right, and more chances for a wrong window to shout loudest:
 # scores of different windows were never trained against each other.
+
+# %% [markdown]
+# ### Question 9.4 A window without overlap ●●○ 10 minutes, in writing
 #
+# Predict first: what happens to answers when windows become short and don't overlap? Then call
+# `read(readers[order[-1]], validation, length=96, stride=0)` and again with `stride=32`, judge both,
+# and explain the difference in two or three sentences, with your numbers.
+
+# %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w9_4", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
+# *Write your answer here: prediction, two numbers, explanation.*
+
+# %% [markdown] tags=["solution"]
+# Short windows lose twice: an answer on a border is cut in two, and a window holds less of what the
+# question refers to. The stride repairs the first loss only. So F1 falls below that of the long
+# windows, and with `stride=32` it stands a little above `stride=0` or level with it, for more
+# windows and more seconds.
+#
+# Two things must be in it: both numbers, and that overlap helps answers on borders while the lost
+# context stays lost.
+
+# %% [markdown]
 # ## 8. Can it summarise, or chat?
 #
 # No. Articles promise both, but nothing in this model writes a word: it has an
@@ -893,7 +895,7 @@ plots.finding(
 #
 # 1. An answer is a start and an end: the best allowed sum of two logits, judged by exact match and F1.
 # 2. `truncation="only_second"` with a stride reads long passages; check questions that leave no room.
-# 3. LoRA trains two thin matrices beside each frozen one: little to store, about the same time.
+# 3. LoRA trains two thin matrices beside each frozen one: little to store, no time saved.
 # 4. Reading needs thousands of questions. Start from a model that has read them.
 # 5. A reader without a threshold always answers. Choose one on validation, for your price.
 #
