@@ -217,8 +217,8 @@ plots.finding("; ".join(
     f"with {n} labels frozen vectors against counting words "
     f"{ahead(right['frozen vectors', n], right['counting words', n])}, fine-tuning against frozen "
     f"vectors {ahead(right['fine-tuned', n], right['frozen vectors', n])}"
-    for n in dict.fromkeys((counts[0], most))) + f". Reading all vectors once took {reading.seconds:.0f} s, the "
-    f"last fine-tuning {training.seconds:.0f} s.")
+    for n in dict.fromkeys((counts[0], most))) + ". Reading all vectors once took "
+    f"{reading.seconds:.0f} s, the last fine-tuning {training.seconds:.0f} s.")
 
 # %% tags=["assert"]
 assert bootstrap_interval(difference, right["fine-tuned", most],
@@ -867,6 +867,10 @@ assert found["surest sentence"].mean() > found["head"].mean() > 2 / len(shop_wis
 # read, but drowns in hundreds of tokens about something else, for a model that learned from twenty;
 # then read in pieces of the length it knows, or fine-tune it on long texts. More tokens alone cure
 # only the first.
+#
+# And sentence by sentence, section 4 comes back: nearly every sentence of such a letter lies outside,
+# so the answer is only as good as the score that picks the right one. A counter that knows none of a
+# sentence's words is at least unsure; a network has an opinion on everything.
 #
 # ### Exercise 7.5 How many windows? ●●○ 8 minutes
 #
