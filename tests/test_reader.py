@@ -73,6 +73,7 @@ def test_the_shipped_adapter_fits_the_shipped_model_and_changes_it(tokenizer):
     config = json.loads((reader.OUT / "adapter_config.json").read_text(encoding="utf-8"))
     assert config["base_model_name_or_path"] == reader.BASE.name
     assert sorted(config["target_modules"]) == sorted(reader.LINEAR)
+    assert not [*reader.OUT.glob("*.bin"), *reader.OUT.glob("*.pt")], "safetensors alone"
     tensors = load_file(reader.OUT / "adapter_model.safetensors")
     assert all(t.isfinite().all() for t in tensors.values())
     assert [t for k, t in tensors.items() if "lora_B" in k and t.abs().max() > 0]

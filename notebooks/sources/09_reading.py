@@ -76,7 +76,7 @@ def shown(row):
 display(HTML(shown(row)))
 
 # %% [markdown]
-# SQuAD 1.1 asks nothing that its passages don't answer, so a model trained on it answers everything.
+# The first SQuAD asks nothing that its passages don't answer, so a model trained on it answers everything.
 # Where a data set has no such question, this lesson makes some as the field does: every fifth
 # question is put to another passage.
 
@@ -197,7 +197,7 @@ inside = np.mean([any(t in s for t in row["answers"]["text"])
                   for row, (s, _) in zip(validation, found) if row["answers"]["text"]])
 
 # %%
-rival = max(scores, key=lambda name: scores[name][:, 1].mean())
+rival = max(scores, key=lambda name: scores[name][:, 1].mean())  # chosen on validation
 plots.finding(f"The nearest sentence holds the answer in {inside:.0%} of the cases: counting "
               "letters finds the place. Finding the *words* is another matter: the better rule, "
               f"“{rival}”, reaches an F1 of {scores[rival][:, 1].mean():.2f} and matches "
@@ -261,7 +261,7 @@ except BaseException as error:  # not an Exception
 
 # %%
 def decode(start, end, in_passage, longest=30):
-    """Best span of one window from its logits (pieces,): score over [CLS], first piece, last piece."""
+    """Best span of a window from its logits (pieces,): score over [CLS], first and last piece."""
     total = start[:, None] + end[None, :]
     allowed = np.triu(np.ones_like(total)) - np.triu(np.ones_like(total), k=longest)  # not too long
     allowed = (allowed > 0) & in_passage[:, None] & in_passage[None, :]
@@ -288,7 +288,8 @@ def read(model, split, batch_size=16, **how):
             in_passage = np.zeros(len(start), dtype=bool)
             in_passage[:len(encoded["input_ids"][w])] = [s == 1 for s in encoded.sequence_ids(w)]
             score, a, b = decode(start, end, in_passage)
-            offsets, question = encoded["offset_mapping"][w], encoded["overflow_to_sample_mapping"][w]
+            offsets, question = (encoded["offset_mapping"][w],
+                                 encoded["overflow_to_sample_mapping"][w])
             answers[question].append((score, contexts[question][offsets[a][0]:offsets[b][1]]))
     return answers
 
@@ -363,7 +364,8 @@ check("9.1 Not one answer, but three",
       ("spans that only touch are two answers",
        lambda: same(best_spans([[no_, 5, no_], [no_, no_, no_], [no_, no_, 2]], 2),
                     [(0, 1), (2, 2)]), "(0, 1) and (2, 2) share no piece"),
-      ("it reads the table it is given", lambda: same(best_spans(table()[::-1, ::-1].T, 1), [(3, 3)]),
+      ("it reads the table it is given",
+       lambda: same(best_spans(table()[::-1, ::-1].T, 1), [(3, 3)]),
        "take the pair from the sums, not from memory"),
       ("the table stays as it was", table_stays, "work on a copy"));
 ### BEGIN HIDDEN TESTS
@@ -444,8 +446,8 @@ plots.finding(f"The adapter and its head are {trained:,} weights, {trained / eve
 assert trained < 0.05 * every
 x_ = torch.randn(2, one.in_features, device=lab.device)
 with torch.no_grad():
-    assert torch.allclose(one.eval()(x_), one.base_layer(x_) + one.scaling["default"] * x_ @ a.T @ b.T,
-                          atol=1e-4)
+    assert torch.allclose(
+        one.eval()(x_), one.base_layer(x_) + one.scaling["default"] * x_ @ a.T @ b.T, atol=1e-4)
 
 # %% [markdown]
 # ### Exercise 9.2 How many weights does LoRA train? ●●○ 8 minutes
@@ -484,14 +486,16 @@ def close(given, wanted):
 check("9.2 How many weights does LoRA train?",
       ("one square matrix", lambda: close(lora_weights([(384, 384)], 16), (12288, 1 / 12)),
        "A and B have 16 x 384 weights each; the share is over the matrix's 384 x 384"),
-      ("a matrix that isn't square", lambda: close(lora_weights([(1536, 384)], 4), (7680, 7680 / 589824)),
+      ("a matrix that isn't square",
+       lambda: close(lora_weights([(1536, 384)], 4), (7680, 7680 / 589824)),
        "rank x (outputs + inputs), not 2 x rank x outputs"),
       ("several matrices", lambda: close(lora_weights([(8, 8), (32, 8)], 2), (112, 112 / 320)),
        "sum over the matrices, then divide once: a mean of shares counts small matrices too much"),
       ("twice the rank, twice the weights",
        lambda: lora_weights([(10, 30)], 6)[0] == 2 * lora_weights([(10, 30)], 3)[0],
        "both A and B grow with the rank"),
-      ("wider is cheaper", lambda: lora_weights([(768, 768)], 8)[1] < lora_weights([(384, 384)], 8)[1],
+      ("wider is cheaper",
+       lambda: lora_weights([(768, 768)], 8)[1] < lora_weights([(384, 384)], 8)[1],
        "the matrix grows with the square of the width, A and B with the width"));
 ### BEGIN HIDDEN TESTS
 assert close(lora_weights([(5, 7), (7, 5), (2, 2)], 3), (84, 84 / 74))
@@ -556,15 +560,17 @@ torch.manual_seed(lab.seed)
 readers["new head"], seconds["new head"] = tuned(base(), rate)
 if not fits:  # make one, of as many questions as the course's
     many = labelled(train.select(range(min(20_000, len(train)))))
-    reader, seconds["adapter alone"] = tuned(reader, 5 * rate, many)
+    reader, seconds["adapter alone"] = tuned(reader, 5 * rate, many)  # chosen on train
 readers["adapter alone"] = reader
 
 # %%
 import copy
 
-readers["then LoRA"], seconds["then LoRA"] = tuned(copy.deepcopy(reader), 3 * rate)
+readers["then LoRA"], seconds["then LoRA"] = tuned(  # chosen on train
+    copy.deepcopy(reader), 3 * rate)
 merged = copy.deepcopy(reader).merge_and_unload()  # W + B A, one matrix again
-readers["then all weights"], seconds["then all weights"] = tuned(merged, rate / 2)
+readers["then all weights"], seconds["then all weights"] = tuned(  # chosen on train
+    merged, rate / 2)
 
 # %%
 given = {name: read(model, validation) for name, model in readers.items()}
@@ -581,7 +587,8 @@ for name, answers in given.items():
 # %%
 from course_utils.metrics import bootstrap_interval
 
-order = sorted([rival, *readers], key=lambda name: scores[name][:, 1].mean())
+order = sorted([rival, *readers],  # chosen on validation
+               key=lambda name: scores[name][:, 1].mean())
 figure, ax = plots.new_figure(width=8, height=2.8)
 plots.bars(ax, order, [scores[name][:, 1].mean() for name in order],
            [bootstrap_interval(np.mean, scores[name][:, 1]) for name in order])
@@ -637,7 +644,7 @@ quality = np.zeros(len(validation))
 quality[has_answer] = scores[chosen][:, 1]
 grid = np.concatenate([[-np.inf], np.sort(score), [np.inf]])
 curve = np.array([overall(score, quality, has_answer, t) for t in grid])
-threshold = grid[curve.argmax()]
+threshold = grid[curve.argmax()]  # chosen on validation
 
 # %%
 figure, ax = plots.new_figure(width=8, height=3.2)
@@ -661,8 +668,8 @@ plots.finding(
     f"Chosen on validation, the threshold {threshold:.1f} lifts the mean result from "
     f"{curve[0]:.2f} (always answers) to {curve.max():.2f}; never answering brings "
     f"{curve[-1]:.2f}. The score ranks a question with an answer above one without in {auc:.0%} "
-    f"of the pairs" + (", little more than a coin: knowing what it doesn't know is the hardest part "
-                       "of reading." if auc < 0.7 else "."))
+    f"of the pairs" + (", little more than a coin: knowing what it doesn't know is the hardest "
+                       "part of reading." if auc < 0.7 else "."))
 
 # %% tags=["assert"]
 assert curve.max() >= max(curve[0], curve[-1]) and np.isclose(curve[-1], 1 - has_answer.mean())
@@ -781,7 +788,8 @@ plots.finding(
     f"{overlapping.seconds / side_by_side.seconds:.1f} times the seconds.")
 
 # %% tags=["assert"]
-assert len(long) >= 10 and all(len(s) == len(long_scores["overlapping"]) for s in long_scores.values())
+assert len(long) >= 10 and all(
+    len(s) == len(long_scores["overlapping"]) for s in long_scores.values())
 
 # %% [markdown]
 # More windows are more chances to be right, and more chances for a wrong window to shout loudest:
@@ -862,12 +870,13 @@ near = np.array([nearness for _, nearness in found])
 rival_quality = np.zeros(len(validation))
 rival_quality[has_answer] = scores[rival][:, 1]
 limits = np.concatenate([[-np.inf], np.sort(near), [np.inf]])
-limit = max(limits, key=lambda t: overall(near, rival_quality, has_answer, t))
+limit = max(limits,  # chosen on validation
+            key=lambda t: overall(near, rival_quality, has_answer, t))
 
 truth = np.array([bool(answers["text"]) for answers in test["answers"]])
 final = best(read(readers[chosen], test))
 sentences = [best_sentence(q, c) for q, c in zip(test["question"], test["context"])]
-if rival == "sentence, cut":
+if rival == "sentence, cut":  # chosen on validation
     sentences = [(cut(q, s), n) for q, (s, n) in zip(test["question"], sentences)]
 results = {}
 for name, pairs, least in ((chosen, [(t, s) for s, t in final], threshold),
@@ -880,7 +889,8 @@ for name, pairs, least in ((chosen, [(t, s) for s, t in final], threshold),
           f"with silence {results[name][1].mean():.2f}")
 
 # %%
-ahead = bootstrap_interval(lambda a, b: a.mean() - b.mean(), *(results[n][1] for n in (chosen, rival)))
+ahead = bootstrap_interval(lambda a, b: a.mean() - b.mean(),
+                           *(results[n][1] for n in (chosen, rival)))
 lead = results[chosen][1].mean() - results[rival][1].mean()
 plots.finding(
     f"On {len(test)} questions about new passages the reader matches "

@@ -164,7 +164,8 @@ check("10.1 Two spellings",
       ("several labels, sorted",
        lambda: two_spellings(["z", "Z", "A", "a", "b"]) == [["A", "a"], ["Z", "z"]],
        "return a sorted list of sorted lists, for every label with more than one spelling"),
-      ("the list that it got stays as it was", leaves_the_list, "don't sort or change labels itself"));
+      ("the list that it got stays as it was", leaves_the_list,
+       "don't sort or change labels itself"));
 ### BEGIN HIDDEN TESTS
 assert two_spellings([]) == [] and two_spellings(["a-b", "a b", "ab"]) == [["a b", "a-b"]]
 assert leaves_the_list()
@@ -226,8 +227,8 @@ def chance(ends):
 
 # %%
 plots.finding(
-    f"Kept together: {together.mean():.0%} right. Drawn freely: {freely.mean():.0%}. The difference, "
-    f"{100 * gap:+.1f} points [{100 * ends[0]:+.1f}, {100 * ends[1]:+.1f}], is {chance(ends)}"
+    f"Kept together: {together.mean():.0%} right. Drawn freely: {freely.mean():.0%}. The "
+    f"difference, {100 * gap:+.1f} points [{100 * ends[0]:+.1f}, {100 * ends[1]:+.1f}], is {chance(ends)}"
     + (": drawn freely, the score would promise too much. " if ends[1] < 0 else
        ". Here people's voices give little away. ")
     + "Keeping groups together costs nothing and can't be unfair." if group else
@@ -440,8 +441,8 @@ plots.show(figure, "Bars of accuracy: " + ", ".join(
 def ahead_of(rival):
     lead = right["fine-tuned"].astype(float) - right[rival]
     low, high = bootstrap_interval(np.mean, lead)
-    return (f"{100 * lead.mean():+.1f} points against {rival} [{100 * low:+.1f}, {100 * high:+.1f}], "
-            + chance((low, high)))
+    return (f"{100 * lead.mean():+.1f} points against {rival} "
+            f"[{100 * low:+.1f}, {100 * high:+.1f}], " + chance((low, high)))
 
 
 plots.finding(f"After {duration(watch.seconds)} of training: {ahead_of('counting words')}; "
@@ -525,8 +526,8 @@ most = max(caught, key=caught.get)
 learned = caught["fine-tuned, on rows it learned"]
 suspects = sum(judges[best].argmax(1) != known)
 plots.finding(
-    f"Whoever reads {TOP} of {len(known)} rows in the order of frozen vectors finds {caught[best]} of "
-    f"{len(planted)} planted labels; at random it would be {expected:.1f}. The model that had "
+    f"Whoever reads {TOP} of {len(known)} rows in the order of frozen vectors finds "
+    f"{caught[best]} of {len(planted)} planted labels; at random it would be {expected:.1f}. The model that had "
     f"most of these rows in training finds {learned}: " + (
         "it has begun to learn the wrong labels by heart, so ask a model that hasn't seen the row."
         if learned < caught[best] else "it has not yet learned them by heart, with so few epochs.")
@@ -590,7 +591,8 @@ check("10.2 Rows to read first",
       ("equal losses keep their order",
        lambda: list(rows_to_read(shown, [0, 0, 2, 2, 0], 5)) == [1, 4],
        "sort stably: of equals the earlier row first"),
-      ("where all agree, nothing to read", lambda: len(rows_to_read(shown, [0, 1, 2, 2, 1], 3)) == 0,
+      ("where all agree, nothing to read",
+       lambda: len(rows_to_read(shown, [0, 1, 2, 2, 1], 3)) == 0,
        "leave out rows whose label is the most probable one"),
       ("it agrees with a slow loop on 50 random rows", agrees_with_a_loop,
        "look at every row that you were given"));
@@ -776,7 +778,8 @@ gains = [f"{n:,}" for n in sizes if pays[n][1] > 0]
 ax.set(xlabel="points gained by reading the texts first; 95 % interval, text by text",
        title=f"Pays beyond chance with: {', '.join(gains) or 'no number of'} labels")
 plots.show(figure, "Change of accuracy by domain adaptation: " + "; ".join(
-    f"{n} labels {p[0]:+.1f} points from {p[1]:+.1f} to {p[2]:+.1f}" for n, p in pays.items()) + ".")
+    f"{n} labels {p[0]:+.1f} points from {p[1]:+.1f} to {p[2]:+.1f}"
+    for n, p in pays.items()) + ".")
 
 # %%
 use_adapted = bool(pays[last][1] > 0)  # chosen on validation
@@ -836,8 +839,8 @@ ahead = hits["fine-tuned"].mean() - hits["counting words"].mean()
 
 # %%
 plots.finding(
-    f"On {len(test):,} texts that nobody has looked at: fine-tuned {test_line['fine-tuned']} right, "
-    f"counting words {test_line['counting words']}. The difference is {100 * ahead:+.1f} points "
+    f"On {len(test):,} texts that nobody has looked at: fine-tuned {test_line['fine-tuned']} "
+    f"right, counting words {test_line['counting words']}. The difference is {100 * ahead:+.1f} points "
     f"[{100 * lead[0]:+.1f}, {100 * lead[1]:+.1f}], {chance(lead)}"
     + (": fine-tuning was worth it." if lead[0] > 0 else
        ": take the word counter, or collect more rows to judge on." if lead[1] >= 0 else
