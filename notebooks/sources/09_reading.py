@@ -125,8 +125,7 @@ import string
 from collections import Counter
 
 
-def normalised(text):
-    """The words of an answer, by the rule of SQuAD's official script."""
+def normalised(text):  # the words of an answer, by the rule of SQuAD's official script
     text = "".join(c for c in text.lower() if c not in string.punctuation)
     return re.sub(r"\b(a|an|the)\b", " ", text).split()
 
@@ -137,8 +136,7 @@ def f1(given, reference):
     return 2 * common / (len(a) + len(b)) if common else float(a == b)
 
 
-def judge(answers, split):
-    """Exact match and F1 of each question with an answer; shape (questions, 2)."""
+def judge(answers, split):  # exact match and F1 of each question with an answer (questions, 2)
     rows = [(given, row["answers"]["text"]) for given, row in zip(answers, split, strict=True)]
     return np.array([(max(normalised(given) == normalised(t) for t in texts),
                       max(f1(given, t) for t in texts)) for given, texts in rows if texts])
@@ -536,12 +534,10 @@ print("label:", tokenizer.decode(
 # %%
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
-
 from course_utils.timing import Stopwatch
 
 
-def tuned(model, rate, rows=rows):
-    """Train in two epochs; the model and the seconds."""
+def tuned(model, rate, rows=rows):  # two epochs; gives the model and the seconds
     settings = TrainingArguments(
         str(lab.workdir / "reader"), num_train_epochs=2, learning_rate=rate, warmup_steps=0.1,
         per_device_train_batch_size=8, seed=lab.seed, save_strategy="no", logging_strategy="no",
@@ -552,7 +548,6 @@ def tuned(model, rate, rows=rows):
     with Stopwatch() as watch:
         trainer.train()
     return trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False), watch.seconds
-
 
 rate = lab.profile.learning_rate
 readers, seconds = {}, {"adapter alone": 0.0}

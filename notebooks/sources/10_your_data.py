@@ -228,7 +228,8 @@ def chance(ends):
 # %%
 plots.finding(
     f"Kept together: {together.mean():.0%} right. Drawn freely: {freely.mean():.0%}. The "
-    f"difference, {100 * gap:+.1f} points [{100 * ends[0]:+.1f}, {100 * ends[1]:+.1f}], is {chance(ends)}"
+    f"difference, {100 * gap:+.1f} points [{100 * ends[0]:+.1f}, {100 * ends[1]:+.1f}], "
+    f"is {chance(ends)}"
     + (": drawn freely, the score would promise too much. " if ends[1] < 0 else
        ". Here people's voices give little away. ")
     + "Keeping groups together costs nothing and can't be unfair." if group else
@@ -527,8 +528,8 @@ learned = caught["fine-tuned, on rows it learned"]
 suspects = sum(judges[best].argmax(1) != known)
 plots.finding(
     f"Whoever reads {TOP} of {len(known)} rows in the order of frozen vectors finds "
-    f"{caught[best]} of {len(planted)} planted labels; at random it would be {expected:.1f}. The model that had "
-    f"most of these rows in training finds {learned}: " + (
+    f"{caught[best]} of {len(planted)} planted labels; at random it would be {expected:.1f}. "
+    f"The model that had most of these rows in training finds {learned}: " + (
         "it has begun to learn the wrong labels by heart, so ask a model that hasn't seen the row."
         if learned < caught[best] else "it has not yet learned them by heart, with so few epochs.")
     if planted else
@@ -840,7 +841,8 @@ ahead = hits["fine-tuned"].mean() - hits["counting words"].mean()
 # %%
 plots.finding(
     f"On {len(test):,} texts that nobody has looked at: fine-tuned {test_line['fine-tuned']} "
-    f"right, counting words {test_line['counting words']}. The difference is {100 * ahead:+.1f} points "
+    f"right, counting words {test_line['counting words']}. The difference is "
+    f"{100 * ahead:+.1f} points "
     f"[{100 * lead[0]:+.1f}, {100 * lead[1]:+.1f}], {chance(lead)}"
     + (": fine-tuning was worth it." if lead[0] > 0 else
        ": take the word counter, or collect more rows to judge on." if lead[1] >= 0 else
