@@ -228,7 +228,8 @@ assert all(right[name, most].mean() >= right[name, counts[0]].mean() for name in
 # %% [markdown]
 # The step from words to vectors buys what pretraining knows; the step to fine-tuning bends that
 # knowledge to your intents, and wants labels and time for it. How far frozen vectors get depends on
-# the model: `mini` began as one that compares whole sentences. The published DistilBERT didn't: on
+# the model: the one of the profile `mini` began as a model that compares whole sentences
+# ([its card](../data/models/mini-distilbert/README.md)). The published DistilBERT didn't: on
 # six emotions its frozen vectors are right for 0.61, fine-tuned it is for 0.92 (quoted from the book
 # of Tunstall, von Werra and Wolf, chapter 2).
 #
@@ -281,9 +282,9 @@ plots.finding(
 assert saved > 2 / len(wishes)
 
 # %% [markdown]
-# Read such a pair as its customer would. Often the message holds both wishes, or the border between
-# the two labels was never written down; then more training can't help, but a sharper rule for the
-# labels can, or one label in place of two. And where the second guess is right so often, asking
+# Read such a pair as its customer would. Some messages hold both wishes, or the border between the
+# two labels was never written down. There a sharper rule for the labels helps, or one label in place
+# of two; look first at how many errors such pairs hold. And where the second guess is right so often, asking
 # "this or that?" is worth more than guessing.
 #
 # ## 4. Does it notice what lies outside?
@@ -596,7 +597,8 @@ for text in [*tries, *(asked[np.flatnonzero(actions == a)[0]] for a in set(actio
 
 # %% [markdown]
 # Everything is chosen: open the test split, once. Each way acts by its own score and thresholds, and
-# each message has its bill.
+# each message has its bill. A minus in the finding means that the rival was cheaper on these rows.
+# The choice stays: choosing again on test would spoil the test.
 
 # %%
 new, new_wanted = messages("test")
@@ -739,8 +741,8 @@ lengths = np.array([len(ids) + 2 for ids in pieces])  # with [CLS] and [SEP]
 print(letters.text[0][:300], "…")
 
 # %% [markdown]
-# What happens to the rest? Take a letter, replace everything after its first 512 tokens by
-# something else, and compare the logits.
+# The model gets only the first 512 tokens of a letter. Put another end behind them, cut again, and
+# the same tokens remain: do the probabilities change?
 
 # %%
 @torch.no_grad()
@@ -864,13 +866,15 @@ assert found["surest sentence"].mean() > found["head"].mean() > 2 / len(shop_wis
 # %% [markdown]
 # Two things can go wrong with a long text, and they ask for different cures. The request may lie
 # where nobody looks (head, where it stands at the end); then read elsewhere, or everything. Or it is
-# read, but drowns in hundreds of tokens about something else, for a model that learned from twenty;
+# read, but drowns in hundreds of tokens about something else, for a model that learned from texts
+# of about twenty;
 # then read in pieces of the length it knows, or fine-tune it on long texts. More tokens alone cure
 # only the first.
 #
 # And sentence by sentence, section 4 comes back: nearly every sentence of such a letter lies outside,
-# so the answer is only as good as the score that picks the right one. A counter that knows none of a
-# sentence's words is at least unsure; a network has an opinion on everything.
+# so the answer is only as good as the score that picks the right one. Compare the two that go by the
+# surest sentence: same sentences, same rule, another model. Section 4 judged the scores on whole
+# messages, not on such sentences.
 #
 # ### Exercise 7.5 How many windows? ●●○ 8 minutes
 #
@@ -936,7 +940,8 @@ assert reads_everything(16, 0) and reads_everything(10, 7) and window_count(0, 5
 # 2. Read the confused pairs; a sharper label or a question back helps where training can't.
 # 3. Softmax can't say "none of these". A score from the logits can hint at it; a price makes it act.
 # 4. Answer, ask back, hand over: two thresholds, chosen on validation, billed on test.
-# 5. Past 512 tokens the end is dropped silently. Read long texts in pieces of the length you trained on.
+# 5. Past 512 tokens the end is dropped silently. Compare ways of reading on long texts whose answer
+#    you know, counting words among them.
 #
 # ## Take this with you
 #

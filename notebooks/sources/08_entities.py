@@ -158,7 +158,7 @@ assert outside > 0.6 and f1(counts(truth, [set() for _ in truth])) == 0
 #
 # One F1 hides that towns may be easy and products hard. Write a function that returns a dictionary:
 # for every kind that is there or claimed, the pair (precision, recall). `truth` and `claimed` hold
-# one set of entities for each note, as above. Where there is nothing to divide by, the share is 0.0.
+# one set of entities for each note, as `truth` above. Where there is nothing to divide by, the share is 0.0.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e8_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def scores_by_kind(truth, claimed):
@@ -506,8 +506,9 @@ def fine_tune(rows, checkpoint=lab.checkpoint, revision=lab.revision, epochs=5):
 model = fine_tune(tokenized)
 
 # %% [markdown]
-# Back from pieces to words: a word gets what its first piece says. Reading the pieces backwards, the
-# first one has the last word. A word that the model never saw stays `O`.
+# Back from pieces to words: a word gets what its first piece says. The loop goes from the last piece
+# to the first, so a word's first piece writes last, and its tag stays. A word that the model never
+# saw stays `O`.
 
 # %%
 import torch
@@ -646,8 +647,10 @@ for fate in fates.values():
     assert sum(fate[box] for box in ("found", "border", "kind", "missed")) == sum(map(len, truth))
 
 # %% [markdown]
-# Each box has its own remedy. Missed names: more examples of that kind. Borders: clearer rules for
-# those who label. Kinds: often the sentence doesn't tell, and a list of your customers does.
+# Each box suggests what to try first. Missed names: more examples of that kind. Borders: read them;
+# where two people would differ, write a clearer rule, where the model broke a name, label more long
+# ones. Kinds: where the sentence doesn't tell, a list of your customers may. Invented names: the next
+# section tries a filter.
 #
 # ## 8. What does *uncased* cost?
 #
@@ -685,8 +688,9 @@ assert abs(lowered["DistilBERT"] - f1(mine)) < 0.02 and lowered["capitals"] < 0.
 assert tokenizer("Rose")["input_ids"] == tokenizer("rose")["input_ids"]
 
 # %% [markdown]
-# So people who type without capitals lose nothing with it. For tidy prose a *cased* model
-# (`distilbert-base-cased`) is the first thing to try; all other lines of this lesson stay.
+# So people who type without capitals lose nothing with it; but leave that filter off for them, since
+# it throws every name out. What a *cased* model gains isn't measured here: train
+# `distilbert-base-cased` on the same notes and compare; all other lines of this lesson stay.
 #
 # ## 9. Your own texts, and long ones
 #
@@ -756,7 +760,8 @@ assert tokenizer.model_max_length == 512 and joined["first"] > joined["simple"] 
 # %% [markdown]
 # ### Exercise 8.3 Join the windows ●●● 12 minutes
 #
-# What `stride` does inside, by hand. A long note was cut into windows that overlap, and each has its
+# `stride` must settle what two overlapping windows say of a word. The pipeline keeps the longer of two
+# names that overlap; here is another rule, word by word. A long note was cut into windows that overlap, and each has its
 # tags. `windows` is a list of pairs (number of the first word, tags). A word near a window's edge
 # lacks its neighbours; so take each word's tag from the window in which it stands *furthest from
 # the nearer edge*, and from the earlier one of equals. Return `length` tags, `O` where no window is.
@@ -851,8 +856,8 @@ assert join_windows(6, [(0, list("abcdef")), (2, ["x"])]) == list("abcdef")
 # ## 10. Names that it has never met: the test split, opened once
 #
 # A list knows what it has met. The point of a model is the rest: the new colleague, the new
-# supplier. So the recall is taken apart: names that stand among the training names in any spelling,
-# and names that don't.
+# supplier. So the recall is taken apart: names that stand among the training names, in capitals or
+# small letters, and names that don't. (Pretraining may have met those; your labels haven't.)
 
 # %%
 test = notes["test"]

@@ -209,8 +209,8 @@ assert inside > 0.25 and scores[rival][:, 1].mean() < 0.5
 #
 # The model reads question and passage together and gives every piece two
 # [logits](glossary.md#logit): could the answer start here, could it end here? The answer is the pair
-# with the highest sum, start before end, both in the passage. "No answer" has a place too: start and
-# end on `[CLS]`.
+# with the highest sum, the end not before the start, both in the passage. "No answer" has a place
+# too: start and end on `[CLS]`.
 
 # %%
 plots.picture("start-and-end")
@@ -255,7 +255,8 @@ except BaseException as error:  # not an Exception
 # %% [markdown]
 # Now decode by hand. (The library had a pipeline for this; version 5 removed it.) All sums stand in
 # one square table, and what isn't allowed gets −∞. The score of an answer is its sum *minus the sum
-# of `[CLS]`*: above zero the model prefers the span, below zero "no answer".
+# of `[CLS]`*: above zero the model prefers the span, below zero "no answer". Zero is the model's
+# border; section 6 looks for yours.
 
 # %%
 def decode(start, end, in_passage, longest=30):
@@ -302,7 +303,7 @@ assert decode(s_, e_, np.array([False, True, True, True]), longest=1) == (6.0, 2
 # ### Exercise 9.1 Not one answer, but three ●●○ 10 minutes
 #
 # A search page shows several answers. `total[i, j]` is the sum of start logit `i` and end logit `j`,
-# −∞ where the pair isn't allowed. Return the `k` best pairs `(i, j)`, best first, *without overlap*:
+# −∞ where the pair isn't allowed (an array or nested lists). Return the `k` best pairs `(i, j)`, best first, *without overlap*:
 # an answer that shares a piece with a better one is left out. There may be fewer than `k`.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e9_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -377,10 +378,11 @@ assert same(best_spans(wide_, 1), [tuple(int(n) for n in first_)])
 # %% [markdown]
 # ## 4. A reader in a few megabytes
 #
-# Teaching to read takes thousands of questions: SQuAD has 87,599 (quoted). The course did that
-# once and kept the result as an *adapter*. [LoRA](glossary.md#lora) leaves every weight matrix W as
-# it was and learns a correction B·A beside it, of two thin matrices. Only these, and the new head,
-# are trained and stored.
+# Teaching to read takes thousands of questions: SQuAD has 87,599 (quoted). The course trained on
+# a part of these once ([the card](../data/models/mini-reader/README.md) says how) and kept the
+# result as an *adapter*. [LoRA](glossary.md#lora) leaves every weight matrix W as
+# it was and learns a correction B·A beside it, of two thin matrices, scaled by a fixed factor (here
+# 2). Only these, and the new head, are trained and stored; the embeddings get none.
 
 # %%
 plots.picture("low-rank")
@@ -502,13 +504,14 @@ assert close(lora_weights([(5, 7), (7, 5), (2, 2)], 3), (84, 84 / 74))
 # %% [markdown]
 # ## 5. What makes a reader?
 #
-# Four readers, judged on the same questions. *New head*: no adapter, all weights are trained on a
-# few questions of this task. *Adapter alone*: as it comes, it has seen none of these passages. *Then
-# LoRA*, and *then all weights*: the adapter first, then the same few questions.
+# Four readers, judged on the same questions. *New head*: no adapter, but a random head, and all
+# weights are trained on a few questions of this task. *Adapter alone*: as it comes, it has seen none of these passages. *Then
+# LoRA*, and *then all weights*: the adapter first, then the same few questions. They differ in the learning rate: thin
+# matrices take a larger one, weights that can already read a smaller one.
 #
 # For training each window needs two labels: the pieces on which the answer starts and ends, both 0
 # (that is `[CLS]`) where it isn't in the window. `char_to_token` finds them. A label beyond the
-# window would turn the loss into `nan` without a word.
+# window would be ignored without a word, and a batch of nothing else makes the loss `nan`.
 
 # %%
 def labelled(split):
@@ -674,7 +677,8 @@ assert curve.max() >= max(curve[0], curve[-1]) and np.isclose(curve[-1], 1 - has
 #
 # For a help page a wrong answer is worse than none. Each spoken answer that is wrong costs
 # `wrong_cost`, each silence costs `silence_cost`, a right answer costs nothing. `right[i]` says
-# whether the answer with score `scores[i]` is right (for a question without an answer it never is).
+# whether the answer with score `scores[i]` is right (for a question without an answer it never is);
+# both are lists or arrays.
 # Return the threshold among the scores, or infinity, with the lowest total cost; of equally cheap
 # ones the highest. Spoken are scores *from* the threshold on.
 
@@ -748,7 +752,7 @@ assert cost_(cheapest_threshold(s_, r_, 4, 1)) == min(cost_(t) for t in [*s_, np
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 7. Where does a long passage hide its answer?
+# ## 7. What if the passage is longer than a window?
 #
 # Take the questions on passages that don't fit in one window, and read them in three ways: the first
 # window alone, windows side by side, and overlapping ones. The reader is the adapter as it came.
@@ -794,8 +798,9 @@ assert len(long) >= 10 and all(
 # ### Question 9.4 A window without overlap ●●○ 10 minutes, in writing
 #
 # Predict first: what happens to answers when windows become short and don't overlap? Then call
-# `read(readers[order[-1]], validation, length=96, stride=0)` and again with `stride=32`, judge both,
-# and explain the difference in two or three sentences, with your numbers.
+# `read(readers[order[-1]], validation, length=96, stride=0)` and again with `stride=32`. Take
+# `best` of each, give its texts to `judge`, and explain the difference in two or three sentences,
+# with your numbers.
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w9_4", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here: prediction, two numbers, explanation.*
@@ -945,7 +950,7 @@ plots.finding(
 # | what you see | what it means | cure |
 # |---|---|---|
 # | `PanicException` | the question leaves no room for the stride | shorten the question, or the stride |
-# | loss `nan` from some batch on | a label beyond the window | 0, 0 where the answer isn't in it |
+# | loss `nan` from some batch on | a batch of labels beyond the window | 0, 0 where the answer isn't in it |
 # | answers that begin in the question | pieces outside the passage weren't excluded | `sequence_ids` |
 # | an answer to every question | no threshold on the score over `[CLS]` | choose one on validation |
 # | an adapter that talks nonsense | it was trained beside other weights | keep the base's hash with it |
