@@ -76,9 +76,9 @@ def shown(row):
 display(HTML(shown(row)))
 
 # %% [markdown]
-# The first SQuAD asks nothing that its passages don't answer, so a model trained on it answers everything.
-# Where a data set has no such question, this lesson makes some as the field does: every fifth
-# question is put to another passage.
+# The first SQuAD asks nothing that its passages don't answer, so a model trained on it answers
+# everything. Where a data set has no such question, this lesson makes some as the field does:
+# every fifth question is put to another passage.
 
 # %%
 def with_unanswerable(split):
@@ -512,9 +512,10 @@ assert close(lora_weights([(5, 7), (7, 5), (2, 2)], 3), (84, 84 / 74)) and shape
 # ## 5. What makes a reader?
 #
 # Four readers, judged on the same questions. *New head*: no adapter, but a random head, and all
-# weights are trained on a few questions of this task. *Adapter alone*: as it comes, it has seen none of these passages. *Then
-# LoRA*, and *then all weights*: the adapter first, then the same few questions. They differ in the learning rate: thin
-# matrices take a larger one, weights that can already read a smaller one.
+# weights are trained on a few questions of this task. *Adapter alone*: as it comes, it has seen
+# none of these passages. *Then LoRA*, and *then all weights*: the adapter first, then the same
+# few questions. They differ in the learning rate: thin matrices take a larger one, weights that
+# can already read a smaller one.
 #
 # For training each window needs two labels: the pieces on which the answer starts and ends, both 0
 # (that is `[CLS]`) where it isn't in the window. `char_to_token` finds them. A label beyond the
