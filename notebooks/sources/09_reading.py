@@ -503,7 +503,8 @@ check("9.2 How many weights does LoRA train?",
       ("wider is cheaper",
        lambda: lora_weights([(768, 768)], 8)[1] < lora_weights([(384, 384)], 8)[1],
        "the matrix grows with the square of the width, A and B with the width"),
-      ("the shapes stay as they were", shapes_stay, "change nothing in the list that you are given"));
+      ("the shapes stay as they were", shapes_stay,
+       "change nothing in the list that you are given"));
 ### BEGIN HIDDEN TESTS
 assert close(lora_weights([(5, 7), (7, 5), (2, 2)], 3), (84, 84 / 74)) and shapes_stay()
 ### END HIDDEN TESTS
