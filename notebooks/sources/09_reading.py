@@ -628,8 +628,13 @@ assert scores[order[-1]][:, 1].mean() > scores[rival][:, 1].mean() + 0.05
 # %% [markdown]
 # Reading is learned from many questions, and can then be carried about in a small file. LoRA's gain
 # is in what you *store*, and in the memory of the optimiser, which keeps two more numbers for each
-# trained weight. It isn't in the seconds: the pass through the whole model, forward and backward,
-# stays, and the thin matrices add products of their own.
+# trained weight.
+#
+# **A trap stands in this comparison, and in much code that people copy:** `merge_and_unload()` leaves
+# every merged matrix frozen. So "then all weights" trained its head alone; that is why it gained so
+# little and was so quick, and the finding says nothing against full fine-tuning. Put
+# `merged.requires_grad_(True)` below the line that merges, predict both numbers, and run the section
+# again.
 
 # %% [markdown]
 # ## 6. When should it say nothing?
@@ -914,7 +919,7 @@ plots.finding(
 #
 # 1. An answer is a start and an end: the best allowed sum of two logits, judged by exact match and F1.
 # 2. `truncation="only_second"` with a stride reads long passages; check questions that leave no room.
-# 3. LoRA trains two thin matrices beside each frozen one: little to store, no time saved.
+# 3. LoRA trains two thin matrices beside each frozen one: little to store.
 # 4. Reading needs thousands of questions. Start from a model that has read them.
 # 5. A reader without a threshold always answers. Choose one on validation, for your price.
 #
@@ -962,6 +967,7 @@ plots.finding(
 # | loss `nan` from some batch on | a batch of labels beyond the window | 0, 0 where the answer isn't in it |
 # | answers that begin in the question | pieces outside the passage weren't excluded | `sequence_ids` |
 # | an answer to every question | no threshold on the score over `[CLS]` | choose one on validation |
+# | after `merge_and_unload` hardly anything is learned | merged matrices stay frozen | `requires_grad_(True)` |
 # | an adapter that talks nonsense | it was trained beside other weights | keep the base's hash with it |
 # | `Unknown task question-answering` | the pipeline was removed in version 5 | decode by hand |
 #
