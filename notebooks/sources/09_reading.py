@@ -76,9 +76,9 @@ def shown(row):
 display(HTML(shown(row)))
 
 # %% [markdown]
-# The first SQuAD asks nothing that its passages don't answer, so a model trained on it answers everything.
-# Where a data set has no such question, this lesson makes some as the field does: every fifth
-# question is put to another passage.
+# The first SQuAD asks nothing that its passages don't answer, so a model trained on it answers
+# everything. Where a data set has no such question, this lesson makes some as the field does:
+# every fifth question is put to another passage.
 
 # %%
 def with_unanswerable(split):
@@ -483,6 +483,12 @@ def close(given, wanted):
     return len(given) == 2 and all(abs(float(g) - w) < 1e-6 for g, w in zip(given, wanted))
 
 
+def shapes_stay():
+    given = [(3, 4), (5, 6)]
+    lora_weights(given, 2)
+    return given == [(3, 4), (5, 6)]
+
+
 check("9.2 How many weights does LoRA train?",
       ("one square matrix", lambda: close(lora_weights([(384, 384)], 16), (12288, 1 / 12)),
        "A and B have 16 x 384 weights each; the share is over the matrix's 384 x 384"),
@@ -492,22 +498,25 @@ check("9.2 How many weights does LoRA train?",
       ("several matrices", lambda: close(lora_weights([(8, 8), (32, 8)], 2), (112, 112 / 320)),
        "sum over the matrices, then divide once: a mean of shares counts small matrices too much"),
       ("twice the rank, twice the weights",
-       lambda: lora_weights([(10, 30)], 6)[0] == 2 * lora_weights([(10, 30)], 3)[0],
+       lambda: [lora_weights([(10, 30), (4, 4)], rank)[0] for rank in (3, 6)] == [144, 288],
        "both A and B grow with the rank"),
       ("wider is cheaper",
        lambda: lora_weights([(768, 768)], 8)[1] < lora_weights([(384, 384)], 8)[1],
-       "the matrix grows with the square of the width, A and B with the width"));
+       "the matrix grows with the square of the width, A and B with the width"),
+      ("the shapes stay as they were", shapes_stay,
+       "change nothing in the list that you are given"));
 ### BEGIN HIDDEN TESTS
-assert close(lora_weights([(5, 7), (7, 5), (2, 2)], 3), (84, 84 / 74))
+assert close(lora_weights([(5, 7), (7, 5), (2, 2)], 3), (84, 84 / 74)) and shapes_stay()
 ### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 5. What makes a reader?
 #
 # Four readers, judged on the same questions. *New head*: no adapter, but a random head, and all
-# weights are trained on a few questions of this task. *Adapter alone*: as it comes, it has seen none of these passages. *Then
-# LoRA*, and *then all weights*: the adapter first, then the same few questions. They differ in the learning rate: thin
-# matrices take a larger one, weights that can already read a smaller one.
+# weights are trained on a few questions of this task. *Adapter alone*: as it comes, it has seen
+# none of these passages. *Then LoRA*, and *then all weights*: the adapter first, then the same
+# few questions. They differ in the learning rate: thin matrices take a larger one, weights that
+# can already read a smaller one.
 #
 # For training each window needs two labels: the pieces on which the answer starts and ends, both 0
 # (that is `[CLS]`) where it isn't in the window. `char_to_token` finds them. A label beyond the
