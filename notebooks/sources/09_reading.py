@@ -576,6 +576,7 @@ import copy
 readers["then LoRA"], seconds["then LoRA"] = tuned(  # chosen on train
     copy.deepcopy(reader), 3 * rate)
 merged = copy.deepcopy(reader).merge_and_unload()  # W + B A, one matrix again
+merged.requires_grad_(True)  # merging leaves every matrix frozen
 readers["then all weights"], seconds["then all weights"] = tuned(  # chosen on train
     merged, rate / 2)
 
@@ -622,19 +623,17 @@ plots.finding(
     f"against {4 * every / 1e6:.0f}.")
 
 # %% tags=["assert"]
+free_ = {name: sum(p.numel() for p in model.parameters() if p.requires_grad)
+         for name, model in readers.items()}
+assert free_["then LoRA"] == trained and free_["then all weights"] == free_["new head"] == every
 assert scores["adapter alone"][:, 1].mean() > scores["new head"][:, 1].mean() + 0.05
 assert scores[order[-1]][:, 1].mean() > scores[rival][:, 1].mean() + 0.05
 
 # %% [markdown]
 # Reading is learned from many questions, and can then be carried about in a small file. LoRA's gain
 # is in what you *store*, and in the memory of the optimiser, which keeps two more numbers for each
-# trained weight.
-#
-# **A trap stands in this comparison, and in much code that people copy:** `merge_and_unload()` leaves
-# every merged matrix frozen. So "then all weights" trained its head alone; that is why it gained so
-# little and was so quick, and the finding says nothing against full fine-tuning. Put
-# `merged.requires_grad_(True)` below the line that merges, predict both numbers, and run the section
-# again.
+# trained weight. Don't expect it in the seconds: the pass through the whole model, forward and
+# backward, stays, and what the frozen matrices save in gradients, the thin ones need for their own.
 
 # %% [markdown]
 # ## 6. When should it say nothing?
@@ -919,7 +918,7 @@ plots.finding(
 #
 # 1. An answer is a start and an end: the best allowed sum of two logits, judged by exact match and F1.
 # 2. `truncation="only_second"` with a stride reads long passages; check questions that leave no room.
-# 3. LoRA trains two thin matrices beside each frozen one: little to store.
+# 3. LoRA trains two thin matrices beside each frozen one: little to store, not quicker.
 # 4. Reading needs thousands of questions. Start from a model that has read them.
 # 5. A reader without a threshold always answers. Choose one on validation, for your price.
 #
