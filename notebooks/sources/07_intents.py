@@ -217,8 +217,8 @@ plots.finding("; ".join(
     f"with {n} labels frozen vectors against counting words "
     f"{ahead(right['frozen vectors', n], right['counting words', n])}, fine-tuning against frozen "
     f"vectors {ahead(right['fine-tuned', n], right['frozen vectors', n])}"
-    for n in dict.fromkeys((counts[0], most))) + f". Reading all vectors once took {reading.seconds:.0f} s, the "
-    f"last fine-tuning {training.seconds:.0f} s.")
+    for n in dict.fromkeys((counts[0], most))) + ". Reading all vectors once took "
+    f"{reading.seconds:.0f} s, the last fine-tuning {training.seconds:.0f} s.")
 
 # %% tags=["assert"]
 assert bootstrap_interval(difference, right["fine-tuned", most],
