@@ -876,14 +876,9 @@ assert found["head"][ends].mean() < found["head"][~ends].mean()
 # only the first.
 #
 # And sentence by sentence, section 4 comes back: nearly every sentence of such a letter lies outside,
-<<<<<<< HEAD
 # so the answer is only as good as the score that picks the right one. Compare the two that go by the
 # surest sentence: same sentences, same rule, another model. Section 4 judged the scores on whole
 # messages, not on such sentences.
-=======
-# so the answer is only as good as the score that picks the right one. A counter that knows none of a
-# sentence's words is at least unsure; a network has an opinion on everything.
->>>>>>> l07
 #
 # ### Exercise 7.5 How many windows? ●●○ 8 minutes
 #

@@ -864,7 +864,8 @@ plots.finding(
     + f". Against {rival}, the better rival on validation, fine-tuning is {ahead:+.1f} points "
     f"[{lead[0]:+.1f}, {lead[1]:+.1f}], {chance(lead)}"
     + (": it was worth it." if lead[0] > 0 else
-       f": take {rival}, or collect more rows to judge on." if lead[1] >= 0 else f": take {rival}."))
+       f": take {rival}, or collect more rows to judge on." if lead[1] >= 0 else
+       f": take {rival}."))
 
 # %% tags=["assert"]
 assert hits["fine-tuned"].mean() > 1.5 / len(names)
