@@ -246,9 +246,7 @@ class Worker:
         while True:
             jobs = [await self.queue.get()]
             while len(jobs) < self.batch and not self.queue.empty():
-                jobs.append(
-                    self.queue.get_nowait()
-                )  # micro-batching: take who waits, wait for none
+                jobs.append(self.queue.get_nowait())  # take who waits, wait for none
             self.metrics.waiting.set(self.queue.qsize())
             jobs = [job for job in jobs if not job.answer.done()]  # who gave up is skipped
             if jobs:

@@ -9,6 +9,7 @@ import argparse
 import json
 import logging
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.trainer_callback import PrinterCallback
+from transformers.utils import logging as transformers_logging
 
 from course_utils.data import TASKS
 from course_utils.lab import Lab
@@ -45,6 +47,7 @@ def fine_tune(
     lab: Lab, rows: Any, wishes: list[str], epochs: int = 3
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """DistilBERT with a head for ``wishes``, trained on ``rows`` (columns text, label)."""
+    transformers_logging.set_verbosity_error()  # no report on the new head, which is meant to be new
     tokenizer = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision)
     model = AutoModelForSequenceClassification.from_pretrained(
         lab.checkpoint,
@@ -93,19 +96,21 @@ def export(
     part.mkdir(parents=True)
     example = tokenizer(["a text", "a slightly longer text"], padding=True, return_tensors="pt")
     inputs = {name: example[name] for name in ("input_ids", "attention_mask")}
-    program = torch.onnx.export(
-        model.to("cpu").float().eval(),
-        (),
-        kwargs=inputs,
-        input_names=list(inputs),
-        output_names=["logits"],
-        dynamic_shapes={name: {0: "batch", 1: "pieces"} for name in inputs},
-        dynamo=True,
-        verbose=False,
-    )
+    logging.disable(logging.WARNING)  # of parts that are missing and not needed here
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the exporter's own insides
+        program = torch.onnx.export(
+            model.to("cpu").float().eval(),
+            (),
+            kwargs=inputs,
+            input_names=list(inputs),
+            output_names=["logits"],
+            dynamic_shapes={name: {0: "batch", 1: "pieces"} for name in inputs},
+            dynamo=True,
+            verbose=False,
+        )
     graph = program.model_proto
     del graph.graph.value_info[:]  # shapes of the example, which the quantiser would take for true
-    logging.disable(logging.WARNING)  # it recommends a preparation that fails on this graph
     quantize_dynamic(graph, part / "model.onnx", weight_type=QuantType.QInt8)
     logging.disable(logging.NOTSET)
     tokenizer.backend_tokenizer.save(str(part / "tokenizer.json"))

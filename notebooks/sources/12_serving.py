@@ -44,7 +44,7 @@ needed = ensure_packages(ROOT / "service")  # what is missing of service/pyproje
 profile = "auto"  # "mini", "cpu", "gpu", or "auto": the largest that this machine and network allow
 
 # %%
-from course_utils.lab import start_lab
+from course_utils.lab import ROOT, start_lab
 
 lab = start_lab("{{lesson}}", profile)
 
@@ -72,7 +72,7 @@ counting.fit(train["text"][:], train["label"][:])
 
 # %% [markdown]
 # A service needs neither Trainer nor PyTorch. `export` writes the network as an
-# [ONNX](glossary.md#onnx) file, its weights as [int8](glossary.md#int8), and beside it the
+# [ONNX](glossary.md#onnx) file, its weights as int8 ([quantisation](glossary.md#quantisation)), and beside it the
 # tokenizer and the names of the labels. All three are data; none can run code when it is loaded.
 
 # %%
@@ -145,16 +145,17 @@ plots.picture("through-the-service")
 
 # %%
 import inspect
+from textwrap import dedent
 
 from IPython.display import Code
 
 from service.app import Worker
 
-Code(inspect.cleandoc(inspect.getsource(Worker.run)), language="python")
+Code(dedent(inspect.getsource(Worker.run)), language="python")
 
 # %% [markdown]
-# Now start it, as a colleague would: a process of its own, at the address 127.0.0.1, which no other
-# machine can reach. Port 0 means any free one; the service prints which. The settings travel in the
+# Now start it, as a colleague would: a process of its own, at the address `127.0.0.1`, which no
+# other machine can reach. Port 0 means any free one; the service prints which. The settings travel in the
 # environment, so nothing in the code changes from one machine to the next.
 
 # %%
@@ -175,7 +176,8 @@ def serving(**settings):
         cwd=ROOT, env=os.environ | chosen, stdout=subprocess.PIPE, text=True)
     try:
         address = process.stdout.readline().split()[-1]  # "ready at http://127.0.0.1:…"
-        with httpx.Client(base_url=address, timeout=60) as client:
+        limits = httpx.Limits(max_keepalive_connections=64)  # each caller keeps its line open
+        with httpx.Client(base_url=address, timeout=60, limits=limits) as client:
             yield process, client
     finally:
         process.terminate()
@@ -761,9 +763,9 @@ assert first_alarm((0, 7, 7, 0), 7) == 3
 # %% [markdown]
 # ### Question 12.4 Let it read less ●○○ 6 minutes, in writing
 #
-# `Classifier(folder, max_pieces=64)` cuts texts at 64 pieces. A colleague wants to save time by
-# cutting at 8. First write down what you expect for accuracy and for the time of a text. Then add
-# the lines below in a cell of their own, run them, and explain what you see: which requests pay?
+# `Classifier(folder)` cuts long texts. A colleague wants to save time by cutting at 8 pieces. First
+# write down what you expect for accuracy and for the time of a text. Then run the lines below in a
+# cell of their own, and explain what you see: which requests pay?
 #
 # ```python
 # short = Classifier(folder, max_pieces=8)
@@ -830,7 +832,7 @@ if find_spec("gradio"):
 #
 # A small service of your own, with a schema and a bounded queue. As it stands it asks itself one
 # question, with an untrained head; write `uvicorn.run(app)` in the last lines' place to serve on
-# 127.0.0.1. It needs `pip install transformers torch fastapi httpx uvicorn`.
+# `127.0.0.1`. It needs `pip install transformers torch fastapi httpx uvicorn`.
 #
 # ```python
 # import asyncio
@@ -876,7 +878,7 @@ if find_spec("gradio"):
 # | fast alone, seconds under load | an unbounded queue | limit it; answer 429 |
 # | it freezes while it predicts | the model runs in the event loop | a thread: `asyncio.to_thread` |
 # | errors at each deployment | stopped without being taken out of rotation | `/readyz`, a grace, SIGTERM |
-# | others on the network can call it | bound to 0.0.0.0 | 127.0.0.1, or a proxy in front |
+# | others on the network can call it | bound to `0.0.0.0` | `127.0.0.1`, or a proxy in front |
 # | the first call takes seconds | a cold model | warm it before it says that it is ready |
 #
 # ## Further reading
