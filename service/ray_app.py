@@ -6,13 +6,15 @@ from ray import serve
 
 from service.app import Settings, create_app
 
+settings = Settings.from_environment(os.environ)
+
 
 @serve.deployment(
     num_replicas=2,  # two processes, here or on other machines of a Ray cluster
     max_ongoing_requests=64,  # that Ray hands to one of them at a time
     ray_actor_options={"num_cpus": 1},
 )
-@serve.ingress(lambda: create_app(Settings.from_environment(os.environ)))
+@serve.ingress(lambda: create_app(settings))
 class Intents:
     """Each replica builds the app for itself: model, queue, worker and metrics of its own."""
 
