@@ -225,7 +225,7 @@ def milliseconds(call, texts):
     return np.array(times)
 
 
-some = (asked * 2)[:200]
+some = asked[:100]
 with serving() as (process, client):
     clocks = {"counting words": milliseconds(lambda text: counting.predict([text]), some),
               "int8 model": milliseconds(lambda text: classify([text]), some),
@@ -314,7 +314,7 @@ with serving(batch=1) as (_, one_by_one), serving(batch=16) as (_, together):
     for callers in levels:
         for _ in range(rounds):  # taking turns: a slow minute of the machine hits both
             for name, client in (("alone", one_by_one), ("batched", together)):
-                measured[name, callers].append(load(client, callers, some[:100]))
+                measured[name, callers].append(load(client, callers, some[:64]))
 
 # %%
 rate = {key: np.median([r for _, _, r in runs]) for key, runs in measured.items()}
@@ -799,8 +799,8 @@ assert first_alarm((0, 7, 7, 0), 7) == 3
 #
 # One process keeps about one core busy. More need *replicas*: the same container several times
 # behind a load balancer, or a framework that does both. This is the same app on
-# [Ray Serve](https://docs.ray.io/en/latest/serve/index.html), with two replicas; the notebook doesn't
-# run it, since Ray is larger than everything else here.
+# [Ray Serve](https://docs.ray.io/en/latest/serve/index.html), with two replicas. The notebook doesn't
+# run it: Ray alone is larger than the service and all that it needs.
 
 # %%
 Code(filename=str(ROOT / "service/ray_app.py"))
