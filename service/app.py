@@ -36,6 +36,8 @@ DRAINED = (
     32 * 2**20
 )  # bytes of an oversized body that are read and thrown away, so that its sender reads the answer
 
+UNREADABLE = 'The body is no JSON that can be read. Send {"text": "…"}.'
+
 
 # --- settings ---
 
@@ -169,7 +171,7 @@ def in_words(error: RequestValidationError) -> tuple[int, str]:
     first = error.errors()[0]
     kind, where = first["type"], [str(part)[:40] for part in first["loc"][1:]]
     if kind == "json_invalid":
-        return 400, 'The body is no JSON. Send {"text": "…"}.'
+        return 400, UNREADABLE
     if kind == "missing" and where:
         return 422, f'The field "{where[0]}" is missing.'
     if kind == "extra_forbidden":
@@ -387,7 +389,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.exception_handler(StarletteHTTPException)
     async def refused(_: Request, error: StarletteHTTPException) -> JSONResponse:
-        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+        words = error.detail if error.status_code != 400 else UNREADABLE
+        return JSONResponse({"error": words}, error.status_code, error.headers)
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> JSONResponse:

@@ -160,9 +160,9 @@ BODIES = {
     "a null character": ('{"text": "a\\u0000b"}', 422, "U+0000"),
     "an escape sequence": ('{"text": "\\u001b[31m red"}', 422, "U+001B"),
     "half a surrogate pair": ('{"text": "a\\ud800"}', 422, "U+D800"),
-    "bytes that are no UTF-8": (b'{"text": "\xff\xfe"}', 400, ""),
-    "5,000 open brackets": ("[" * 5000, 400, ""),
-    "a number of 9,000 digits": ('{"text": ' + "9" * 9000 + "}", 400, ""),
+    "bytes that are no UTF-8": (b'{"text": "\xff\xfe"}', 400, "no JSON"),
+    "5,000 open brackets": ("[" * 5000, 400, "no JSON"),
+    "a number of 9,000 digits": ('{"text": ' + "9" * 9000 + "}", 400, "no JSON"),
 }
 
 

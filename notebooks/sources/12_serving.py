@@ -179,6 +179,7 @@ import httpx
 @contextmanager
 def serving(**settings):
     """The service in a process of its own until the block ends, and a client that knows its address."""
+    settings = {"timeout": 60} | settings  # patience: a slow machine shall not decide what you see
     chosen = {f"SERVICE_{name.upper()}": str(value) for name, value in settings.items()}
     process = subprocess.Popen(
         [sys.executable, "-m", "service", "--model", str(folder), "--port", "0"],
@@ -186,11 +187,11 @@ def serving(**settings):
     try:
         address = process.stdout.readline().split()[-1]  # "ready at http://127.0.0.1:…"
         limits = httpx.Limits(max_keepalive_connections=64)  # each caller keeps its line open
-        with httpx.Client(base_url=address, timeout=60, limits=limits) as client:
+        with httpx.Client(base_url=address, timeout=120, limits=limits) as client:
             yield process, client
     finally:
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=120)
 
 
 # %%
@@ -463,7 +464,7 @@ assert refused == len(replies) == after.count(200) and replies["10 MB of text"].
 # %%
 crowd = {}
 for size in (2, 1000):
-    with serving(queue=size, timeout=10) as (process, client):
+    with serving(queue=size) as (process, client):
         crowd[size] = load(client, 32, (asked * 3)[:400])
     times, statuses, _ = crowd[size]
     print(f"{size:4} places: {dict(statuses)}, p99 of all {np.percentile(times, 99):.0f} ms")
@@ -472,7 +473,7 @@ for size in (2, 1000):
 total = sum(crowd[2][1].values())
 plots.finding(
     f"{total} of {len(crowd[2][0])} callers got an answer, yes or no. With 2 places {crowd[2][1][200]} were "
-    f"served and {crowd[2][1][429]} told to come back; with 1,000, all {crowd[1000][1][200]} were served. "
+    f"served and {crowd[2][1][429]} told to come back; with 1,000, {crowd[1000][1][200]} were served. "
     f"Half of the callers knew after {np.median(crowd[2][0]):.0f} ms with 2 places, after "
     f"{np.median(crowd[1000][0]):.0f} with 1,000.")
 
@@ -567,7 +568,7 @@ with serving(grace=0.3) as (process, client), ThreadPoolExecutor(12) as pool:
     callers = [pool.submit(caller, client) for _ in range(12)]
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
-    last_words = process.communicate(timeout=60)[0].strip()
+    last_words = process.communicate(timeout=120)[0].strip()
     over.set()
 print(last_words)
 
