@@ -846,18 +846,14 @@ if find_spec("gradio"):
 # ```python
 # import asyncio
 # import torch
-# from fastapi import FastAPI, HTTPException
+# from fastapi import Body, FastAPI, HTTPException
 # from fastapi.testclient import TestClient
-# from pydantic import BaseModel, Field
 # from transformers import AutoModelForSequenceClassification, AutoTokenizer
 #
 # name = "distilbert/distilbert-base-uncased"  # yours: the folder of your trained model
 # tokenizer = AutoTokenizer.from_pretrained(name)
 # model = AutoModelForSequenceClassification.from_pretrained(name, use_safetensors=True).eval()
 # app, turn, waiting = FastAPI(), asyncio.Semaphore(1), []
-#
-# class Ask(BaseModel):
-#     text: str = Field(min_length=1, max_length=2000)
 #
 # def classify(text):
 #     inputs = tokenizer(text, truncation=True, max_length=64, return_tensors="pt")
@@ -866,13 +862,13 @@ if find_spec("gradio"):
 #     return {"label": model.config.id2label[int(p.argmax())], "confidence": float(p.max())}
 #
 # @app.post("/predict")
-# async def predict(ask: Ask):
+# async def predict(text: str = Body(embed=True, min_length=1, max_length=2000)):
 #     if len(waiting) >= 32:
 #         raise HTTPException(429, "busy", {"Retry-After": "1"})
-#     waiting.append(ask)
+#     waiting.append(text)
 #     try:
 #         async with turn:
-#             return await asyncio.to_thread(classify, ask.text)
+#             return await asyncio.to_thread(classify, text)
 #     finally:
 #         waiting.pop()
 #
