@@ -72,8 +72,9 @@ counting = counting.fit(train["text"][:], train["label"][:])
 
 # %% [markdown]
 # A service needs neither Trainer nor PyTorch. `export` writes the network as an
-# [ONNX](glossary.md#onnx) file, its weights as int8 ([quantisation](glossary.md#quantisation)), and beside it the
-# tokenizer and the names of the labels. All three are data; none can run code when it is loaded.
+# [ONNX](glossary.md#onnx) file, its weights as int8 ([quantisation](glossary.md#quantisation)), and
+# beside it the tokenizer and the names of the labels. All three are data; none can run code when it
+# is loaded.
 
 # %%
 from service.app import Classifier
@@ -88,8 +89,6 @@ print(classify(["Where is my parcel?"])[0])
 # %%
 import numpy as np
 import torch
-
-from course_utils.metrics import bootstrap_interval
 
 
 @torch.no_grad()
@@ -109,6 +108,7 @@ def each(predict, texts):
     return np.concatenate([predict([text]) for text in texts])
 
 
+# %%
 asked, wanted = validation["text"][:], np.array(validation["label"])
 hits = {"as trained": each(with_torch, asked).argmax(1) == wanted,
         "int8": each(with_int8, asked).argmax(1) == wanted,
@@ -116,6 +116,7 @@ hits = {"as trained": each(with_torch, asked).argmax(1) == wanted,
 
 # %%
 from course_utils import plots
+from course_utils.metrics import bootstrap_interval
 
 
 def paired(first, second):
@@ -164,8 +165,8 @@ Code(dedent(inspect.getsource(Worker.run)), language="python")
 
 # %% [markdown]
 # Now start it, as a colleague would: a process of its own, at the address `127.0.0.1`, which no
-# other machine can reach. Port 0 means any free one; the service prints which. The settings travel in the
-# environment, so nothing in the code changes from one machine to the next.
+# other machine can reach. Port 0 means any free one; the service prints which. The settings travel
+# in the environment, so nothing in the code changes from one machine to the next.
 
 # %%
 import os
@@ -178,7 +179,7 @@ import httpx
 
 @contextmanager
 def serving(**settings):
-    """The service in a process of its own until the block ends, and a client that knows its address."""
+    """The service in a process of its own until the block ends, and a client for it."""
     settings = {"timeout": 60} | settings  # patience: a slow machine shall not decide what you see
     chosen = {f"SERVICE_{name.upper()}": str(value) for name, value in settings.items()}
     process = subprocess.Popen(
@@ -204,8 +205,8 @@ with serving() as (process, client):
 # %% [markdown]
 # *Health* and *readiness* are two questions. `/healthz`: does the process still work, or should it
 # be restarted? `/readyz`: does it want requests now? A load balancer asks the second every few
-# seconds. The answer to a text says how sure the model is, whether the text was cut, and which model
-# answered; without the last, two versions mix in your logs and nobody can tell them apart.
+# seconds. The answer to a text says how sure the model is, whether the text was cut, and which
+# model answered; without the last, two versions mix in your logs and nobody can tell them apart.
 #
 # ## 3. Where does the time go?
 #
@@ -239,7 +240,7 @@ way = middle["int8 over HTTP"] - middle["int8 model"]
 behind = middle["counting words"] + max(way, 0)
 plots.finding(
     f"Median of {len(some)} calls: counting words {1000 * middle['counting words']:,.0f} µs, the "
-    f"int8 model {middle['int8 model']:.1f} ms, the same over HTTP {middle['int8 over HTTP']:.1f} ms. "
+    f"int8 model {middle['int8 model']:.1f} ms, over HTTP {middle['int8 over HTTP']:.1f} ms. "
     f"Behind the same HTTP counting words would take about {behind:.1f} ms: its lead of "
     f"{middle['int8 model'] / middle['counting words']:.0f} times shrinks to "
     f"{middle['int8 over HTTP'] / behind:.1f} for the caller.")
@@ -264,14 +265,14 @@ plots.picture("micro-batching")
 # %%
 def per_text(predict, size, repeats=8):
     """Milliseconds a text, median over passes of ``size`` texts."""
-    groups = [asked[size * n:size * (n + 1)] for n in range(max(1, min(repeats, len(asked) // size)))]
+    groups = [asked[size * n:size * (n + 1)] for n in range(repeats)]
     return np.median(milliseconds(predict, groups)) / size
 
 
 costs = {name: {size: per_text(predict, size) for size in (1, 4, 16)}
          for name, predict in (("int8", with_int8), ("PyTorch", with_torch))}
 for name, by_size in costs.items():
-    print(f"{name:8}", "  ".join(f"{size:2d} texts: {ms:5.1f} ms each" for size, ms in by_size.items()))
+    print(f"{name:8}", *[f"{size:2d} texts: {ms:5.1f} ms each  " for size, ms in by_size.items()])
 gain = {name: by_size[1] / by_size[16] for name, by_size in costs.items()}
 
 # %%
@@ -281,7 +282,8 @@ def meaning(factor):
 
 
 plots.finding("Sixteen texts in one pass make a text " + "; ".join(
-    f"{factor:.1f} times as fast with {name}: {meaning(factor)}" for name, factor in gain.items()) + ".")
+    f"{factor:.1f} times as fast with {name}: {meaning(factor)}"
+    for name, factor in gain.items()) + ".")
 
 # %% [markdown]
 # Now the service itself, with `batch=1` and `batch=16`, under 1 to 32 callers at once. Each caller
@@ -297,7 +299,7 @@ from course_utils.timing import Stopwatch
 
 
 def load(client, callers, texts):
-    """Ask for all texts, ``callers`` at a time: milliseconds and status of each, answers a second."""
+    """Milliseconds and status of each text, ``callers`` at a time, and answers a second."""
     def one(text):
         began = time.perf_counter()
         status = client.post("/predict", json={"text": text}).status_code
@@ -322,7 +324,8 @@ rate = {key: np.median([r for _, _, r in runs]) for key, runs in measured.items(
 waits = {key: np.percentile(np.concatenate([t for t, _, _ in runs]), [50, 99])
          for key, runs in measured.items()}
 figure, (left, right) = plots.new_figure(columns=2, width=10, height=3.4)
-for number, (name, words) in enumerate([("alone", "one text a pass"), ("batched", "up to 16 a pass")]):
+lines = {"alone": "one text a pass", "batched": "up to 16 a pass"}
+for number, (name, words) in enumerate(lines.items()):
     plots.curve(left, levels, [rate[name, c] for c in levels], words, number)
     plots.curve(right, levels, [waits[name, c][1] for c in levels], f"{words}, p99", number)
     plots.curve(right, levels, [waits[name, c][0] for c in levels], f"{words}, p50", number,
@@ -335,9 +338,10 @@ for ax in (left, right):
 top = max(rate.values())
 left.set(ylabel="answers a second", title=f"Throughput ends at {top:.0f} answers a second")
 right.set(ylabel="milliseconds", title="Past that, more callers only wait longer")
-plots.show(figure, f"Two panels over 1 to 32 callers. Left: answers a second, at most {top:.0f}; with 32 "
-           f"callers {rate['alone', 32]:.0f} alone and {rate['batched', 32]:.0f} batched. Right: p99 with "
-           f"32 callers, {waits['alone', 32][1]:.0f} ms alone and {waits['batched', 32][1]:.0f} batched.")
+plots.show(figure, f"Two panels over 1 to 32 callers. Left: answers a second, at most {top:.0f}; "
+           f"with 32 callers {rate['alone', 32]:.0f} alone and {rate['batched', 32]:.0f} batched. "
+           f"Right: p99 with 32 callers, {waits['alone', 32][1]:.0f} ms alone and "
+           f"{waits['batched', 32][1]:.0f} batched.")
 
 # %%
 ratios = [b / a for (_, _, a), (_, _, b) in zip(measured["alone", 32], measured["batched", 32])]
@@ -345,9 +349,9 @@ verdict = ("pays" if min(ratios) > 1.05 else "costs" if max(ratios) < 0.95 else
            "makes no difference that all rounds agree on")
 plots.finding(
     f"With 32 callers micro-batching {verdict}: {rate['batched', 32]:.0f} answers a second against "
-    f"{rate['alone', 32]:.0f}, in {rounds} rounds {min(ratios):.2f} to {max(ratios):.2f} times; p99 "
-    f"{waits['batched', 32][1]:.0f} ms against {waits['alone', 32][1]:.0f}. The passes alone promised "
-    f"{gain['int8']:.1f} times. From one caller to 32, throughput grows "
+    f"{rate['alone', 32]:.0f}, in {rounds} rounds {min(ratios):.2f} to {max(ratios):.2f} times; "
+    f"p99 {waits['batched', 32][1]:.0f} ms against {waits['alone', 32][1]:.0f}. "
+    f"The passes alone promised {gain['int8']:.1f} times. From one caller to 32, throughput grows "
     f"{rate['alone', 32] / rate['alone', 1]:.1f} times and the median wait "
     f"{waits['alone', 32][0] / waits['alone', 1][0]:.0f} times.")
 
@@ -413,8 +417,8 @@ assert places(0.7, 0.1) == 6 and type(places(0.1, 0.3)) is int
 # %% [markdown]
 # ## 5. What if they send nonsense?
 #
-# Some will: a program with a bug, a file pasted by mistake, somebody who tries the door. Each gets a
-# status and a sentence that says what to change. Not a stack trace, and not their text back.
+# Some will: a program with a bug, a file pasted by mistake, somebody who tries the door. Each gets
+# a status and a sentence that says what to change. Not a stack trace, and not their text back.
 
 # %%
 import json
@@ -444,8 +448,9 @@ with serving() as (process, client):
 
 # %%
 refused = sum(400 <= reply.status_code < 500 for reply in replies.values())
-plots.finding(f"{refused} of {len(replies)} were refused in words, with a status that says the fault is "
-              f"the caller's. The next caller got an answer {after.count(200)} of {len(after)} times.")
+plots.finding(f"{refused} of {len(replies)} were refused in words, with a status that says the "
+              f"fault is the caller's. The next caller got an answer {after.count(200)} of "
+              f"{len(after)} times.")
 
 # %% tags=["assert"]
 assert refused == len(replies) == after.count(200) and replies["10 MB of text"].status_code == 413
@@ -466,16 +471,15 @@ crowd = {}
 for size in (2, 1000):
     with serving(queue=size) as (process, client):
         crowd[size] = load(client, 32, (asked * 3)[:400])
-    times, statuses, _ = crowd[size]
-    print(f"{size:4} places: {dict(statuses)}, p99 of all {np.percentile(times, 99):.0f} ms")
+    print(f"{size:4} places: {dict(crowd[size][1])}")
 
 # %%
 total = sum(crowd[2][1].values())
 plots.finding(
-    f"{total} of {len(crowd[2][0])} callers got an answer, yes or no. With 2 places {crowd[2][1][200]} were "
-    f"served and {crowd[2][1][429]} told to come back; with 1,000, {crowd[1000][1][200]} were served. "
-    f"Half of the callers knew after {np.median(crowd[2][0]):.0f} ms with 2 places, after "
-    f"{np.median(crowd[1000][0]):.0f} with 1,000.")
+    f"{total} of {len(crowd[2][0])} requests got an answer, yes or no. With 2 places "
+    f"{crowd[2][1][200]} were served and {crowd[2][1][429]} told to come back; with 1,000, "
+    f"{crowd[1000][1][200]} were served. Half of the callers knew after "
+    f"{np.median(crowd[2][0]):.0f} ms with 2 places, after {np.median(crowd[1000][0]):.0f} with 1,000.")
 
 # %% tags=["assert"]
 assert total == 400 and crowd[2][1].keys() == {200, 429} and crowd[1000][1] == {200: 400}
@@ -487,9 +491,9 @@ assert total == 400 and crowd[2][1].keys() == {200, 429} and crowd[1000][1] == {
 #
 # ### Exercise 12.2 A caller with manners ●●○ 8 minutes
 #
-# The other side of the contract. A caller that repeats at once turns an overload into a collapse. Write
-# `next_try(status, attempt, retry_after=None)`: seconds to wait before the next try, or `None` where
-# there should be none. `attempt` counts from 0.
+# The other side of the contract. A caller that repeats at once turns an overload into a collapse.
+# Write `next_try(status, attempt, retry_after=None)`: seconds to wait before the next try, or
+# `None` where there should be none. `attempt` counts from 0.
 #
 # Try again only for 429 and 503, and at most five times in all (`attempt` 0 to 3 may be followed by
 # another). Wait 0.5 s at first, twice as long each time; never less than `retry_after` where the
@@ -546,8 +550,8 @@ assert next_try(503, 2, 7) == 7 and next_try(429, 4, 1) is None
 plots.picture("graceful-stop")
 
 # %% [markdown]
-# Twelve callers ask without a pause. In the middle comes the signal. Each caller counts its answers;
-# the service counts too, and says so in its last line.
+# Twelve callers ask without a pause. In the middle comes the signal. Each caller counts its
+# answers; the service counts too, and says so in its last line.
 
 # %%
 import signal
@@ -574,8 +578,9 @@ print(last_words)
 
 # %%
 accepted, answered = [int(word) for word in last_words.split() if word.isdigit()]
+lost = accepted - sum(got.values())
 plots.finding(f"The service accepted {accepted} requests and answered {answered}. The callers hold "
-              f"{sum(got.values())} answers, {got[200]} with a label: {accepted - sum(got.values())} lost.")
+              f"{sum(got.values())} answers, {got[200]} with a label: {lost} lost.")
 
 # %% tags=["assert"]
 assert accepted == answered == sum(got.values()) == got[200] > 12 and process.returncode == 0
@@ -587,7 +592,8 @@ assert accepted == answered == sum(got.values()) == got[200] > 12 and process.re
 # ## 8. What does the monitoring see?
 #
 # Prometheus, the usual monitoring, reads `/metrics` every few seconds: plain lines, a name and a
-# number. The service never logs a text, since texts are private; it counts. Every book must balance.
+# number. The service never logs a text, since texts are private; it counts. Every book must
+# balance.
 
 # %%
 def reading(client, name):
@@ -600,13 +606,13 @@ with serving() as (process, client):
     _, statuses, _ = load(client, 8, asked[:60] + [""] * 5)
     page = client.get("/metrics").text
     received = reading(client, "service_received_total")
-print(*[line for line in page.splitlines() if line.startswith(("service_rec", "service_answered_t",
-                                                               "service_in", "service_seconds_s"))], sep="\n")
+shown = "service_received_t", "service_answered_t", "service_in", "service_seconds_s"
+print(*[line for line in page.splitlines() if line.startswith(shown)], sep="\n")
 
 # %%
-plots.finding(f"The callers count {sum(statuses.values())} answers ({dict(statuses)}); the service's own "
-              f"books say {received:.0f} received. They "
-              + ("agree." if received == sum(statuses.values()) else "don't agree: look for who was lost."))
+agree = "agree" if received == sum(statuses.values()) else "don't agree: look for who was lost"
+plots.finding(f"The callers count {sum(statuses.values())} answers ({dict(statuses)}); the "
+              f"service's own books say {received:.0f} received. They {agree}.")
 
 # %% tags=["assert"]
 assert received == sum(statuses.values()) == 65 and statuses == {200: 60, 422: 5}
@@ -676,8 +682,8 @@ ax.axvline(3.5, color="black", linestyle=":", linewidth=1)
 ax.annotate("new topic from here", (3.55, 0.95), xycoords=("data", "axes fraction"), va="top")
 ax.set(xlabel="day", ylabel=f"unsure answers of {DAY}", ylim=(0, 1.25 * max(*week, limit)),
        title=f"Alarm on day{'s' * (len(alarms) > 1)} {', '.join(map(str, alarms)) or '–'}")
-plots.show(figure, f"Bars of unsure answers on seven days: {', '.join(map(str, week))}. The alarm line is "
-           f"at {limit}; a new topic begins on day 4. Alarm on days {alarms}.")
+plots.show(figure, f"Bars of unsure answers on seven days: {', '.join(map(str, week))}. "
+           f"The alarm line is at {limit}; a new topic begins on day 4. Alarm on days {alarms}.")
 
 # %% [markdown]
 # One week is an anecdote. Draw a thousand days of each kind, for both models: quiet days of the
@@ -685,7 +691,7 @@ plots.show(figure, f"Bars of unsure answers on seven days: {', '.join(map(str, w
 
 # %%
 def share_of_alarms(name, quiet, new=None, days=1000):
-    """Share of days with an alarm, each drawn from the confidences ``quiet``, a quarter from ``new``."""
+    """Share of days with an alarm, drawn from the confidences ``quiet``, a quarter ``new``."""
     edge, limit = rules[name]
     drawn = draw.choice(quiet, (days, DAY))
     if new is not None:
@@ -698,21 +704,19 @@ for name, probabilities in predict.items():
     known, live, new = (each(probabilities, texts).max(1) for texts in (asked, inside, outside))
     alarm[name] = (share_of_alarms(name, known), share_of_alarms(name, live),
                    share_of_alarms(name, live, new))
-    print(f"{name:15} alarm on quiet days {alarm[name][0]:.1%}, on quiet days of new writers "
-          f"{alarm[name][1]:.1%}, on days with the new topic {alarm[name][2]:.1%}")
 
 # %%
 def judged(name):
     expected, false, caught = alarm[name]
     blind = caught - false
     return (f"{name} raises {100 * false:.0f} false alarms in a hundred quiet days of new writers "
-            f"({100 * expected:.0f} on the writer that the rule was made on) and notices the new topic on "
-            f"{caught:.0%} of the days"
+            f"({100 * expected:.0f} on the writer that the rule was made on) and notices the new "
+            f"topic on {caught:.0%} of the days"
             + (", hardly more often than it cries without one" if blind < 0.2 else ""))
 
 
-plots.finding("; ".join(judged(name) for name in alarm) + ". A false alarm rate is a promise about people "
-              "like those whom the rule was set on.")
+plots.finding("; ".join(judged(name) for name in alarm) + ". A false alarm rate is a promise about "
+              "people like those whom the rule was set on.")
 
 # %% tags=["assert"]
 assert alarm["DistilBERT"][0] < 0.1 and alarm["DistilBERT"][2] > alarm["DistilBERT"][1]
@@ -725,9 +729,9 @@ assert alarm["DistilBERT"][0] < 0.1 and alarm["DistilBERT"][2] > alarm["DistilBE
 # ### Exercise 12.3 Two days in a row ●●○ 7 minutes
 #
 # A rule that cries too often is soon ignored. The usual cure: wait for a second day. Write
-# `first_alarm(counts, limit, days=2)`: the day, counted from 1, on which the alarm is raised, that is
-# the last of the first `days` days in a row with at least `limit` unsure answers; `None` where that
-# never happens.
+# `first_alarm(counts, limit, days=2)`: the day, counted from 1, on which the alarm is raised, that
+# is the last of the first `days` days in a row with at least `limit` unsure answers; `None` where
+# that never happens.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e12_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def first_alarm(counts, limit, days=2):
@@ -787,10 +791,10 @@ assert first_alarm((0, 7, 7, 0), 7) == 3
 # *Write your answer here, in two or three sentences.*
 
 # %% [markdown] tags=["solution"]
-# A text takes less time, since time grows with the pieces that are read, but accuracy falls far more
-# than a rounding would explain: most requests are longer than six words between `[CLS]` and `[SEP]`,
-# and many open with a greeting or the story before they say what is wanted. The requests that pay
-# are the long ones, and `truncated` says which they were.
+# A text takes less time, since time grows with the pieces that are read, but accuracy falls far
+# more than a rounding would explain: most requests are longer than six words between `[CLS]` and
+# `[SEP]`, and many open with a greeting or the story before they say what is wanted. The requests
+# that pay are the long ones, and `truncated` says which they were.
 #
 # Two things must be in it: both directions with their own two numbers, and that it is the longer
 # requests, whose wish stands behind the cut, that are answered wrongly.
@@ -799,8 +803,8 @@ assert first_alarm((0, 7, 7, 0), 7) == 3
 # ## 10. Past one process
 #
 # One process keeps about one core busy. More need *replicas*: the same container several times
-# behind a load balancer, or a framework that does both. This is the same app on
-# [Ray Serve](https://docs.ray.io/en/latest/serve/index.html), with two replicas. The notebook doesn't
+# behind a load balancer, or a framework that does both. This is the same app on [Ray
+# Serve](https://docs.ray.io/en/latest/serve/index.html), with two replicas. The notebook doesn't
 # run it: Ray alone is larger than the service and all that it needs.
 
 # %%
@@ -904,5 +908,5 @@ from course_utils.exercises import progress
 
 progress("{{lesson}}")  # what you have solved, kept on this machine
 lab.finish(f"{top:.0f} answers a second, micro-batching {verdict} ({np.median(ratios):.2f} times); "
-           f"{accepted - sum(got.values())} of {accepted} accepted requests lost at the stop; new topic "
-           f"noticed on {alarm['DistilBERT'][2]:.0%} of days, false alarms {alarm['DistilBERT'][1]:.0%}")
+           f"{lost} of {accepted} accepted requests lost at the stop; new topic noticed on "
+           f"{alarm['DistilBERT'][2]:.0%} of days, false alarms {alarm['DistilBERT'][1]:.0%}")
