@@ -210,7 +210,7 @@ class Metrics:
             "batch_texts", "Texts in a forward pass", buckets=[1, 2, 4, 8, 16, 32], **shared
         )
         self.confidence = Histogram(
-            "confidence", "Of answers", buckets=[n / 10 for n in range(1, 11)], **shared
+            "confidence", "Of answers", buckets=[n / 20 for n in range(1, 21)], **shared
         )
         self.labels = Counter("labels", "Answers by label", ["label"], **shared)
 
