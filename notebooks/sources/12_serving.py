@@ -477,7 +477,7 @@ for size in (2, 1000):
 total = sum(crowd[2][1].values())
 plots.finding(
     f"{total} of {len(crowd[2][0])} requests got an answer, yes or no. With 2 places "
-    f"{crowd[2][1][200]} were served and {crowd[2][1][429]} told to come back; with 1,000, "
+    f"{crowd[2][1][200]} were served and {crowd[2][1][429]} told to come back; with 1,000 places "
     f"{crowd[1000][1][200]} were served. Half of the callers knew after "
     f"{np.median(crowd[2][0]):.0f} ms with 2 places, after {np.median(crowd[1000][0]):.0f} with "
     "1,000.")
@@ -866,8 +866,8 @@ if find_spec("gradio"):
 # ## Take this with you
 #
 # A small service of your own, with a schema and a bounded queue. As it stands it asks itself one
-# question, with an untrained head; write `uvicorn.run(app)` in the last lines' place to serve on
-# `127.0.0.1`. It needs `pip install transformers torch fastapi httpx uvicorn`.
+# question, with an untrained head; write `import uvicorn; uvicorn.run(app)` in the last line's
+# place to serve on `127.0.0.1`. It needs `pip install transformers torch fastapi httpx uvicorn`.
 #
 # ```python
 # import asyncio
