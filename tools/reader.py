@@ -111,6 +111,22 @@ def both_ends_right(prediction) -> dict[str, float]:
     return {"both_ends": float(np.mean(right))}
 
 
+def save(model: peft.PeftModel, folder: Path) -> None:
+    """Write the adapter, without the path of this machine and peft's empty card, and its base's hash."""
+    card = folder / "README.md"
+    text = card.read_bytes() if card.is_file() else None
+    model.save_pretrained(folder, safe_serialization=True)
+    card.write_bytes(text) if text is not None else card.unlink(missing_ok=True)
+    file = folder / "adapter_config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = BASE.name
+    config["modules_to_save"] = sorted(set(config["modules_to_save"]))
+    config["target_modules"].sort()
+    file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (folder / "adapter_model.safetensors").chmod(0o644)
+    (folder / "base.json").write_text(json.dumps({"model.safetensors": base_mark()}) + "\n")
+
+
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -186,8 +202,7 @@ def main(words: list[str] | None = None) -> None:
     )
     trainer.train(resume_from_checkpoint=any(args.work.glob("checkpoint-*")))
     print(trainer.evaluate())
-    trainer.model.save_pretrained(OUT, safe_serialization=True)
-    (OUT / "base.json").write_text(json.dumps({"model.safetensors": base_mark()}) + "\n")
+    save(trainer.model, OUT)
 
 
 if __name__ == "__main__":
