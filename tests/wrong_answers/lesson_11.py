@@ -80,7 +80,11 @@ WRONG = {
         ),
     ],
     "e11_4": [
-        ("returns a constant", "    return torch.zeros_like(weights)\n", "groups of four neighbours"),
+        (
+            "returns a constant",
+            "    return torch.zeros_like(weights)\n",
+            "groups of four neighbours",
+        ),
         (
             "halves the whole matrix",
             "    return weights * (weights.abs() > weights.abs().median())\n",

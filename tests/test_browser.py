@@ -1,0 +1,254 @@
+"""The page of ``make browser``: in a real browser it gives Python's answers, and loads nothing from elsewhere.
+
+The model of these tests is tiny: random layers, and a head fitted to what they give.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import http.server
+import json
+import re
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+from urllib.parse import quote_plus, urlsplit
+
+import numpy as np
+import pytest
+
+from tools.lessons import ROOT
+
+MISSING = "the packages of browser/pyproject.toml are missing"
+pytest.importorskip("onnxscript", reason=MISSING)
+onnxruntime = pytest.importorskip("onnxruntime", reason=MISSING)
+build = pytest.importorskip("browser.build", reason=MISSING)
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SOURCES = ROOT / "browser"
+ODD = [
+    "",
+    " ",
+    "🙂 naïve café",
+    "a" * 300,
+    "[SEP] [CLS] parcel",
+    "ÜBER-größe\t\n2nd line",
+    "parcel " * 200,
+]
+CHECK = """<!doctype html><meta charset="utf-8"><pre id="report">working</pre><script type="module">
+import { load, models } from "./try.js";
+const report = document.getElementById("report");
+try {
+  const [model] = await models(), classify = await load(model), answers = [];
+  for (const text of await (await fetch("texts.json")).json()) {
+    const { label, probabilities, pieces } = await classify(text);
+    answers.push([label, probabilities, pieces]);
+  }
+  report.textContent = JSON.stringify(answers);
+} catch (error) { report.textContent = "failed: " + error.stack; }
+</script>
+"""
+
+
+# --- without a browser ---
+
+
+def test_the_libraries_are_pinned_exactly_and_no_host_is_named():
+    package = json.loads((SOURCES / "package.json").read_text(encoding="utf-8"))
+    lock = json.loads((SOURCES / "package-lock.json").read_text(encoding="utf-8"))
+    for name, version in package["dependencies"].items():
+        assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+        assert lock["packages"][f"node_modules/{name}"]["version"] == version
+    for name, entry in lock["packages"].items():
+        assert "resolved" not in entry
+        assert not name or entry["integrity"].startswith("sha512-")
+        assert not entry.get("hasInstallScript")
+
+
+@pytest.mark.parametrize("name", ["index.html", "try.js"])
+def test_page_and_module_name_no_other_host(name):
+    assert not re.search(
+        r"(?:https?:)?//\w", re.sub(r"(?m)(?:^|\s)// .*$", "", (SOURCES / name).read_text("utf-8"))
+    )
+
+
+def test_the_page_forbids_the_browser_to_load_from_elsewhere():
+    policy = re.search(
+        r'Content-Security-Policy" content="([^"]+)"', (SOURCES / "index.html").read_text("utf-8")
+    )[1]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'" and rules["connect-src"] == "'self'"
+    assert rules["script-src"] == "'self' 'wasm-unsafe-eval'"
+
+
+def test_a_missing_npm_is_an_error_with_a_cure(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(build.BuildError, match=r"install Node\.js"):
+        build.fetch_libraries(tmp_path)
+
+
+# --- with one ---
+
+
+@functools.cache
+def chromium() -> str:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    return found or pytest.skip("there is no Chromium or Chrome")
+
+
+def tiny_model(texts: list[str], labels: list[int]):
+    """A DistilBERT of two random layers; only its last layer is fitted, by logistic regression."""
+    import torch
+    from sklearn.linear_model import LogisticRegression
+    from transformers import (
+        AutoTokenizer,
+        DistilBertConfig,
+        DistilBertForSequenceClassification,
+    )
+
+    tokenizer = AutoTokenizer.from_pretrained(str(ROOT / "data/models/mini-distilbert"))
+    torch.manual_seed(0)
+    config = DistilBertConfig(
+        dim=96,
+        hidden_dim=192,
+        n_heads=4,
+        n_layers=2,
+        num_labels=max(labels) + 1,
+        initializer_range=0.3,
+    )
+    model = DistilBertForSequenceClassification(config).eval()
+    features = []
+    model.pre_classifier.register_forward_hook(lambda *found: features.append(found[2].relu()))
+    with torch.no_grad():
+        for text in texts:
+            model(**tokenizer([text], return_tensors="pt"))
+        head = LogisticRegression(C=1, max_iter=2000).fit(torch.cat(features).numpy(), labels)
+        model.classifier.weight.copy_(torch.tensor(head.coef_))
+        model.classifier.bias.copy_(torch.tensor(head.intercept_))
+    model.pre_classifier._forward_hooks.clear()
+    return model, tokenizer
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Path:
+    """The page with a tiny model of the requests."""
+    chromium()
+    try:
+        modules = build.fetch_libraries()
+    except build.BuildError as error:
+        pytest.skip(str(error))
+    from course_utils.data import load_task
+    from course_utils.lab import PROFILES
+
+    to = tmp_path_factory.mktemp("browser")
+    rows = load_task("requests", PROFILES["mini"])
+    some = rows["train"].shuffle(seed=0).select(range(400))
+    names = rows["train"].features["label"].names
+    build.export(
+        *tiny_model(some["text"][:], some["label"][:]), names, "requests", to / "models/requests"
+    )
+    assert [model["name"] for model in build.assemble(to, modules)] == ["requests"]
+    texts = [*ODD, *rows["validation"]["text"][:]][:200]
+    (to / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
+    (to / "check.html").write_text(CHECK, encoding="utf-8")
+    return to
+
+
+@pytest.fixture(scope="module")
+def server(page):
+    """Address of the page, and the paths that were asked for."""
+    asked: list[str] = []
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            asked.append(urlsplit(self.path).path.lstrip("/"))
+
+    handler = functools.partial(Quiet, directory=str(page))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}", asked
+        running.shutdown()
+
+
+def opened(address: str, folder: Path) -> str:
+    """The page's elements after its scripts have run, every other host unreachable."""
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        f"--user-data-dir={folder}",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        "--virtual-time-budget=120000",
+        "--dump-dom",
+    ]
+    run = subprocess.run(
+        [chromium(), *options, address], capture_output=True, text=True, timeout=240
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    return run.stdout
+
+
+def python_answers(page: Path, texts: list[str]):
+    from tokenizers import Tokenizer
+
+    about = json.loads((page / "models.json").read_text(encoding="utf-8"))[0]
+    tokenizer = Tokenizer.from_file(str(page / about["folder"] / "tokenizer.json"))
+    session = onnxruntime.InferenceSession(
+        str(page / about["folder"] / "model.onnx"), providers=["CPUExecutionProvider"]
+    )
+    probabilities, pieces = [], []
+    for text in texts:
+        tokenizer.no_truncation()
+        pieces.append(len(tokenizer.encode(text).ids))
+        tokenizer.enable_truncation(about["limit"])
+        ids = np.array([tokenizer.encode(text).ids])
+        logits = session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
+        powers = np.exp(logits[0] - logits.max())
+        probabilities.append(powers / powers.sum())
+    return about["labels"], np.array(probabilities), pieces
+
+
+@pytest.mark.slow
+def test_the_browser_gives_python_s_answers_on_200_texts(page, server, tmp_path):
+    shown = opened(f"{server[0]}/check.html", tmp_path / "profile")
+    report = html.unescape(re.search(r'<pre id="report">(.*?)</pre>', shown, re.S)[1])
+    assert report.startswith("[["), report[:1500]
+    labels, probabilities, pieces = zip(*json.loads(report), strict=True)
+    texts = json.loads((page / "texts.json").read_text(encoding="utf-8"))
+    names, expected, expected_pieces = python_answers(page, texts)
+    assert len(texts) == len(labels) == 200 and max(pieces) > 64
+    assert list(pieces) == expected_pieces
+    assert len(set(labels)) > 15, "the test's model must tell the texts apart"
+    gap = np.abs(np.array(probabilities) - expected).max()
+    print(f"largest difference of a probability: {gap:.4f}")
+    assert gap < 0.02
+    other = [i for i, label in enumerate(labels) if label != names[expected[i].argmax()]]
+    best_two = np.sort(expected, axis=1)[:, -2:]
+    assert len(other) <= 1 and all(np.diff(best_two[i])[0] < 2 * gap for i in other)
+
+
+@pytest.mark.slow
+def test_a_visitor_sees_label_probabilities_and_milliseconds(page, server, tmp_path):
+    text = "Where is my parcel?"
+    shown = opened(
+        f"{server[0]}/index.html?model=requests&text={quote_plus(text)}", tmp_path / "profile"
+    )
+    names, expected, _ = python_answers(page, [text])
+    label = names[expected[0].argmax()].replace("_", " ")
+    status = html.unescape(re.search(r'<p id="status"[^>]*>(.*?)</p>', shown, re.S)[1])
+    assert re.fullmatch(rf"{label}: [\d.]+ ms for 7 pieces\.", status)
+    rows = re.findall(r'<th scope="row">(.*?)</th><td>([\d.]+) %</td>', shown)
+    assert len(rows) == 5 and rows[0][0] == label
+    assert abs(float(rows[0][1]) - 100 * expected[0].max()) < 2.1
+
+
+@pytest.mark.slow
+def test_nothing_large_is_loaded_before_somebody_asks(page, server, tmp_path):
+    server[1].clear()
+    shown = opened(f"{server[0]}/index.html", tmp_path / "profile")
+    assert {*server[1]} == {"index.html", "try.js", "models.json"}
+    size = json.loads((page / "models.json").read_text(encoding="utf-8"))[0]["bytes"]
+    assert f"Load {size / 1e6:.1f} MB and classify" in shown
