@@ -202,6 +202,7 @@ def accuracy_change(after, before, rows=right):
     return change.mean(), *bootstrap_interval(np.mean, change)
 
 
+# %%
 def judge(after, before):
     """One change in a sentence: file, time, accuracy."""
     seconds = clock({name: versions[name] for name in (before, after)}, calls=100)
@@ -775,8 +776,6 @@ print(f"pieces a request: median {np.median(lengths):.0f}, longest {lengths.max(
 small = files["ONNX int8"]
 add("int8, padded to 64", with_onnx(small, padding="max_length"), small)
 add(f"int8, cut at {CUT}", with_onnx(small, limit=CUT), small)
-
-# %%
 plots.finding(judge("int8, padded to 64", "ONNX int8"))
 plots.finding(judge(f"int8, cut at {CUT}", "ONNX int8"))
 
@@ -810,60 +809,8 @@ plots.finding("A batch of 32 gives more than a tenth more texts a second, beyond
 # ## 8. Does it answer with the network cut?
 #
 # "Private, on the device" is a claim that can be tested. Each version answers in a process of its
-# own, in which every attempt to open a socket is refused. The same process tells the memory that
-# answering takes, and how long the first answer took from the start of Python.
-
-# %%
-ALONE = '''
-import json, sys
-
-def refuse(event, _):
-    if event.startswith("socket."):
-        raise OSError("the network is cut")
-
-sys.addaudithook(refuse)
-import psutil
-kind, place = sys.argv[1:]
-job = json.load(sys.stdin)
-if kind == "words":
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    counting = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10, max_iter=1000))
-    answer = counting.fit(job["texts"], job["labels"]).decision_function
-'''
-
-# %%
-ALONE += '''
-elif kind == "torch":
-    import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-    torch.set_num_threads(1)
-    tokenizer = AutoTokenizer.from_pretrained(place)
-    model = AutoModelForSequenceClassification.from_pretrained(place, use_safetensors=True).eval()
-    answer = lambda texts: model(**tokenizer(texts, return_tensors="pt")).logits.detach().numpy()
-else:
-    import numpy as np, onnxruntime, pathlib, tokenizers
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(place, options, ["CPUExecutionProvider"])
-    words = pathlib.Path(place).parent / "original/tokenizer.json"
-    cutter = tokenizers.Tokenizer.from_file(str(words))
-    def answer(texts):
-        ids = np.array([cutter.encode(texts[0]).ids])
-        return session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
-
-said = [int(answer([text]).argmax()) for text in job["asked"]]
-import socket
-try:
-    socket.create_connection(("127.0.0.1", 9))
-    said = "the network was there"
-except OSError as error:
-    cut = str(error)
-print(json.dumps({"said": said, "cut": cut, "mb": psutil.Process().memory_info().rss / 1e6}))
-'''
-script = lab.workdir / "alone.py"
-script.write_text(ALONE, encoding="utf-8")
+# own ([`browser/alone.py`](../browser/alone.py)), in which Python refuses every attempt to open a
+# socket. The process also tells the memory that it takes.
 
 # %%
 import json
@@ -873,13 +820,13 @@ import sys
 
 def alone(name):
     """What a process of its own says to 20 texts without a network: labels, MB, seconds."""
-    kind = {"PyTorch": "torch", "counting words": "words"}.get(name, "onnx")
-    place = files[name].parent if kind == "torch" else files[name]
+    kind = "torch" if name == "PyTorch" else "onnx"
+    place = files[name].parent if kind == "torch" else files[name] or ""
     job = {"asked": asked["validation"][:20], "texts": asked["train"],
            "labels": wanted["train"].tolist()}
     start = time.perf_counter()
-    run = subprocess.run([sys.executable, str(script), kind, str(place)], input=json.dumps(job),
-                         capture_output=True, text=True, check=True)
+    command = [sys.executable, str(ROOT / "browser/alone.py"), kind, str(place)]
+    run = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, check=True)
     return json.loads(run.stdout.splitlines()[-1]) | {"seconds": time.perf_counter() - start}
 
 
@@ -909,6 +856,8 @@ plots.finding(
 # versions run once more, in turn.
 
 # %%
+import pandas as pd
+
 MARGIN = 3.0  # points
 one, many = clock(versions, calls=100), clock(versions, calls=8, size=32)
 table = {}
@@ -922,9 +871,6 @@ for name in versions:
         "times as fast": faster(one["PyTorch"], one[name])[0],
         "right %": 100 * right[name].mean(),
         **dict(zip(("points", "from", "to"), accuracy_change(name, "PyTorch"), strict=True))}
-
-# %%
-import pandas as pd
 
 pd.DataFrame(table).T.round(1)
 
@@ -972,80 +918,6 @@ plots.finding(f"By the rule: **{chosen}**, {table[chosen]['times as fast']:.1f} 
 # %% tags=["assert"]
 assert "counting words" in frontier and chosen != "PyTorch"
 assert table["ONNX int8"]["times as fast"] > 1.3
-
-# %% [markdown]
-# ### Exercise 11.5 The frontier ●●○ 7 minutes
-#
-# Now with file sizes too. `versions` is a dictionary: name to a tuple of costs, all of them better
-# when *lower* (milliseconds, megabytes, errors). A version is beaten when another is at least as
-# good in every cost and better in one. Return the names that aren't beaten, in the dictionary's order.
-
-# %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e11_5", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def unbeaten(versions):
-    ### BEGIN SOLUTION
-    def beats(a, b):
-        return all(x <= y for x, y in zip(a, b, strict=True)) and tuple(a) != tuple(b)
-
-    return [name for name, costs in versions.items()
-            if not any(beats(other, costs) for other in versions.values())]
-    ### END SOLUTION
-
-
-# %% [markdown]
-# <details><summary>Hint 1</summary>
-#
-# Write `beats(a, b)` first, for two tuples: no cost of `a` is higher, and at least one is lower.
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# `all(x <= y for x, y in zip(a, b, strict=True)) and any(x < y ...)`. A version is kept when `not any(beats(other, costs) ...)`.
-# </details>
-
-# %% tags=["grading"]
-# stands in for the measured table when the exercise is graded
-table = {"a": {"p50 ms": 5.0, "MB file": 90.0, "right %": 84.0},
-         "b": {"p50 ms": 2.0, "MB file": 23.0, "right %": 84.0}}
-
-# %% tags=["check"] nbgrader={"grade": true, "grade_id": "t11_5", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-import numpy as np
-
-shown = {"slow, right": (10, 5), "fast, wrong": (1, 30), "middle": (4, 10), "beaten": (5, 12)}
-
-
-def agrees_slowly(seed=0, costs=3):
-    draw = np.random.default_rng(seed)
-    made = {f"v{i}": draw.integers(0, 5, size=costs).tolist() for i in range(14)}
-    kept = [name for name, mine in made.items() if not any(
-        sum(o > m for o, m in zip(other, mine)) == 0 and sum(o < m for o, m in zip(other, mine)) > 0
-        for other in made.values())]
-    return list(unbeaten({name: tuple(costs) for name, costs in made.items()})) == kept
-
-
-check("11.5 The frontier",
-      ("three of four are kept",
-       lambda: list(unbeaten(shown)) == ["slow, right", "fast, wrong", "middle"],
-       "drop what another beats in both costs, and keep the order"),
-      ("equal in one cost, better in the other, is enough to beat",
-       lambda: list(unbeaten({"a": (2, 5), "b": (2, 4)})) == ["b"],
-       "at least as good in every cost, and better in one: <=, then <"),
-      ("twins don't beat each other",
-       lambda: list(unbeaten({"a": (1, 2), "b": (1, 2)})) == ["a", "b"],
-       "of two equal versions none is better, so both stay"),
-      ("a third cost counts",
-       lambda: list(unbeaten({"a": (1, 1, 9), "b": (2, 2, 1)})) == ["a", "b"],
-       "go over all costs, not over the first two"),
-      ("it agrees with slow counting on 14 random versions", agrees_slowly,
-       "compare every version with every other"))
-try:
-    costs = {n: (v["p50 ms"], v["MB file"], -v["right %"]) for n, v in table.items()
-             if v["MB file"] > 0}
-    print("with the file's size:", ", ".join(unbeaten(costs)))
-except NotImplementedError:
-    print("Solve it to see which versions with a file are worth keeping.")
-### BEGIN HIDDEN TESTS
-assert all(agrees_slowly(seed, costs) for seed in range(1, 6) for costs in (1, 2, 4))
-assert list(unbeaten({})) == []
-### END HIDDEN TESTS
 
 # %% [markdown]
 # All choices are made. Now, and only now, open the test split.

@@ -111,31 +111,4 @@ WRONG = {
             "clone first",
         ),
     ],
-    "e11_5": [
-        ("returns a constant", "    return list(versions)\n", "drop what another beats"),
-        (
-            "keeps the best in each cost only",
-            "    columns = list(zip(*versions.values()))\n"
-            "    return [n for n, c in versions.items() if any(x == min(k) for x, k in zip(c, columns))]\n",
-            "drop what another beats",
-        ),
-        (
-            "asks for better in every cost",
-            "    return [n for n, c in versions.items()\n"
-            "            if not any(all(x < y for x, y in zip(o, c)) for o in versions.values())]\n",
-            "better in one: <=, then <",
-        ),
-        (
-            "lets twins beat each other",
-            "    return [n for n, c in versions.items() if not any(\n"
-            "        m != n and all(x <= y for x, y in zip(o, c)) for m, o in versions.items())]\n",
-            "both stay",
-        ),
-        (
-            "looks at two costs",
-            "    return [n for n, c in versions.items() if not any(\n"
-            "        o[0] <= c[0] and o[1] <= c[1] and o[:2] != c[:2] for o in versions.values())]\n",
-            "go over all costs",
-        ),
-    ],
 }
