@@ -127,9 +127,12 @@ def with_torch(network):
     return answer
 
 
+def answers_to(texts, answer, size=32):
+    return np.concatenate([answer(texts[i:i + size]) for i in range(0, len(texts), size)])
+
+
 def is_right(answer, split="validation"):
-    parts = [answer(asked[split][i:i + 32]) for i in range(0, len(asked[split]), 32)]
-    return np.concatenate(parts).argmax(1) == wanted[split]
+    return answers_to(asked[split], answer).argmax(1) == wanted[split]
 
 
 # %%
@@ -138,11 +141,6 @@ versions, files, right = {}, {}, {}
 
 def add(name, answer, file=None):
     versions[name], files[name], right[name] = answer, file, is_right(answer)
-
-
-def scores(name, texts):
-    answer = versions[name]
-    return answer(texts)
 
 
 model.save_pretrained(lab.workdir / "original")
@@ -325,12 +323,13 @@ def with_onnx(file, padding=True, limit=LIMIT):
     return answer
 
 
+# %%
 file = export(model, "fp32")
 add("ONNX", with_onnx(file), file)
 
 # %%
-some = asked["validation"][:32]
-gap = np.abs(scores("ONNX", some) - scores("PyTorch", some)).max()
+both = [answers_to(asked["validation"], versions[name]) for name in ("ONNX", "PyTorch")]
+gap = np.abs(both[0] - both[1]).max()
 plots.finding(judge("ONNX", "PyTorch") + f" The largest difference of a score is {gap:.0e}: "
               f"{'the same network' if gap < 1e-3 else 'not the same network'}, another program.")
 
@@ -354,6 +353,7 @@ def rounded(weights, bits):
     return (weights / scale).round(), scale
 
 
+# %%
 matrix = model.distilbert.transformer.layer[0].ffn.lin1.weight.detach().cpu()
 whole, scale = rounded(matrix, 8)
 print("as trained  ", matrix[0, :6].numpy().round(4))
@@ -374,6 +374,7 @@ def with_bits(network, bits):
     return coarse
 
 
+# %%
 by_bits = {bits: is_right(with_torch(with_bits(model, bits))) for bits in (4, 5, 6, 7, 8)}
 harm = {bits: accuracy_change("now", "before", {"now": hits, "before": right["PyTorch"]})
         for bits, hits in by_bits.items()}
@@ -394,7 +395,7 @@ plots.curve(right_side, list(by_bits), [hits.mean() for hits in by_bits.values()
 for name, style in (("PyTorch", "--"), ("counting words", ":")):
     right_side.axhline(right[name].mean(), color="black", linestyle=style, label=name)
 right_side.set(ylim=(0, 1), xlabel="bits of each weight", ylabel="right on validation",
-               title=f"No loss beyond chance from {enough} bits on")
+               title=f"No loss beyond chance from {enough} bits on" if enough else "Rounding costs")
 right_side.legend(loc="lower right")
 plots.show(figure, "Left: the sorted weights of one row, a smooth line in 32 bits and stairs of "
            f"{stairs[8]} values in 8 bits and {stairs[4]} in 4. Right, accuracy by bits: "
@@ -419,6 +420,7 @@ def to_int8(file):
     return small
 
 
+# %%
 small = to_int8(file)
 add("ONNX int8", with_onnx(small), small)
 plots.finding(judge("ONNX int8", "ONNX"))
@@ -436,14 +438,10 @@ assert by_bits[4].mean() < by_bits[8].mean()
 # in batches.
 
 # %%
-def probabilities(name, size):
-    parts = [scores(name, asked["validation"][i:i + size])
-             for i in range(0, len(asked["validation"]), size)]
-    return torch.tensor(np.concatenate(parts)).softmax(1)
-
-
 for name in ("ONNX", "ONNX int8"):
-    alone, together = probabilities(name, 1), probabilities(name, 32)
+    alone, together = (
+        torch.tensor(answers_to(asked["validation"], versions[name], size)).softmax(1)
+        for size in (1, 32))
     moved = float((alone - together).abs().max())
     flipped = int((alone.argmax(1) != together.argmax(1)).sum())
     print(f"{name:10} largest change of a probability {moved:.4f}, other labels {flipped}")
@@ -538,6 +536,7 @@ def cut(network, keep):
     return shallow
 
 
+# %%
 KEEP = (0, 2, 4)
 shallow = cut(model, KEEP)
 untaught = is_right(with_torch(shallow)).mean()
@@ -563,9 +562,10 @@ class Distiller(Trainer):
         return (loss, said) if return_outputs else loss
 
 
-taught = with_torch(model)
-lessons = [{**row, "teacher": taught([text])[0].tolist()}
-           for row, text in zip(rows, asked["train"], strict=True)]
+
+# %%
+taught = answers_to(asked["train"], with_torch(model))
+lessons = [{**row, "teacher": said.tolist()} for row, said in zip(rows, taught, strict=True)]
 shallow = train(shallow, lessons, epochs=3, kind=Distiller)
 
 # %%
@@ -631,6 +631,7 @@ def pruned(network, share):
     return sparse
 
 
+# %%
 by_share = {share: is_right(with_torch(pruned(model, share))).mean()
             for share in (0.3, 0.5, 0.7, 0.9)}
 file = export(pruned(model, 0.5), "half-zeros")
@@ -771,7 +772,7 @@ assert all(agrees_with_a_loop(seed) for seed in range(1, 5)) and leaves_its_inpu
 
 # %%
 lengths = np.array([len(row["input_ids"]) for row in rows])
-CUT = int(np.quantile(lengths, 0.25))  # three of four texts lose their end
+CUT = int(np.quantile(lengths, 0.25))  # most texts lose their end
 print(f"pieces a request: median {np.median(lengths):.0f}, longest {lengths.max()}; cut at {CUT}")
 small = files["ONNX int8"]
 add("int8, padded to 64", with_onnx(small, padding="max_length"), small)
@@ -786,13 +787,13 @@ plots.finding(judge(f"int8, cut at {CUT}", "ONNX int8"))
 # %%
 SIZES = (1, 4, 16, 32)
 rivals = {name: versions[name] for name in ("PyTorch", "ONNX", "ONNX int8")}
-per_text = {size: {name: seconds / size for name, seconds in clock(rivals, 10, size).items()}
+per_text = {size: {name: seconds / size
+                   for name, seconds in clock(rivals, 8 + 64 // size, size).items()}
             for size in SIZES}
 figure, ax = plots.new_figure(height=3.3)
 for number, name in enumerate(rivals):
     plots.curve(ax, SIZES, [1 / np.median(per_text[size][name]) for size in SIZES], name, number)
-ax.set(xscale="log", xticks=SIZES, xticklabels=SIZES, xlabel="texts in a batch", ylim=(0, None),
-       ylabel="texts a second, one thread")
+ax.set(xlabel="texts in a batch", ylim=(0, None), ylabel="texts a second, one thread")
 gain = {name: faster(per_text[1][name], per_text[32][name]) for name in rivals}
 ax.set_title("32 at once: " + ", ".join(f"{name} × {g[0]:.1f}" for name, g in gain.items()))
 ax.legend()
@@ -831,9 +832,8 @@ def alone(name):
 
 
 apart = {name: alone(name) for name in versions if "int8, " not in name}
-agree = {name: np.mean([a == b for a, b in zip(found["said"], [
-    int(scores(name, [text]).argmax()) for text in asked["validation"][:20]])])
-    for name, found in apart.items()}
+agree = {name: np.mean(found["said"] == answers_to(
+    asked["validation"][:20], versions[name], size=1).argmax(1)) for name, found in apart.items()}
 
 # %% tags=["assert"]
 assert all(found["cut"] == "the network is cut" for found in apart.values())
