@@ -1,6 +1,6 @@
 """The page of ``make browser``: in a real browser it gives Python's answers, and loads nothing from elsewhere.
 
-The model of these tests is tiny: random layers, and a head fitted to what they give.
+The model of these tests is made in seconds: the course's smallest, of which only the last layer is fitted.
 """
 
 from __future__ import annotations
@@ -113,42 +113,37 @@ def chromium() -> str:
     return found or pytest.skip("there is no Chromium or Chrome")
 
 
-def tiny_model(texts: list[str], labels: list[int]):
-    """A DistilBERT of two random layers; only its last layer is fitted, by logistic regression."""
+def quick_model(texts: list[str], labels: list[int], classes: int):
+    """The three-layer model of lesson 02; only its last layer is fitted, by logistic regression."""
     import torch
     from sklearn.linear_model import LogisticRegression
-    from transformers import (
-        AutoTokenizer,
-        DistilBertConfig,
-        DistilBertForSequenceClassification,
-    )
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(str(ROOT / "data/models/mini-distilbert"))
+    place = str(ROOT / "data/models/mini-student")
+    tokenizer = AutoTokenizer.from_pretrained(place)
     torch.manual_seed(0)
-    config = DistilBertConfig(
-        dim=96,
-        hidden_dim=192,
-        n_heads=4,
-        n_layers=2,
-        num_labels=max(labels) + 1,
-        initializer_range=0.3,
-    )
-    model = DistilBertForSequenceClassification(config).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(
+        place, use_safetensors=True, num_labels=classes
+    ).eval()
     features = []
-    model.pre_classifier.register_forward_hook(lambda *found: features.append(found[2].relu()))
+    hook = model.pre_classifier.register_forward_hook(
+        lambda *found: features.append(found[2].relu())
+    )
     with torch.no_grad():
         for text in texts:
             model(**tokenizer([text], return_tensors="pt"))
-        head = LogisticRegression(C=1, max_iter=2000).fit(torch.cat(features).numpy(), labels)
-        model.classifier.weight.copy_(torch.tensor(head.coef_))
-        model.classifier.bias.copy_(torch.tensor(head.intercept_))
-    model.pre_classifier._forward_hooks.clear()
+        head = LogisticRegression(C=30, max_iter=300).fit(torch.cat(features).numpy(), labels)
+        model.classifier.weight.zero_()
+        model.classifier.bias.fill_(-30.0)  # for a class that no text has
+        model.classifier.weight[head.classes_] = torch.tensor(head.coef_).float()
+        model.classifier.bias[head.classes_] = torch.tensor(head.intercept_).float()
+    hook.remove()
     return model, tokenizer
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
-    """The page with a tiny model of the requests."""
+    """The page with a quick model of the requests."""
     chromium()
     try:
         modules = build.fetch_libraries()
@@ -159,10 +154,16 @@ def page(tmp_path_factory) -> Path:
 
     to = tmp_path_factory.mktemp("browser")
     rows = load_task("requests", PROFILES["mini"])
-    some = rows["train"].shuffle(seed=0).select(range(400))
     names = rows["train"].features["label"].names
+    inside = rows["train"].filter(
+        lambda label: names[label] != "out_of_scope", input_columns="label"
+    )
+    some = inside.shuffle(seed=0).select(range(400))
     build.export(
-        *tiny_model(some["text"][:], some["label"][:]), names, "requests", to / "models/requests"
+        *quick_model(some["text"][:], some["label"][:], len(names)),
+        names,
+        "requests",
+        to / "models/requests",
     )
     assert [model["name"] for model in build.assemble(to, modules)] == ["requests"]
     texts = [*ODD, *rows["validation"]["text"][:]][:200]
@@ -241,12 +242,15 @@ def test_the_browser_gives_python_s_answers_on_200_texts(page, report):
     assert len(texts) == len(labels) == 200 and max(pieces) > 64
     assert list(pieces) == expected_pieces
     assert len(set(labels)) > 15, "the test's model must tell the texts apart"
-    gap = np.abs(np.array(probabilities) - expected).max()
-    print(f"largest difference of a probability: {gap:.4f}")
-    assert gap < 0.02
+    gaps = np.abs(np.array(probabilities) - expected).max(1)
+    gap, worst = gaps.max(), texts[gaps.argmax()][:40]
+    print(
+        f"largest difference of a probability: {gap:.4f} ({worst!r}), median {np.median(gaps):.4f}"
+    )
     other = [i for i, label in enumerate(labels) if label != names[expected[i].argmax()]]
     best_two = np.sort(expected, axis=1)[:, -2:]
-    assert len(other) <= 1 and all(np.diff(best_two[i])[0] < 2 * gap for i in other)
+    print(f"other labels: {len(other)}")
+    assert gap < 0.02 and len(other) <= 1 and all(np.diff(best_two[i])[0] < 2 * gap for i in other)
 
 
 @pytest.mark.slow
