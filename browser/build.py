@@ -117,15 +117,30 @@ def fine_tune(task: str) -> tuple[Any, Any, list[str]]:
     return model, tokenizer, labels
 
 
-def export(model: Any, tokenizer: Any, labels: list[str], task: str, folder: Path) -> Path:
-    """Write ``folder``: model.onnx (int8), tokenizer.json, about.json. All of it or nothing."""
+def to_int8(file: Path, small: Path) -> None:
+    """Write ``small``, the network of ``file`` with weights in 7 of 8 bits.
+
+    With all eight, sums overflow on CPUs that add in 16 bits (AVX2 without VNNI), and Python's answers would differ from
+    the browser's.
+    """
+    graph = onnx.load(file)
+    del graph.graph.value_info[:]  # shapes of the example, which it would take for all shapes
+    logging.disable(logging.WARNING)  # it recommends a preparation that fails on this graph
+    quantize_dynamic(graph, small, weight_type=QuantType.QInt8, reduce_range=True)
+    logging.disable(logging.NOTSET)
+
+
+def export(
+    model: Any, tokenizer: Any, labels: list[str], task: str, folder: Path, bits: int = 8
+) -> Path:
+    """Write ``folder``: model.onnx (8 or 32 bits), tokenizer.json, about.json. All of it or nothing."""
     title, example, limit, *_ = TASKS[task]
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     two = tokenizer(["a text", "a slightly longer text"], padding=True, return_tensors="pt")
     inputs = {key: two[key] for key in ("input_ids", "attention_mask")}
-    logging.getLogger("onnxscript").setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)  # it tells which packages it does without
     with warnings.catch_warnings(action="ignore"):
         torch.onnx.export(
             model.cpu().float().eval(),
@@ -139,14 +154,12 @@ def export(model: Any, tokenizer: Any, labels: list[str], task: str, folder: Pat
             external_data=False,
             verbose=False,
         )
-    graph = onnx.load(part / "fp32.onnx")
-    del graph.graph.value_info[:]  # shapes of the example, which the quantiser takes for all shapes
-    logging.disable(logging.WARNING)  # it recommends a preparation that fails on this graph
-    # 7 of the 8 bits: with all of them, sums overflow on CPUs that add in 16 bits (AVX2 without VNNI), and Python's answers
-    # would differ from the browser's.
-    quantize_dynamic(graph, part / "model.onnx", weight_type=QuantType.QInt8, reduce_range=True)
     logging.disable(logging.NOTSET)
-    (part / "fp32.onnx").unlink()
+    if bits == 32:
+        (part / "fp32.onnx").rename(part / "model.onnx")
+    else:
+        to_int8(part / "fp32.onnx", part / "model.onnx")
+        (part / "fp32.onnx").unlink()
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()  # the page cuts by itself, and classifies one text at a time

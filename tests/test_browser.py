@@ -35,7 +35,7 @@ ODD = [
     "a" * 300,
     "[SEP] [CLS] parcel",
     "ÜBER-größe\t\n2nd line",
-    "parcel " * 200,
+    "parcel " * 300,
 ]
 CHECK = """<!doctype html><meta charset="utf-8"><iframe id="frame"></iframe><script type="module">
 import { load, models } from "./try.js";
@@ -52,11 +52,12 @@ try {
   report.untouched = await seen("index.html", /Nothing|not/);
   report.fetched = frame.contentWindow.performance.getEntriesByType("resource").map((entry) => entry.name);
   report.asked = await seen("index.html?model=requests&text=Where+is+my+parcel%3F", /ms for|not work|not start/);
-  const [model] = await models(), classify = await load(model);
-  report.answers = [];
-  for (const text of await (await fetch("texts.json")).json()) {
-    const { label, probabilities, pieces } = await classify(text);
-    report.answers.push([label, probabilities, pieces]);
+  const texts = await (await fetch("texts.json")).json();
+  report.answers = {};
+  for (const model of await models()) {
+    const classify = await load(model), said = [];
+    for (const text of texts) said.push(await classify(text));
+    report.answers[model.name] = said.map(({ label, probabilities, pieces }) => [label, probabilities, pieces]);
   }
 } catch (error) { report.error = String(error.stack ?? error); }
 await fetch("report", { method: "POST", body: JSON.stringify(report) });
@@ -159,13 +160,10 @@ def page(tmp_path_factory) -> Path:
         lambda label: names[label] != "out_of_scope", input_columns="label"
     )
     some = inside.shuffle(seed=0).select(range(400))
-    build.export(
-        *quick_model(some["text"][:], some["label"][:], len(names)),
-        names,
-        "requests",
-        to / "models/requests",
-    )
-    assert [model["name"] for model in build.assemble(to, modules)] == ["requests"]
+    model = quick_model(some["text"][:], some["label"][:], len(names))
+    for name, bits in (("requests", 8), ("reviews", 32)):  # the same model twice
+        build.export(*model, names, name, to / "models" / name, bits)
+    assert [model["name"] for model in build.assemble(to, modules)] == ["requests", "reviews"]
     texts = [*ODD, *rows["validation"]["text"][:]][:200]
     (to / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
     (to / "check.html").write_text(CHECK, encoding="utf-8")
@@ -214,10 +212,10 @@ def report(page, tmp_path_factory) -> dict:
     return found
 
 
-def python_answers(page: Path, texts: list[str]):
+def python_answers(page: Path, texts: list[str], number: int = 0):
     from tokenizers import Tokenizer
 
-    about = json.loads((page / "models.json").read_text(encoding="utf-8"))[0]
+    about = json.loads((page / "models.json").read_text(encoding="utf-8"))[number]
     tokenizer = Tokenizer.from_file(str(page / about["folder"] / "tokenizer.json"))
     session = onnxruntime.InferenceSession(
         str(page / about["folder"] / "model.onnx"), providers=["CPUExecutionProvider"]
@@ -231,37 +229,48 @@ def python_answers(page: Path, texts: list[str]):
         logits = session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
         powers = np.exp(logits[0] - logits.max())
         probabilities.append(powers / powers.sum())
-    return about["labels"], np.array(probabilities), pieces
+    labels = [about["labels"][p.argmax()] for p in probabilities]
+    return labels, np.array(probabilities), pieces
+
+
+def compared(page, report, number, name):
+    """Labels of browser and Python for each text, and the largest difference of its probabilities."""
+    labels, probabilities, pieces = zip(*report["answers"][name], strict=True)
+    texts = json.loads((page / "texts.json").read_text(encoding="utf-8"))
+    expected_labels, expected, expected_pieces = python_answers(page, texts, number)
+    assert len(texts) == len(labels) == 200 and max(pieces) > 256
+    assert list(pieces) == expected_pieces
+    assert len(set(labels)) > 15, "the test's model must tell the texts apart"
+    gaps = np.abs(np.array(probabilities) - expected).max(1)
+    other = [i for i in range(200) if labels[i] != expected_labels[i]]
+    print(
+        f"{name}: largest difference of a probability {gaps.max():.5f}, median {np.median(gaps):.5f}"
+    )
+    return other, gaps
 
 
 @pytest.mark.slow
 def test_the_browser_gives_python_s_answers_on_200_texts(page, report):
-    labels, probabilities, pieces = zip(*report["answers"], strict=True)
-    texts = json.loads((page / "texts.json").read_text(encoding="utf-8"))
-    names, expected, expected_pieces = python_answers(page, texts)
-    assert len(texts) == len(labels) == 200 and max(pieces) > 64
-    assert list(pieces) == expected_pieces
-    assert len(set(labels)) > 15, "the test's model must tell the texts apart"
-    gaps = np.abs(np.array(probabilities) - expected).max(1)
-    gap, worst = gaps.max(), texts[gaps.argmax()][:40]
-    print(
-        f"largest difference of a probability: {gap:.4f} ({worst!r}), median {np.median(gaps):.4f}"
-    )
-    other = [i for i, label in enumerate(labels) if label != names[expected[i].argmax()]]
-    best_two = np.sort(expected, axis=1)[:, -2:]
-    print(f"other labels: {len(other)}")
-    assert gap < 0.02 and len(other) <= 1 and all(np.diff(best_two[i])[0] < 2 * gap for i in other)
+    other, gaps = compared(page, report, 1, "reviews")
+    assert not other and gaps.max() < 0.001
+
+
+@pytest.mark.slow
+def test_in_8_bits_only_close_calls_may_differ(page, report):
+    """A value next to the border of two whole numbers may be rounded to either: the sums differ in the last bit."""
+    other, gaps = compared(page, report, 0, "requests")
+    assert np.median(gaps) < 0.001 and gaps.max() < 0.15 and len(other) <= 6
 
 
 @pytest.mark.slow
 def test_a_visitor_sees_label_probabilities_and_milliseconds(page, report):
-    names, expected, _ = python_answers(page, ["Where is my parcel?"])
-    label = names[expected[0].argmax()].replace("_", " ")
+    [label], expected, _ = python_answers(page, ["Where is my parcel?"])
+    label = label.replace("_", " ")
     status, button, table = report["asked"]
     assert re.fullmatch(rf"{label}: [\d.]+ ms for 7 pieces\.", status)
     rows = re.findall(r'<th scope="row">(.*?)</th><td>([\d.]+) %</td>', table)
     assert button == "Classify" and len(rows) == 5 and rows[0][0] == label
-    assert abs(float(rows[0][1]) - 100 * expected[0].max()) < 2.1
+    assert abs(float(rows[0][1]) - 100 * expected[0].max()) < 15
 
 
 @pytest.mark.slow
