@@ -706,3 +706,29 @@ def test_grading_a_lesson_trains_nothing_and_shows_no_solution(lesson):
         assert ".train(" not in everything and "NotImplementedError" in exercise["stub"]
         assert not [s for s in solutions if len(s.strip()) > 40 and s.strip() in everything]
     assert len(assignment.exercises) >= (1 if lesson.is_appendix else 3)
+
+
+def test_a_function_of_a_module_changes_its_argument_and_not_the_module():
+    cells = ["import numpy as np\nx = slow()\nnp.fill_diagonal(x, 0)\nnp.random.seed(3)", "y = x"]
+    assert find.needed_statements(cells, "np.ones(2)") == [
+        "import numpy as np",
+        "np.random.seed(3)",
+    ]
+    assert "np.fill_diagonal(x, 0)" in find.needed_statements(cells, "print(y)")
+
+
+def test_what_the_test_imports_is_there_for_the_answer_too():
+    exercise = {
+        "before": ["import math"],
+        "stub": "def f(x):\n    raise NotImplementedError()",
+        "visible": "import math\ncheck('f', f(math.pi))",
+        "hidden": "",
+    }
+    assert "import math" in find.setup_for(exercise, "def f(x):\n    return math.ceil(x)")
+
+
+def test_sets_are_varied_too():
+    given = [{(3, 9, "a"), (20, 30, "b")}, {(40, 50, "c")}]
+    others = [inside.varied(given, random.Random(n)) for n in range(5)]
+    assert all(other != given and type(other[0]) is set for other in others)
+    assert others[0] == inside.varied(given, random.Random(0))

@@ -111,7 +111,8 @@ def test_hub_models_and_data_are_loaded_at_a_revision_and_as_safetensors():
             }:
                 continue
             words = {k.arg: ast.unparse(k.value) for k in call.keywords}
-            origin = words.get("model") or ", ".join(map(ast.unparse, call.args[:1]))
+            first = int(ast.unparse(call.func).startswith("PeftModel"))  # (model, adapter's folder)
+            origin = words.get("model") or ", ".join(map(ast.unparse, call.args[first:][:1]))
             place, what = f"{file.relative_to(ROOT)}:{call.lineno}", ast.unparse(call.func)
             # Three need none: a folder that the lesson saved, files that were fetched at their revision, and lesson 00's
             # errors, which meet an empty cache offline.
@@ -123,7 +124,8 @@ def test_hub_models_and_data_are_loaded_at_a_revision_and_as_safetensors():
                 assert re.search(r"revision$|^'[0-9a-f]{40}'$", pin), (
                     f"{place}: {what} without a pinned revision"
                 )
-            if called(call) == "from_pretrained" and "Tokenizer" not in what:
+            # An adapter's class has no such argument; the course's own folder holds safetensors alone (test_reader.py).
+            if called(call) == "from_pretrained" and "Tokenizer" not in what and not first:
                 assert words.get("use_safetensors") == "True", f"{place}: {what} may load a pickle"
 
 
@@ -188,7 +190,7 @@ def test_the_helper_package_stays_small():
         for f in (ROOT / "course_utils").glob("*.py")
     }
     # Half of it reads files and names what is wrong with them, or gives a run its folder.
-    assert max(sizes.values()) <= 275 and sum(sizes.values()) <= 2600, sizes
+    assert max(sizes.values()) <= 275 and sum(sizes.values()) <= 2700, sizes
 
 
 def test_lessons_do_not_import_the_maintainers_tools():

@@ -276,11 +276,16 @@ def write(notebook: nbformat.NotebookNode, path: Path) -> None:
 
 
 def program(source: str) -> str:
-    """What a cell computes, however its lines are broken: cells with the same syntax tree share their outputs."""
+    """What a cell computes, however its lines are broken and functions are described: cells with the same syntax tree,
+    docstrings apart, share their outputs."""
     try:
-        return ast.dump(ast.parse(source))
+        tree = ast.parse(source)
     except SyntaxError:  # IPython's own, like %timeit
         return source
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
 
 
 def build_learner(lesson: Lesson, run: bool) -> None:

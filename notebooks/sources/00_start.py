@@ -247,7 +247,7 @@ plots.finding(f"The weather is no wish of the shop's customers, and still the mo
               f"“{names[weather.argmax()]}”, {weather.max():.0%} sure.")
 
 # %% [markdown]
-# It can't say "none of these" because nobody taught it that. Lesson 07 will.
+# It can't say "none of these" because nobody taught it that. [Lesson 07](07_intents.ipynb) will.
 #
 # ## 3. How do exercises and checks work?
 #

@@ -1056,8 +1056,8 @@ assert test_ap["DistilBERT"] > 0.5 and test_hits["DistilBERT"].mean() > 3 / len(
 # * Ribeiro et al. 2020, [*Beyond accuracy: behavioral testing of NLP models with
 #   CheckList*](https://arxiv.org/abs/2005.04118).
 #
-# Next: [04, which settings matter?](04_hyperparameters.ipynb), or your own texts in a copy of
-# [05](05_training.ipynb), judged as here.
+# Next: [07, what does the customer want?](07_intents.ipynb), or [your own texts](10_your_data.ipynb),
+# judged as here.
 
 # %%
 from course_utils.exercises import progress

@@ -58,13 +58,16 @@ def defines(code: str) -> set[str]:
     return {s.get_name() for s in symbols if s.is_assigned() or s.is_imported() or s.is_namespace()}
 
 
-def changes(statement: ast.stmt) -> set[str]:
-    """Names whose objects the statement changes in place: ``x.a = 1``, ``x[0] = 1``, and a bare call ``x.f()``."""
+def changes(statement: ast.stmt, modules: set[str]) -> set[str]:
+    """Names whose objects the statement changes in place: ``x.a = 1``, ``x[0] = 1``, and a bare call ``x.f()``; where
+    ``x`` is a module, ``x.f(y)`` changes ``y``."""
     places = (n for n in ast.walk(statement) if isinstance(n, (ast.Attribute, ast.Subscript)))
     found = {base(n) for n in places if isinstance(n.ctx, ast.Store)}
     call = statement.value if isinstance(statement, ast.Expr) else None
     if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
-        found.add(base(call))
+        first = call.args[0] if call.args else None
+        named = base(call) in modules and isinstance(first, ast.Name)
+        found.add(first.id if named else base(call))
     return found - {None}
 
 
@@ -80,11 +83,19 @@ def needed_statements(cells: list[str], *goals: str) -> list[str]:
             need |= uses(code) - have - (defines(code) if compound else set())
             have |= defines(code)
     kept: list[str] = []
-    for cell in reversed(cells):
-        for statement in reversed(ast.parse(without_magics(cell)).body):
+    parsed = [ast.parse(without_magics(cell)).body for cell in cells]
+    modules = {
+        (alias.asname or alias.name).split(".")[0]
+        for cell in parsed
+        for statement in cell
+        if isinstance(statement, (ast.Import, ast.ImportFrom))
+        for alias in statement.names
+    }
+    for cell in reversed(parsed):
+        for statement in reversed(cell):
             code = ast.unparse(statement)
             defined = defines(code)
-            if not (defined | changes(statement)) & need:
+            if not (defined | changes(statement, modules)) & need:
                 continue
             kept.append(code)
             if isinstance(statement, (ast.Assign, *DEFINITIONS)):
@@ -97,7 +108,7 @@ def setup_for(exercise: dict, code: str) -> list[str]:
     """The lesson's statements that the tests and this code read; never a training, which would take minutes."""
     goals = [exercise["stub"], exercise["visible"], exercise["hidden"]]
     try:
-        statements = needed_statements(exercise["before"], *goals, code)
+        statements = needed_statements(exercise["before"], code, *goals)
         if any(".train(" in s for s in statements):
             raise ValueError
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -94,8 +94,8 @@ def same(one: object, other: object) -> bool:
 
 
 def varied(value: object, dice: random.Random) -> object:
-    """Another value of the same kind: numbers a little smaller or larger, lists of records, texts and
-    whole numbers in another order."""
+    """Another value of the same kind: numbers a little smaller or larger, lists of records, sets, texts
+    and whole numbers in another order."""
     if type(value) is bool or (type(value) is int and abs(value) <= 2):
         return value
     if type(value) is int:
@@ -105,10 +105,12 @@ def varied(value: object, dice: random.Random) -> object:
         return value if value in (0.0, 1.0) else value * dice.uniform(0.85, 1)
     if type(value) is dict:
         return {k: varied(v, dice) for k, v in value.items()}
+    if type(value) in (set, frozenset):
+        return type(value)(varied(v, dice) for v in sorted(value, key=repr))
     if type(value) in (list, tuple):
         items = [varied(v, dice) for v in value]
         whole = all(type(v) is int for v in items) and dice.random() < 0.5  # labels, lengths
-        if type(value) is list and (whole or all(type(v) in (str, dict) for v in items)):
+        if type(value) is list and (whole or all(type(v) in (str, dict, set) for v in items)):
             dice.shuffle(items)  # never a tuple: a call's arguments are one
         return type(value)(items)
     numbers = value.detach().numpy() if is_tensor(value) else value

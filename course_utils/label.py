@@ -1,0 +1,186 @@
+"""Label a file of new texts: ``python -m course_utils.label MODEL_FOLDER texts.csv``."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from course_utils.tables import DELIMITERS, DataError, check_text, decode, read_table
+
+ADDED = ("label", "probability")
+
+
+def label_texts(folder: Path, texts: Sequence[str], batch_size: int = 32) -> tuple[list, int]:
+    """Label and probability of each text, and how many texts are longer than the model reads."""
+    import torch  # here: importing these takes seconds, and a wrong path is told at once
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    model = AutoModelForSequenceClassification.from_pretrained(str(folder), use_safetensors=True)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    names, model = model.config.id2label, model.to(device).eval()
+    limit = min(tokenizer.model_max_length, model.config.max_position_embeddings)
+    lengths = [len(ids) for ids in tokenizer(list(texts))["input_ids"]] if texts else []
+    order = sorted(range(len(texts)), key=lambda row: lengths[row])  # little padding
+    found: list = [None] * len(texts)
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        inputs = tokenizer(
+            [texts[row] for row in rows],
+            padding=True,
+            truncation=True,
+            max_length=limit,
+            return_tensors="pt",
+        ).to(device)
+        with torch.no_grad():
+            probabilities = model(**inputs).logits.float().softmax(-1).cpu()
+        for row, line in zip(rows, probabilities, strict=True):
+            found[row] = names[int(line.argmax())], round(float(line.max()), 4)
+    return found, sum(length > limit for length in lengths)
+
+
+def check_model(folder: Path) -> None:
+    """Raise DataError unless ``folder`` holds a saved classifier with its tokenizer."""
+    cure = "Name the folder in which lesson 10, or trainer.save_model, saved the trained model."
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder. {cure}")
+    for name in ("config.json", "model.safetensors", "tokenizer_config.json"):
+        if not (folder / name).is_file():
+            raise DataError(f"{folder}: no file {name}, so this is no saved model. {cure}")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        kind = ", ".join(config.get("architectures") or ["no model"])
+    except (ValueError, AttributeError, TypeError):
+        raise DataError(f"{folder / 'config.json'}: not readable as JSON. {cure}") from None
+    if not kind.endswith("ForSequenceClassification"):
+        raise DataError(f"{folder}: a {kind} gives no labels to texts. {cure}")
+
+
+def label_file(
+    folder: str | Path,
+    file: str | Path,
+    text: str = "text",
+    out: str | Path | None = None,
+    encoding: str | None = None,
+) -> Path:
+    """Write a copy of ``file`` with two more columns, and print what was done.
+
+    Parameters
+    ----------
+    folder : where a classifier and its tokenizer were saved.
+    file : CSV, JSON lines or parquet, as ``load_own`` reads them.
+    text : the column with the texts.
+    out : the file to write; by default beside ``file``, with ``_labelled`` in its name.
+    encoding : of ``file``, where it is neither UTF-8 nor marked.
+
+    Returns
+    -------
+    The file written. It has all rows and columns of ``file`` in their order, then ``label`` and
+    ``probability``. A row without a text gets neither, which is printed.
+
+    Raises
+    ------
+    DataError : for a folder or file that can't be used, or a file that would be overwritten.
+    """
+    folder, file = Path(folder).expanduser(), Path(file).expanduser()
+    target = Path(out).expanduser() if out else file.with_stem(f"{file.stem}_labelled")
+    check_model(folder)
+    table = read_table(file, [text], encoding)
+    raw = file.read_bytes()
+    parquet = pq.read_table(pa.BufferReader(raw)) if table.form == "parquet" else None
+    columns = table.columns if parquet is None else parquet.column_names
+    if taken := [name for name in ADDED if name in columns]:
+        raise DataError(
+            f"{file}: there is a column {taken[0]!r} already, and it is not overwritten. Rename "
+            "it in a copy of the file."
+        )
+    if target.suffix.lower() != file.suffix.lower():
+        raise DataError(f"{target}: expected a name that ends in {file.suffix}, as {file.name}.")
+    if target.exists():
+        raise DataError(
+            f"{target}: this file is there already, and it is not overwritten. Move it away, or "
+            "name another."
+        )
+    if not target.parent.is_dir():
+        raise DataError(f"{target.parent}: there is no such folder. Make it, or name another.")
+    values = table.columns[text]
+    empty = [row for row, value in enumerate(values) if not str(value or "").strip()]
+    filled = sorted(set(range(len(values))).difference(empty))
+    for row in filled:
+        check_text(table.place(row + 1), text, values[row])
+    answers, cut = label_texts(folder, [values[row] for row in filled])
+    found: list = [(None, None)] * len(values)
+    for row, answer in zip(filled, answers, strict=True):
+        found[row] = answer
+    if parquet is not None:
+        for number, name in enumerate(ADDED):
+            parquet = parquet.append_column(name, pa.array([answer[number] for answer in found]))
+        pq.write_table(parquet, target)
+    elif table.form == "JSON lines":
+        write_json(decode(file, raw, encoding), found, target)
+    else:
+        marked = encoding or not raw[:2].isascii()  # Excel reads UTF-8 by its mark alone
+        delimiter = {f"{name}-separated": sign for sign, name in DELIMITERS.items()}
+        with open(target, "x", encoding="utf-8-sig" if marked else "utf-8", newline="") as lines:
+            writer = csv.writer(
+                lines, delimiter=delimiter.get(table.form, ","), lineterminator="\n"
+            )
+            writer.writerow([*table.columns, *ADDED])
+            for cells, answer in zip(zip(*table.columns.values(), strict=True), found, strict=True):
+                writer.writerow([*cells, *("" if part is None else part for part in answer)])
+    counts = Counter(label for label, _ in answers)
+    told = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
+    print(f"{target}: {len(values):,} rows; {told}")
+    if empty:
+        first = table.row(empty[0] + 1)
+        print(f"  {len(empty):,} without a text have no label, the first in {first}")
+    if cut:
+        print(f"  {cut:,} texts are longer than the model reads; it judged their beginnings")
+    return target
+
+
+def write_json(content: str, found: Sequence[tuple], target: Path) -> None:
+    """The objects as they were, each with two more names: one a line, or one list."""
+    whole = content.lstrip().startswith("[")
+    lines = [content] if whole else [line for line in content.split("\n") if line.strip()]
+    rows = json.loads(content) if whole else [json.loads(line) for line in lines]
+    rows = [
+        row | dict(zip(ADDED, answer, strict=True)) for row, answer in zip(rows, found, strict=True)
+    ]
+    text = (
+        json.dumps(rows, ensure_ascii=False, indent=1)
+        if whole
+        else "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    )
+    target.write_text(text + "\n", encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m course_utils.label", description=__doc__)
+    parser.add_argument("model", help="folder with the saved classifier")
+    parser.add_argument("file", help="CSV, JSON lines or parquet with the new texts")
+    parser.add_argument("--text", default="text", help="column with the texts (default: text)")
+    parser.add_argument("--out", help="file to write (default: beside the file, ..._labelled)")
+    parser.add_argument("--encoding", help='of the file, such as "cp1252"')
+    given = parser.parse_args(arguments)
+    try:
+        label_file(given.model, given.file, given.text, given.out, given.encoding)
+    except DataError as error:  # its message names load_own's arguments
+        message = re.sub(r'load_own\(\.\.\., encoding="([^"]+)"\)', r"--encoding \1", str(error))
+        message = message.replace("load_own(..., text=..., label=...)", "--text")
+        print(f"Nothing was written. {message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
