@@ -3,7 +3,7 @@ PYTHON ?= python3
 LESSON ?=
 RUN := .venv/bin/python
 
-.PHONY: help learn install run notebooks progress test instructor grade marks mirror bench test-colab colab-constraints test-newest links badges pretrain site site-test clean
+.PHONY: help learn install run notebooks progress test instructor grade marks mirror bench test-colab colab-constraints test-newest links badges pretrain browser site site-test serve clean
 
 help:
 	@echo "make learn                     make .venv, install, open JupyterLab on the first lesson"
@@ -19,7 +19,9 @@ help:
 	@echo "make test-colab [LESSON=05]    lessons with Colab's versions, only the notebook at hand"
 	@echo "make badges REPO=owner/name    point badges and setup cells at a fork [PRIVATE=1]"
 	@echo "make pretrain [PLAN=cpu] [ARGS=…]  train the embedded models again (hours)"
+	@echo "make browser                   two fine-tuned models in a web page, in build/browser/; needs npm [ARGS='--task requests']"
 	@echo "make site                      the course as a site in build/site/, from the committed notebooks; make site-test tries it in a browser"
+	@echo "make serve                     the course's intent model as a service on 127.0.0.1:8000; trains it once (minutes)"
 	@echo "make clean                     remove build/"
 
 install:
@@ -91,6 +93,9 @@ PLAN ?= cpu
 pretrain: install
 	@for step in corpus teacher student evaluate; do $(RUN) -m tools.pretrain $$step --plan $(PLAN) $(ARGS) || exit; done
 
+browser: install
+	@$(RUN) -m browser.build $(ARGS)
+
 # An environment of its own, without the lessons' packages. The tests drive the Chromium or Chrome of the machine.
 SITE := .venv-site/bin/python
 site:
@@ -99,6 +104,10 @@ site:
 
 site-test: site
 	@$(SITE) -m pytest --noconftest tests/test_site.py $(ARGS)
+
+serve: install
+	@test -f build/service/model.onnx || $(RUN) -m service.export build/service
+	@$(RUN) -m service --model build/service
 
 clean:
 	rm -rf build

@@ -1,0 +1,448 @@
+"""A text classifier behind HTTP. From top to bottom: settings, model, schemas, metrics, queue, gate, app, start and stop.
+
+A request passes four stations. The *gate* reads a body of limited size and counts what comes and goes. The *schema*
+says what a request must look like. The *queue* is bounded: a text waits there or is refused at once. The *worker* takes
+what waits, up to ``batch`` texts for one forward pass. Texts are never logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+import unicodedata
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import uvicorn
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from pydantic import BaseModel, ConfigDict, StrictStr
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from tokenizers import Tokenizer
+
+FILES = ("model.onnx", "tokenizer.json", "labels.json")
+DRAINED = (
+    32 * 2**20
+)  # bytes of an oversized body that are read and thrown away, so that its sender reads the answer
+
+UNREADABLE = 'The body is no JSON that can be read. Send {"text": "…"}.'
+
+
+# --- settings ---
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Each has a variable of the environment: ``SERVICE_PORT=9000``, ``SERVICE_BATCH=16``."""
+
+    model: Path = Path("build/service")
+    host: str = "127.0.0.1"  # this machine alone; a container sets 0.0.0.0 behind its own wall
+    port: int = 8000  # 0: any free one
+    max_body: int = 16_384  # bytes of a request
+    max_characters: int = 2_000  # of a text
+    max_pieces: int = 64  # of a text that the model reads; the rest is cut, and the answer says so
+    queue: int = 64  # texts that may wait
+    timeout: float = 2.0  # seconds that a text may wait, and that a body may take to arrive
+    batch: int = 1  # texts in one forward pass; above 1 it is micro-batching
+    threads: int = 1  # of ONNX Runtime
+    grace: float = 0.0  # seconds between the signal to stop and the last new request
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            least = 0 if setting.name in ("port", "grace") else 1
+            if (isinstance(value, int) and value < least) or (
+                isinstance(value, float) and not (value > 0 or value == least == 0)
+            ):
+                raise ValueError(f"{setting.name}={value}: it must be positive.")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], **chosen: Any) -> Settings:
+        """What ``chosen`` names, else what the environment says, else the default.
+
+        Raises ValueError for a variable that isn't of its setting's type or range.
+        """
+        for setting in fields(cls):
+            name, kind = f"SERVICE_{setting.name.upper()}", type(setting.default)
+            if name in environment and setting.name not in chosen:
+                try:
+                    chosen[setting.name] = kind(environment[name])
+                except ValueError:
+                    raise ValueError(
+                        f"{name}={environment[name]!r} is no {kind.__name__}."
+                    ) from None
+        return cls(**chosen)
+
+
+# --- model ---
+
+
+class Classifier:
+    """The int8 model and its tokenizer: texts in, probabilities out. No PyTorch is needed."""
+
+    def __init__(self, folder: Path, max_pieces: int = 64, threads: int = 1) -> None:
+        if missing := [name for name in FILES if not (folder / name).is_file()]:
+            raise FileNotFoundError(
+                f"{folder} has no {', '.join(missing)}. Make it with: python -m service.export {folder}"
+            )
+        self.labels: list[str] = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+        self.version = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()[:12]
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.enable_truncation(max_pieces)
+        self.tokenizer.enable_padding(pad_id=self.tokenizer.token_to_id("[PAD]"))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        self.session = onnxruntime.InferenceSession(
+            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+        )
+
+    def probabilities(self, texts: Sequence[str]) -> tuple[np.ndarray, list[bool]]:
+        """Shape (texts, labels), and which texts were cut at ``max_pieces``."""
+        encoded = self.tokenizer.encode_batch(list(texts))
+        inputs = {
+            "input_ids": np.array([e.ids for e in encoded], dtype=np.int64),
+            "attention_mask": np.array([e.attention_mask for e in encoded], dtype=np.int64),
+        }
+        (logits,) = self.session.run(["logits"], inputs)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True), [bool(e.overflowing) for e in encoded]
+
+    def __call__(self, texts: Sequence[str]) -> list[Answer]:
+        probabilities, cut = self.probabilities(texts)
+        return [
+            Answer(
+                label=self.labels[int(row.argmax())],
+                confidence=float(row.max()),
+                truncated=was_cut,
+                model=self.version,
+            )
+            for row, was_cut in zip(probabilities, cut, strict=True)
+        ]
+
+
+# --- schemas ---
+
+
+class Ask(BaseModel):
+    """What a caller sends; anything else in it is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: StrictStr
+
+
+class Answer(BaseModel):
+    """What a caller gets. ``model`` says which file answered: a log can't mix two versions up."""
+
+    label: str
+    confidence: float
+    truncated: bool
+    model: str
+
+
+def refusal(text: str, limit: int) -> tuple[int, str] | None:
+    """Why a text is not classified, as status and words; None for one that is."""
+    if len(text) > limit:
+        return 413, f"The text has {len(text):,} characters; at most {limit:,} are read."
+    kinds = [unicodedata.category(c) for c in text]
+    for place, (character, kind) in enumerate(zip(text, kinds, strict=True)):
+        if kind == "Cs" or (
+            kind == "Cc" and character not in "\t\n\r"
+        ):  # halves of pairs, controls
+            words = f"Character {place} is U+{ord(character):04X}, which no text has."
+            return 422, f"{words} Send plain text."
+    if not any(c.isprintable() and not c.isspace() for c in text):
+        return 422, "The text is empty."
+    return None
+
+
+def in_words(error: RequestValidationError) -> tuple[int, str]:
+    """The first thing that is wrong with a body."""
+    first = error.errors()[0]
+    kind, where = first["type"], [str(part)[:40] for part in first["loc"][1:]]
+    if kind == "json_invalid":
+        return 400, UNREADABLE
+    if kind == "missing" and where:
+        return 422, f'The field "{where[0]}" is missing.'
+    if kind == "extra_forbidden":
+        return 422, f'There is no field {json.dumps(where[0])}; only "text".'
+    if kind in ("string_type", "string_unicode") and where:
+        return 422, f'"{where[0]}" must be a text in valid Unicode.'
+    return 422, 'Send {"text": "…"} with the header Content-Type: application/json.'
+
+
+def said(status: int, words: str, retry: int | None = None) -> JSONResponse:
+    headers = {"Retry-After": str(retry)} if retry else None
+    return JSONResponse({"error": words}, status, headers)
+
+
+# --- metrics ---
+
+
+class Metrics:
+    """What Prometheus reads. Received = answered, all statuses + left before the answer + in progress."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        shared: dict[str, Any] = {"registry": self.registry, "namespace": "service"}
+        self.received = Counter("received", "Requests to /predict", **shared)
+        self.answered = Counter("answered", "Answers by status", ["status"], **shared)
+        self.left = Counter("left", "Callers who left before the answer", **shared)
+        self.progress = Gauge("in_progress", "Requests without an answer yet", **shared)
+        self.waiting = Gauge("waiting", "Texts in the queue", **shared)
+        self.seconds = Histogram(
+            "seconds",
+            "From request to answer",
+            buckets=[0.001 * 2**n for n in range(13)],
+            **shared,
+        )
+        self.batches = Histogram(
+            "batch_texts", "Texts in a forward pass", buckets=[1, 2, 4, 8, 16, 32], **shared
+        )
+        self.confidence = Histogram(
+            "confidence", "Of answers", buckets=[n / 20 for n in range(1, 21)], **shared
+        )
+        self.labels = Counter("labels", "Answers by label", ["label"], **shared)
+
+    def totals(self) -> dict[str, int]:
+        """How many requests were received, and how many answered, over all statuses."""
+        return {
+            name: sum(
+                int(s.value) for s in counter.collect()[0].samples if s.name.endswith("_total")
+            )
+            for name, counter in (("received", self.received), ("answered", self.answered))
+        }
+
+
+# --- queue ---
+
+
+@dataclass
+class Job:
+    """A text that waits, and the promise of its answer."""
+
+    text: str
+    answer: asyncio.Future[Answer] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+class Worker:
+    """One task that answers what waits in a bounded queue."""
+
+    def __init__(self, classify: Classifier, settings: Settings, metrics: Metrics) -> None:
+        self.classify, self.batch, self.metrics = classify, settings.batch, metrics
+        self.queue: asyncio.Queue[Job] = asyncio.Queue(settings.queue)
+
+    async def run(self) -> None:
+        while True:
+            jobs = [await self.queue.get()]
+            while len(jobs) < self.batch and not self.queue.empty():
+                jobs.append(self.queue.get_nowait())  # take who waits, wait for none
+            self.metrics.waiting.set(self.queue.qsize())
+            jobs = [job for job in jobs if not job.answer.done()]  # who gave up is skipped
+            if jobs:
+                await self.answer(jobs)
+
+    async def answer(self, jobs: list[Job]) -> None:
+        self.metrics.batches.observe(len(jobs))
+        try:  # in a thread, so that the server goes on listening
+            answers = await asyncio.to_thread(self.classify, [job.text for job in jobs])
+        except Exception as error:  # these texts fail with status 500; the worker lives on
+            for job in jobs:
+                if not job.answer.done():
+                    job.answer.set_exception(error)
+            return
+        for job, answer in zip(jobs, answers, strict=True):
+            if not job.answer.done():
+                job.answer.set_result(answer)
+
+
+# --- gate ---
+
+
+class Gate:
+    """Around the app, for /predict: bodies of limited size and patience, and the books of what came and went."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, state: Any) -> None:
+        self.app, self.settings, self.metrics, self.state = app, settings, metrics, state
+
+    async def body(self, receive: Receive) -> tuple[bytes, int]:
+        """What came of the body, and its size so far. Past ``max_body`` nothing is kept."""
+        kept, size, more = b"", 0, True
+        while more and size <= DRAINED:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionError
+            size += len(message.get("body", b""))
+            kept = kept + message["body"] if size <= self.settings.max_body else b""
+            more = message.get("more_body", False)
+        return kept, size
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != "/predict":
+            return await self.app(scope, receive, send)
+        began, metrics = time.perf_counter(), self.metrics
+        metrics.received.inc()
+
+        async def booked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                metrics.answered.labels(message["status"]).inc()
+                metrics.seconds.observe(time.perf_counter() - began)
+                if self.state.stopping:  # callers should turn to another server
+                    message["headers"] = [*message.get("headers", []), (b"connection", b"close")]
+            await send(message)
+
+        with metrics.progress.track_inprogress():
+            try:
+                async with asyncio.timeout(self.settings.timeout):
+                    body, size = await self.body(receive)
+            except TimeoutError:
+                return await said(408, "The request took too long to arrive.")(
+                    scope, receive, booked
+                )
+            except ConnectionError:
+                return metrics.left.inc()
+            if size > (most := self.settings.max_body):
+                answer = said(413, f"The request is larger than {most:,} bytes.")
+                return await answer(scope, receive, booked)
+            whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+            async def replay() -> Message:
+                return whole.pop() if whole else await receive()
+
+            await self.app(scope, replay, booked)
+
+
+# --- app ---
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The whole service as an ASGI app, for uvicorn, for Ray Serve, or for a test without a port."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        classify = Classifier(settings.model, settings.max_pieces, settings.threads)
+        for texts in (["warm"], ["a warm start"] * settings.batch):  # no caller meets a cold model
+            classify(texts)
+        app.state.worker = Worker(classify, settings, metrics)
+        app.state.task = asyncio.create_task(app.state.worker.run())
+        yield
+        app.state.task.cancel()
+
+    # No /docs: its page loads scripts from another host. /openapi.json has the schemas.
+    app = FastAPI(title="intents", lifespan=life, docs_url=None, redoc_url=None)
+    app.state.stopping = False
+    app.state.metrics = metrics
+    app.add_middleware(Gate, settings=settings, metrics=metrics, state=app.state)
+
+    @app.post("/predict")
+    async def predict(ask: Ask) -> Answer:
+        if refused := refusal(ask.text, settings.max_characters):
+            raise HTTPException(*refused)
+        worker, job = app.state.worker, Job(ask.text)
+        try:
+            worker.queue.put_nowait(job)
+        except asyncio.QueueFull:
+            raise HTTPException(429, "Too many texts wait already.", {"Retry-After": "1"}) from None
+        metrics.waiting.set(worker.queue.qsize())
+        try:
+            answer = await asyncio.wait_for(job.answer, settings.timeout)
+        except TimeoutError:
+            words = f"No answer within {settings.timeout:g} s."
+            raise HTTPException(503, words, {"Retry-After": "2"}) from None
+        metrics.confidence.observe(answer.confidence)
+        metrics.labels.labels(answer.label).inc()
+        return answer
+
+    @app.get("/healthz")
+    async def alive() -> Response:
+        """Whether to leave this process alone: a supervisor restarts it where not."""
+        dead = app.state.task.done()
+        return said(500, "The worker has stopped.") if dead else JSONResponse({"alive": True})
+
+    @app.get("/readyz")
+    async def ready() -> Response:
+        """Whether to send requests here: a load balancer leaves this process out where not."""
+        if app.state.stopping or app.state.task.done():
+            return said(503, "This process is stopping.", retry=1)
+        return JSONResponse({"ready": True, "model": app.state.worker.classify.version})
+
+    @app.get("/metrics")
+    async def measured() -> Response:
+        return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
+
+    @app.exception_handler(RequestValidationError)
+    async def misshapen(_: Request, error: RequestValidationError) -> JSONResponse:
+        return said(*in_words(error))
+
+    @app.exception_handler(StarletteHTTPException)
+    async def refused(_: Request, error: StarletteHTTPException) -> JSONResponse:
+        words = error.detail if error.status_code != 400 else UNREADABLE
+        return JSONResponse({"error": words}, error.status_code, error.headers)
+
+    @app.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> JSONResponse:
+        return said(500, "The service failed on this request. The fault is not yours.")
+
+    return app
+
+
+# --- start and stop ---
+
+
+class Server(uvicorn.Server):
+    """At SIGTERM: not ready from now on, no new connection ``grace`` seconds later, every accepted request answered."""
+
+    def __init__(self, config: uvicorn.Config, state: Any, grace: float) -> None:
+        super().__init__(config)
+        self.state, self.grace, self.stop_at = state, grace, float("inf")
+
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            print(f"ready at http://{host}:{port}", flush=True)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.state.stopping:  # the second signal is in a hurry
+            return super().handle_exit(sig, frame)
+        self.state.stopping, self.stop_at = True, time.monotonic() + self.grace
+
+    async def on_tick(self, counter: int) -> bool:
+        self.should_exit = self.should_exit or time.monotonic() >= self.stop_at
+        return await super().on_tick(counter)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Raises FileNotFoundError for a folder without a model, before anything listens.
+    """
+    Classifier(settings.model, settings.max_pieces)
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.timeout) + 10,
+    )
+    Server(config, app.state, settings.grace).run()
+    books = app.state.metrics.totals()
+    print(
+        f"stopped: {books['received']} requests received, {books['answered']} answered", flush=True
+    )

@@ -1,0 +1,333 @@
+"""The service, started on a free port of loopback with a tiny untrained model: limits, hostile input, overload, stop.
+
+Every test counts: what the callers got must be what the service says that it answered.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.app import Classifier, Settings, create_app, refusal, serve
+from service.export import export
+from tests.tiny_model import LABELS, tiny_model
+from tools.lessons import ROOT
+
+pytestmark = pytest.mark.slow
+GONE = (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """The untrained model, its tokenizer, and the folder that was exported from them."""
+    model, tokenizer = tiny_model()
+    folder = tmp_path_factory.mktemp("service") / "model"
+    return model, tokenizer, export(model, tokenizer, LABELS, folder)
+
+
+@contextmanager
+def running(folder: Path, **settings):
+    """The service in a process of its own, as (process, client); killed at the end whatever happens."""
+    environment = os.environ | {f"SERVICE_{k.upper()}": str(v) for k, v in settings.items()}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service", "--model", str(folder), "--port", "0"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("ready at http://127.0.0.1:"), process.stderr.read()
+        limits = httpx.Limits(max_connections=200)
+        with httpx.Client(base_url=line.split()[-1], timeout=30, limits=limits) as client:
+            yield process, client
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def client(pair):
+    with running(pair[2], timeout=2) as (_, client):
+        yield client
+
+
+def books(client) -> dict[str, float]:
+    """Name or ``name:label`` -> value of what /metrics says."""
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    return {":".join([s.name, *s.labels.values()]): s.value for f in families for s in f.samples}
+
+
+def answered(count: dict[str, float]) -> dict[int, float]:
+    """Status -> how many answers the service counted with it."""
+    name = "service_answered_total:"
+    return {int(k.removeprefix(name)): v for k, v in count.items() if k.startswith(name)}
+
+
+def ask(client, text: str = "where is my parcel?") -> httpx.Response:
+    return client.post("/predict", json={"text": text})
+
+
+# --- the model and the settings ---
+
+
+def test_the_exported_model_gives_the_answers_of_the_original(pair):
+    model, tokenizer, folder = pair
+    texts = ["where is it", "send me a new lamp, the old one is broken", "hi"]
+    with torch.no_grad():
+        wanted = model(**tokenizer(texts, padding=True, return_tensors="pt")).logits.softmax(-1)
+    got, cut = Classifier(folder).probabilities(texts)
+    assert np.abs(got - wanted.numpy()).max() < 0.02 and cut == [False] * 3
+    assert sorted(f.name for f in folder.iterdir()) == [
+        "labels.json",
+        "model.onnx",
+        "tokenizer.json",
+    ]
+
+
+def test_a_text_alone_and_in_a_batch_gets_nearly_the_same(pair):
+    """Nearly: int8 scales the activations by the largest of the whole batch."""
+    classify, texts = Classifier(pair[2]), ["track it", "I want my money back " * 5, "cancel"]
+    together = classify.probabilities(texts)[0]
+    alone = np.concatenate([classify.probabilities([text])[0] for text in texts])
+    assert np.abs(together - alone).max() < 0.02
+
+
+def test_settings_come_from_the_environment_and_wrong_ones_are_named():
+    settings = Settings.from_environment({"SERVICE_PORT": "0", "SERVICE_TIMEOUT": "0.5"}, batch=8)
+    assert (settings.port, settings.timeout, settings.batch) == (0, 0.5, 8)
+    assert settings.host == "127.0.0.1", "nobody else may call unless somebody says so"
+    for name, value in [("QUEUE", "many"), ("QUEUE", "0"), ("TIMEOUT", "nan"), ("GRACE", "-1")]:
+        with pytest.raises(ValueError, match=name.lower() + "|" + name):
+            Settings.from_environment({f"SERVICE_{name}": value})
+
+
+def test_every_setting_stands_in_the_readme():
+    page = (ROOT / "service/README.md").read_text(encoding="utf-8")
+    assert not [f.name for f in fields(Settings) if f"SERVICE_{f.name.upper()}" not in page]
+
+
+def test_a_folder_without_a_model_is_named_before_anything_listens(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"has no model.onnx, .*python -m service.export"):
+        serve(Settings(model=tmp_path, port=0))
+
+
+# --- one request ---
+
+
+def test_it_answers_and_says_which_model_did(client, pair):
+    answer = ask(client).json()
+    assert answer["label"] in LABELS and 0.25 <= answer["confidence"] <= 1
+    assert answer["model"] == Classifier(pair[2]).version and not answer["truncated"]
+    assert client.get("/healthz").json() == {"alive": True}
+    assert client.get("/readyz").json() == {"ready": True, "model": answer["model"]}
+    assert ask(client, "word " * 300).json()["truncated"]
+
+
+BODIES = {
+    "10 MB of text": (b'{"text": "' + b"x" * 10_000_000 + b'"}', 413, "larger than 16,384 bytes"),
+    "too many characters": (json.dumps({"text": "x" * 3000}), 413, "3,000 characters"),
+    "no JSON": ('{"text": ', 400, "no JSON"),
+    "no body": ("", 422, "Send"),
+    "a list": ('["text"]', 422, "Send"),
+    "no text": ("{}", 422, '"text" is missing'),
+    "a number": ('{"text": 7}', 422, "must be a text"),
+    "null": ('{"text": null}', 422, "must be a text"),
+    "another field": ('{"text": "a", "model": "mine"}', 422, 'no field "model"'),
+    "empty": ('{"text": ""}', 422, "empty"),
+    "white space": ('{"text": " \\n\\t "}', 422, "empty"),
+    "invisible characters": ('{"text": "\\u200b\\u2060"}', 422, "empty"),
+    "a null character": ('{"text": "a\\u0000b"}', 422, "U+0000"),
+    "an escape sequence": ('{"text": "\\u001b[31m red"}', 422, "U+001B"),
+    "half a surrogate pair": ('{"text": "a\\ud800"}', 422, "U+D800"),
+    "bytes that are no UTF-8": (b'{"text": "\xff\xfe"}', 400, "no JSON"),
+    "5,000 open brackets": ("[" * 5000, 400, "no JSON"),
+    "a number of 9,000 digits": ('{"text": ' + "9" * 9000 + "}", 400, "no JSON"),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_hostile_input_is_answered_in_words(client, name):
+    body, status, words = BODIES[name]
+    answer = client.post("/predict", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status, answer.text
+    assert words in answer.json()["error"] and len(answer.content) < 300
+    assert ask(client).status_code == 200, "the next caller gets an answer"
+
+
+def test_a_form_of_a_web_page_is_refused(client):
+    answer = client.post(
+        "/predict", content='{"text": "a"}', headers={"Content-Type": "text/plain"}
+    )
+    assert answer.status_code == 422 and "Content-Type" in answer.json()["error"]
+
+
+def test_unknown_paths_and_methods_are_answered_in_words(client):
+    assert client.get("/admin").json() == {"error": "Not Found"}
+    assert client.get("/predict").status_code == 405
+
+
+def test_languages_and_signs_of_the_world_are_welcome():
+    for text in (
+        "¿Dónde está mi pedido?",
+        "注文はどこですか",
+        "طلبي متأخر",
+        "🙂👩‍👩‍👧",
+        "a\tb\r\nc",
+    ):
+        assert refusal(text, 2000) is None
+    assert refusal("x" * 2000, 2000) is None and refusal("x" * 2001, 2000)[0] == 413
+
+
+def test_a_body_that_does_not_arrive_is_not_waited_for(client):
+    """Bytes that trickle in, one at a time, would hold a connection for ever."""
+    host, port = client.base_url.host, client.base_url.port
+    with socket.create_connection((host, port), timeout=10) as line:
+        head = "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
+        line.sendall(head.encode())
+        assert b" 408 " in line.recv(1000)
+
+
+def test_a_caller_who_leaves_is_booked(client):
+    before = books(client)["service_left_total"]
+    host, port = client.base_url.host, client.base_url.port
+    with socket.create_connection((host, port)) as line:
+        line.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n{")
+        time.sleep(0.2)
+    deadline = time.monotonic() + 5
+    while books(client)["service_left_total"] == before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert books(client)["service_left_total"] == before + 1
+
+
+# --- the books ---
+
+
+def test_the_metrics_add_up(pair):
+    app = create_app(Settings(model=pair[2], batch=8))
+    with TestClient(app) as client, ThreadPoolExecutor(16) as pool:
+        texts = ["where is my order"] * 90 + [""] * 7 + ["x" * 2500] * 3
+        got = Counter(pool.map(lambda text: ask(client, text).status_code, texts))
+        count = books(client)
+    assert got == {200: 90, 422: 7, 413: 3} == answered(count)
+    assert count["service_received_total"] == 100 == count["service_seconds_count"]
+    assert count["service_in_progress"] == count["service_waiting"] == 0
+    assert count["service_confidence_count"] == 90 == count["service_batch_texts_sum"]
+    assert sum(v for k, v in count.items() if k.startswith("service_labels_total")) == 90
+    assert count["service_batch_texts_count"] <= 90, "texts that waited together share a pass"
+
+
+# --- overload and stop ---
+
+
+def test_a_failure_is_answered_and_the_worker_lives_on(pair):
+    app = create_app(Settings(model=pair[2]))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        classify = app.state.worker.classify
+
+        def fails(texts):
+            raise RuntimeError("out of memory")
+
+        app.state.worker.classify = fails
+        assert ask(client).status_code == 500 and "not yours" in ask(client).json()["error"]
+        app.state.worker.classify = classify
+        assert ask(client).status_code == 200
+        app.state.task.cancel()
+        time.sleep(0.1)
+        assert (
+            client.get("/healthz").status_code == 500 and client.get("/readyz").status_code == 503
+        )
+
+
+def test_overload_refuses_at_once_and_loses_nobody(pair):
+    """A model as slow as a large one: 20 callers, 3 places, each waits at most 0.3 s."""
+    app = create_app(Settings(model=pair[2], queue=3, timeout=0.3))
+    with TestClient(app) as client, ThreadPoolExecutor(20) as pool:
+        classify = app.state.worker.classify
+        app.state.worker.classify = lambda texts: time.sleep(0.12) or classify(texts)
+        answers = list(pool.map(lambda _: ask(client), range(60)))
+        app.state.worker.classify = classify
+        assert ask(client).status_code == 200, "it has recovered"
+        count = books(client)
+    got = Counter(a.status_code for a in answers)
+    assert got.keys() == {200, 429, 503} and sum(got.values()) == 60
+    assert all(
+        a.headers["Retry-After"] and a.json()["error"] for a in answers if a.status_code > 200
+    )
+    assert answered(count) == got + Counter({200: 1})
+
+
+def test_overload_over_the_network(pair):
+    with running(pair[2], queue=2) as (_, client), ThreadPoolExecutor(48) as pool:
+        got = Counter(pool.map(lambda _: ask(client).status_code, range(400)))
+        assert sum(got.values()) == 400 and got.keys() <= {200, 429, 503} and got[200] and got[429]
+        assert answered(books(client)) == got
+
+
+def stopped_under_load(folder: Path, **settings):
+    """SIGTERM while 12 callers ask without a pause: what they got, the last line, the exit status, what /readyz said."""
+    got, ready, over = Counter(), set(), threading.Event()
+
+    def caller(client):
+        while not over.is_set():
+            try:
+                got[ask(client).status_code] += 1
+            except GONE:
+                return  # the door is closed: this request was never accepted
+
+    with running(folder, **settings) as (process, client), ThreadPoolExecutor(12) as pool:
+        callers = [pool.submit(caller, client) for _ in range(12)]
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        try:
+            for _ in range(4):
+                time.sleep(0.1)
+                ready.add(client.get("/readyz").status_code)
+        except GONE:
+            pass
+        said = process.communicate(timeout=30)[0]
+        over.set()
+        for done in callers:
+            done.result()
+    return got, said.strip(), process.returncode, ready
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows has no SIGTERM that a process can answer"
+)
+@pytest.mark.parametrize("batch", [1, 8])
+def test_a_stop_under_load_answers_every_request_that_was_accepted(pair, batch):
+    got, said, status, _ = stopped_under_load(pair[2], batch=batch)
+    number = sum(got.values())
+    assert got.keys() == {200} and number > 20
+    assert said == f"stopped: {number} requests received, {number} answered" and status == 0
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows has no SIGTERM that a process can answer"
+)
+def test_with_grace_it_is_first_not_ready_and_answers_meanwhile(pair):
+    got, said, status, ready = stopped_under_load(pair[2], grace=0.6)
+    number = sum(got.values())
+    assert ready == {503} and got.keys() == {200} and status == 0
+    assert said == f"stopped: {number} requests received, {number} answered"
