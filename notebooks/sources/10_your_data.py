@@ -1021,8 +1021,8 @@ assert same == 1
 #   BERT*](https://arxiv.org/abs/2006.04884): more steps for small sets.
 # * Mitchell et al. 2019, [*Model cards*](https://arxiv.org/abs/1810.03993).
 #
-# Next: back to [the route through the lessons](README.md), or [06](06_evaluation.ipynb) for
-# thresholds and intervals.
+# Next: [11, smaller and faster](11_smaller.ipynb), or [06](06_evaluation.ipynb) for thresholds and
+# intervals.
 
 # %%
 from course_utils.exercises import progress
