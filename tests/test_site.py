@@ -81,6 +81,20 @@ def test_every_lesson_has_its_page_in_the_contents_and_its_slides(gathered):
         assert f"[{lesson.title}](notebooks/{lesson.notebook.name})" in index
 
 
+def test_the_start_page_has_the_demo_where_it_was_made(tmp_path, monkeypatch):
+    made = tmp_path / "browser"
+    monkeypatch.setattr(site, "SOURCE", tmp_path / "source")
+    monkeypatch.setattr(site, "DEMO", made)
+    site.gather()
+    assert "<iframe" not in (site.SOURCE / "index.md").read_text(encoding="utf-8")
+    made.mkdir()
+    for name in ("models.json", "index.html"):
+        (made / name).write_text(name, encoding="utf-8")
+    site.gather()
+    assert 'src="try/index.html"' in (site.SOURCE / "index.md").read_text(encoding="utf-8")
+    assert (site.SOURCE / "extra/try/index.html").read_text(encoding="utf-8") == "index.html"
+
+
 def test_cells_and_outputs_are_those_of_the_committed_notebook(gathered):
     for lesson in lessons():
         ours, theirs = (
@@ -548,3 +562,30 @@ def test_sphinx_stops_at_a_planted_fault(page, planted, complaint, tmp_path):
     assert build("[x](glossary.md#term)").returncode == 0
     red = build(planted)
     assert red.returncode and complaint in red.stderr
+
+
+def test_the_demo_loads_nothing_large_unasked_and_answers(chromium, address):
+    if not (BUILT / "try/models.json").is_file():
+        pytest.skip("no demo was tried: `make browser` before `make site-test`")
+    known = json.loads((BUILT / "try/models.json").read_text(encoding="utf-8"))
+    page = opened(chromium)
+    asked, foreign = [], []
+    page.on("request", lambda r: asked.append(r.url))
+    page.route(
+        lambda url: url.startswith("http") and not url.startswith(address),
+        lambda r: (foreign.append(r.request.url), r.abort()),
+    )
+    page.goto(address + "index.html", wait_until="load")
+    page.locator("iframe.demo").scroll_into_view_if_needed()
+    demo = page.frame_locator("iframe.demo")
+    demo.get_by_text("Nothing has been loaded yet.").wait_for()
+    assert not [url for url in asked if url.endswith((".onnx", ".wasm"))]
+    for model in known:
+        demo.locator("#model").select_option(model["name"])
+        demo.locator("#text").fill(model["example"])
+        demo.locator("button").click()
+        demo.locator("#status", has_text="ms for").wait_for()
+        best = demo.locator("#rows th").first.text_content()
+        assert best in [label.replace("_", " ") for label in model["labels"]]
+    assert not foreign
+    page.context.close()

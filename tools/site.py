@@ -20,6 +20,7 @@ from tools.lessons import NOTEBOOKS, ROOT, Lesson, Repository, lessons, measured
 
 SITE = ROOT / "site"
 SOURCE, OUT = ROOT / "build/site-source", ROOT / "build/site"
+DEMO = ROOT / "build/browser"  # what `make browser` writes
 CODE = r"```.*?```|`[^`\n]*`"
 LINK = re.compile(
     rf"{CODE}|(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<to>(?!\w+:|#)[^)\s#]+)(?P<at>#[^)\s]*)?\)",
@@ -208,6 +209,16 @@ def first_figure() -> str:
     return f"![{picture['alt']}]({picture['file']})\n\n{picture['below']}"
 
 
+def demo() -> str:
+    """The classifier that runs in the visitor's browser; nothing where `make browser` hasn't made it."""
+    if not (DEMO / "models.json").is_file():
+        return ""
+    return """**Try it**, here in your browser. Nothing that you type is sent anywhere, and no model is loaded before you press the button.
+
+<iframe class="demo" src="try/index.html" loading="lazy" title="A classifier in your browser"></iframe>
+"""
+
+
 def lesson_table() -> str:
     """Number, title, what the README says of it, measured minutes."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -234,6 +245,7 @@ def start_page() -> str:
     first = lessons()[0].notebook
     values = {
         "first_figure": first_figure(),
+        "demo": demo(),
         "lessons": lesson_table(),
         "first": f"[Start with the first lesson]({first.relative_to(ROOT).as_posix()})",
         "colab": f"[on Colab]({launch_links(first)['Colab']})",
@@ -328,6 +340,8 @@ def gather() -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(picture, target)
     slides()
+    if demo():
+        shutil.copytree(DEMO, SOURCE / "extra/try", ignore=shutil.ignore_patterns("*.part"))
 
 
 def main() -> None:
@@ -343,6 +357,10 @@ def main() -> None:
     from tools.site_search import index
 
     print(f"{index(OUT)} sections can be searched.")
+    if not demo():
+        print(
+            "The start page has no demo: `make browser` first, which trains its models (minutes)."
+        )
     print(
         f"Open {(OUT / 'index.html').relative_to(ROOT)}, or serve it: python -m http.server -d build/site"
     )
