@@ -213,7 +213,8 @@ def demo() -> str:
     """The classifier that runs in the visitor's browser; nothing where `make browser` hasn't made it."""
     if not (DEMO / "models.json").is_file():
         return ""
-    return """**Try it**, here in your browser. Nothing that you type is sent anywhere, and no model is loaded before you press the button.
+    return """**Try it**, here in your browser. Nothing that you type is sent anywhere, and
+no model is loaded before you press the button.
 
 <iframe class="demo" src="try/index.html" loading="lazy" title="A classifier in your browser"></iframe>
 """
