@@ -156,7 +156,8 @@ assert outside > 0.6 and f1(counts(truth, [set() for _ in truth])) == 0
 # %% [markdown]
 # ### Exercise 8.1 Which kind is hard? ●●○ 8 minutes
 #
-# One F1 hides that towns may be easy and products hard. Write a function that returns a dictionary:
+# One F1 hides which kind is hard. Write the function now; after section 6 call it with `truth` and
+# `claimed`, and see which kind you can trust. It returns a dictionary:
 # for every kind that is there or claimed, the pair (precision, recall). `truth` and `claimed` hold
 # one set of entities for each note, as `truth` above. Where there is nothing to divide by, the share is 0.0.
 
@@ -358,7 +359,7 @@ tokenized = train.map(encode, remove_columns=train.column_names)
 
 # %% [markdown]
 # **The second trap.** What if you hand over the tags as they are, one a word? The
-# [collator](glossary.md#collator) fills up what is missing, and training runs.
+# [collator](glossary.md#collator) fills up what is missing, and nothing complains.
 
 # %%
 from transformers import DataCollatorForTokenClassification
@@ -593,7 +594,9 @@ display(HTML("<br>".join(lines)))
 #
 # ## 7. Where does it go wrong?
 #
-# Sort every error into one of four boxes, for DistilBERT and for the best rival.
+# Sort what went wrong into four boxes, for DistilBERT and for the best rival. Border, kind and missed
+# count true names; invented counts claims that touch none. A wrong border goes under border, even if
+# the kind is wrong too.
 
 # %%
 def sort_errors(truth, claimed):
@@ -696,7 +699,8 @@ assert tokenizer("Rose")["input_ids"] == tokenizer("rose")["input_ids"]
 #
 # For a plain string there is the `pipeline`. It cuts the text itself and gives places in characters.
 # `aggregation_strategy` says how pieces become names. Only first pieces were trained, so the later
-# ones say anything; `"simple"` believes them, `"first"` doesn't.
+# ones say anything; `"simple"` believes them, `"first"` doesn't. (In the first line below, `##` marks
+# a later piece: look what it says.)
 
 # %%
 from transformers import pipeline
@@ -855,9 +859,10 @@ assert join_windows(6, [(0, list("abcdef")), (2, ["x"])]) == list("abcdef")
 # %% [markdown]
 # ## 10. Names that it has never met: the test split, opened once
 #
-# A list knows what it has met. The point of a model is the rest: the new colleague, the new
-# supplier. So the recall is taken apart: names that stand among the training names, in capitals or
-# small letters, and names that don't. (Pretraining may have met those; your labels haven't.)
+# A list finds only what it has met, and not all of that: a name may come back with another kind or in
+# other letters. The point of a model is the rest: the new colleague, the new supplier. So the recall
+# is taken apart: names that stand among the training names, in capitals or small letters, and names
+# that don't. (Pretraining may have met those; your labels haven't.)
 
 # %%
 test = notes["test"]
@@ -905,7 +910,8 @@ plots.show(figure, "Recall on test with 95 % intervals, for names met in trainin
 
 # %% [markdown]
 # In the course's notes two of the test writers wrote nothing of the training notes (other data is
-# split by length). Are they harder?
+# split by length). New writers bring new names, so look how far each method falls from the known
+# writers to the new ones.
 
 # %%
 people = set(train["writer"]) if "writer" in train.column_names else None
