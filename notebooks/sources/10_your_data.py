@@ -243,7 +243,7 @@ plots.finding(
     f"is {chance(ends)}"
     + (": drawn freely, the score would promise too much. " if ends[1] < 0 else
        ". Here people's voices give little away. ")
-    + "Keeping groups together costs nothing and can't be unfair." if group else
+    + "Keeping groups together asks the question of tomorrow's people." if group else
     "This file names no group, so rows were drawn by label. If one person, customer or device "
     "stands behind several rows, name that column.")
 
@@ -319,8 +319,8 @@ plots.finding("Right on validation: " + ", ".join(
 # ## 4. Which settings suit so few rows?
 #
 # With few rows an [epoch](glossary.md#epoch) has few steps, and three epochs, the usual advice, end
-# before the new head has learned anything. So hold the *work* roughly constant instead: the fewer
-# rows, the more epochs, within limits. The rate is the one at which small sets of short texts
+# before the new head has learned anything. So the fewer rows, the more epochs, up to a limit. With
+# many rows the epochs reach their minimum, and the work grows with the file. The rate is the one at which small sets of short texts
 # trained well in lessons 00 and 05.
 
 # %%
@@ -339,7 +339,8 @@ for rows in sorted({50, 200, len(train), 1000, 3000}):
     found = propose(rows)
     steps = math.ceil(rows / found["per_device_train_batch_size"]) * found["num_train_epochs"]
     print(f"{rows:5,} rows: {found['num_train_epochs']:2d} epochs in batches of "
-          f"{found['per_device_train_batch_size']:2d}, {steps:4d} steps"
+          f"{found['per_device_train_batch_size']:2d}, {steps:4d} steps, rate "
+          f"{found['learning_rate']:.0e}"
           + ("   <- this file" if rows == len(train) else ""))
 
 # %% [markdown]
@@ -517,7 +518,8 @@ for i in np.argsort(-losses[best])[:10]:
 
 # %% [markdown]
 # Read them. Some are wrong, some are hard, some could be either: the list says where to look, a
-# person decides. Whoever lets a program change the labels trains the model to agree with itself.
+# person decides. In your own file, mend them now and start again from the top, before section 11
+# opens the test. Whoever lets a program change the labels trains the model to agree with itself.
 #
 # In the tickets eight wrong labels were planted, and the lesson's file says where. So the lists can
 # be judged: how many of the planted ones in these rows stand among the first twenty?
@@ -551,8 +553,8 @@ assert not planted or caught[best] > 2 * expected
 # %% [markdown]
 # ### Exercise 10.2 Rows to read first ●●○ 8 minutes
 #
-# Write `rows_to_read(probabilities, labels, count)`: the numbers of the `count` rows with the
-# highest loss, the highest first, as a list. Leave out the rows where the given label is also the
+# Write `rows_to_read(probabilities, labels, count)`, where the first two may be plain lists: the
+# numbers of the `count` rows with the highest loss, the highest first, as a list. Leave out the rows where the given label is also the
 # most probable one: nobody has to read those. Of equal losses the earlier row comes first.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e10_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -573,7 +575,7 @@ def rows_to_read(probabilities, labels, count):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `probabilities[np.arange(len(labels)), labels]` takes one number of each row. `np.argsort(...,
+# After `np.asarray(...)`, `probabilities[np.arange(len(labels)), labels]` takes one number of each row. `np.argsort(...,
 # kind="stable")` keeps equal ones in their order. Filter before you cut the list to `count`.
 # </details>
 
@@ -614,8 +616,8 @@ assert all(agrees_with_a_loop(seed) for seed in range(1, 6))
 # ## 9. Are more labels worth buying?
 #
 # Train on 50 of the rows, then on 200, then on all, and judge each time on the same validation rows.
-# The last step of the curve tells: if it still rises there, more labels help. The two cheap methods
-# are drawn beside it, for they cost nothing.
+# The last step of the curve tells: if it still rises there, more labels may help. Look at the left
+# end too: with few labels a cheap method may lead.
 
 # %%
 from course_utils.splits import stratified
@@ -808,14 +810,14 @@ plots.finding(
     + ". " + ("It pays" if gains else "It does not pay beyond chance") + " here"
     + (f" with {', '.join(gains)} labels." if gains else
        f": {len(known_texts):,} short texts are little beside what it was pretrained on. "
-       "Try again when you have some ten thousand.")
+       "Try again when you have many more.")
     + f" So the model that stays is the one {'with' if use_adapted else 'without'} it.")
 
 # %% [markdown]
 # ### Question 10.4 Fewer epochs for few rows ●●○ 8 minutes, in writing
 #
 # Section 4 gives fifty rows many epochs. Predict what three epochs would do, the usual advice, then
-# run this in a cell of its own:
+# run this in a cell of its own (three epochs in place of those in section 4's table):
 #
 # ```python
 # hasty = fine_tune(some(sizes[0]), num_train_epochs=3)
@@ -830,8 +832,8 @@ plots.finding(
 # *Write your answer here, in two or three sentences.*
 
 # %% [markdown] tags=["solution"]
-# Fifty rows in batches of eight are seven steps an epoch, so three epochs are 21 steps, and two of
-# those are warm-up. The new head has hardly moved from its random start, so accuracy falls, towards
+# Fifty rows in batches of eight are seven steps an epoch, so three epochs are 21 steps, the
+# first of them warm-up. The new head has hardly moved from its random start, so accuracy falls, towards
 # the commonest label. With all rows three epochs are many more steps, and the same cut costs little.
 #
 # Two things must be in it: accuracy falls because there are too few steps for a new head, and with
@@ -940,9 +942,9 @@ same = (pd.read_csv(target, dtype=str, keep_default_na=False)["label"] == new["l
 assert same == 1
 
 # %% [markdown]
-# **On the Hub, if you like.** Three lines put the folder there, card and all. Whoever has your
-# texts can be hurt by what a model gives away of them, so keep it private unless you may publish
-# the data too. `login()` asks for a token and stores it; write none into a notebook.
+# **On the Hub, if you like.** Three lines put the folder there, card and all. A model can give
+# away pieces of the texts it learned, and that can hurt the people in them. Keep it private unless
+# you may publish the data too. `login()` asks for a token and stores it; write none into a notebook.
 #
 # ```python
 # from huggingface_hub import HfApi, login
