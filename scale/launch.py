@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,9 @@ def torchrun(
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=900
     )
-    if done.returncode:
-        raise RuntimeError(f"{module} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    if done.returncode:  # the worker's own words stand before torchrun's report on it
+        words = re.split(r"^E\d{4} .*exitcode", done.stderr, flags=re.M)
+        raise RuntimeError(
+            f"{module} ended with {done.returncode}:\n{words[max(0, len(words) - 2)][-2000:]}"
+        )
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"')]
