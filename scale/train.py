@@ -129,6 +129,8 @@ def train(run: Run) -> dict[str, Any]:
         save_steps=run.save_every or 500,
         save_total_limit=2,
         remove_unused_columns=False,
+        ddp_find_unused_parameters=False,
+        ddp_timeout=300,  # a worker that never comes is an error, not a wait
         seed=run.seed,
         data_seed=run.seed,
         report_to="none",
