@@ -13,6 +13,8 @@ import torch.distributed as dist
 from transformers import AutoModelForSequenceClassification
 from transformers.utils import logging
 
+from scale.train import meet
+
 SIZES = (2, 4, 8, 16)  # texts of a step, in each process
 MEGABYTES = (1, 4, 16, 64)
 
@@ -72,7 +74,7 @@ def allreduce_seconds(megabytes: tuple[int, ...] = MEGABYTES, repeats: int = 7) 
 
 
 def main() -> None:
-    dist.init_process_group("gloo")
+    meet()
     found = {"allreduce": allreduce_seconds(), "steps": step_seconds(sys.argv[1])}
     if dist.get_rank() == 0:
         print(json.dumps(found), flush=True)

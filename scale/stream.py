@@ -17,7 +17,7 @@ from datasets.distributed import split_dataset_by_node
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from scale.train import gathered
+from scale.train import gathered, meet
 
 BATCH = 4
 
@@ -60,7 +60,7 @@ def seen_by_trainer(stream: IterableDataset, steps: int) -> list[int]:
 
 
 def main() -> None:
-    dist.init_process_group("gloo")
+    meet()
     rank, world = dist.get_rank(), dist.get_world_size()
     folder = sys.argv[1]
     rows = sum(1 for _ in open_stream(folder))

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,22 @@ class Collator:
         return self.pad([{k: v for k, v in row.items() if k != "id"} for row in rows])
 
 
+def meet() -> None:
+    """Join the other processes, where there are any.
+
+    torchrun keeps one store of addresses over all restarts. Each life gets a corner of its own there; without it a worker that
+    was started anew waits for the address of a dead one.
+    """
+    if "RANK" not in os.environ:
+        return
+    patience = timedelta(minutes=5)
+    store, rank, world = next(torch.distributed.rendezvous("env://", timeout=patience))
+    life = torch.distributed.PrefixStore("life-" + os.environ["TORCHELASTIC_RESTART_COUNT"], store)
+    torch.distributed.init_process_group(
+        "gloo", store=life, rank=rank, world_size=world, timeout=patience
+    )
+
+
 def gathered(value: Any) -> list[Any]:
     """``value`` of every process, in the order of their ranks."""
     if not torch.distributed.is_initialized():
@@ -161,6 +178,7 @@ def train(run: Run) -> dict[str, Any]:
 
 
 def main() -> None:
+    meet()
     for text in sys.argv[1:]:
         result = train(Run(**json.loads(text)))
         if int(os.environ.get("RANK", "0")) == 0:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from itertools import chain
 
 import pytest
 from datasets import Dataset
@@ -70,9 +71,9 @@ def test_two_processes_read_a_stream_once_or_half_of_it_twice(tmp_path):
         Dataset.from_dict({"id": rows}).to_parquet(tmp_path / f"{part}.parquet")
     (ways,) = torchrun("scale.stream", tmp_path)
     for way in ("whole stream to Trainer", "split, own loop"):
-        assert sorted(sum(ways[way], [])) == list(range(64))
+        assert sorted([*chain(*ways[way])]) == list(range(64))
         assert not set(ways[way][0]) & set(ways[way][1])
-    assert Counter(Counter(sum(ways["split, then Trainer"], [])).values()) == {2: 32}
+    assert Counter(Counter([*chain(*ways["split, then Trainer"])]).values()) == {2: 32}
 
 
 def test_the_programs_answer_without_a_home_folder_or_a_network(tmp_path):

@@ -129,6 +129,8 @@ def as_json(**fields):
 two, unfixed = torchrun("scale.train", as_json(fixed=True), as_json(fixed=False))
 
 # %%
+from itertools import chain
+
 held = {name: size / 1e6 for name, size in two["held"].items()}
 first = two["first_rows"]
 plots.finding(
@@ -137,11 +139,11 @@ plots.finding(
     + f": {sum(held.values()):.0f} MB, as much as the single one "
     f"({sum(alone['held'].values()) / 1e6:.0f} MB). Of the first batch process 0 had rows {first[0]}, "
     f"process 1 rows {first[1]}; together the single process' batch: "
-    f"{sorted(sum(first, [])) == sorted(alone['first_rows'][0])}.")
+    f"{sorted([*chain(*first)]) == sorted(alone['first_rows'][0])}.")
 
 # %% tags=["assert"]
 assert two["held"] == alone["held"] and two["processes"] == 2 and alone["processes"] == 1
-assert sorted(sum(first, [])) == sorted(alone["first_rows"][0]) and not set(first[0]) & set(first[1])
+assert sorted([*chain(*first)]) == sorted(alone["first_rows"][0]) and not set(first[0]) & set(first[1])
 
 # %% [markdown]
 # A model that doesn't fit one worker needs another division: FSDP or ZeRO also divide weights,
@@ -294,7 +296,7 @@ from collections import Counter
 
 
 def counted(seen):
-    times = Counter(sum(seen, []))
+    times = Counter([*chain(*seen)])
     return f"{len(times)} of 64 rows, {sum(n > 1 for n in times.values())} of them more than once"
 
 
@@ -303,9 +305,9 @@ plots.finding("; ".join(f"*{way}*: {counted(seen)}" for way, seen in ways.items(
 
 # %% tags=["assert"]
 every = list(range(64))
-assert all(sorted(sum(ways[way], [])) == every
+assert all(sorted([*chain(*ways[way])]) == every
            for way in ("whole stream to Trainer", "split, own loop"))
-assert Counter(Counter(sum(ways["split, then Trainer"], [])).values()) == {2: 32}
+assert Counter(Counter([*chain(*ways["split, then Trainer"])]).values()) == {2: 32}
 
 # %% [markdown]
 # Divide once. The Trainer reads in process 0 and deals rows out: simple, but one process reads for
@@ -345,6 +347,9 @@ assert before + rest == ways["split, own loop"][1]
 # rows that nobody met, and rows met more than once, by one worker or by several.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e13_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
+from collections import Counter
+
+
 def audit(seen, rows):
     ### BEGIN SOLUTION
     times = Counter(row for worker in seen for row in worker)
