@@ -137,13 +137,14 @@ plots.finding(
     "Each of the two processes holds " + ", ".join(f"{mb:.0f} MB of {part}"
                                                    for part, mb in held.items())
     + f": {sum(held.values()):.0f} MB, as much as the single one "
-    f"({sum(alone['held'].values()) / 1e6:.0f} MB). Of the first batch process 0 had rows {first[0]}, "
-    f"process 1 rows {first[1]}; together the single process' batch: "
+    f"({sum(alone['held'].values()) / 1e6:.0f} MB). Of the first batch process 0 had rows "
+    f"{first[0]}, process 1 rows {first[1]}; together the single process' batch: "
     f"{sorted([*chain(*first)]) == sorted(alone['first_rows'][0])}.")
 
 # %% tags=["assert"]
 assert two["held"] == alone["held"] and two["processes"] == 2 and alone["processes"] == 1
-assert sorted([*chain(*first)]) == sorted(alone["first_rows"][0]) and not set(first[0]) & set(first[1])
+assert sorted([*chain(*first)]) == sorted(alone["first_rows"][0])
+assert not set(first[0]) & set(first[1])
 
 # %% [markdown]
 # A model that doesn't fit one worker needs another division: FSDP or ZeRO also divide weights,
@@ -391,7 +392,8 @@ check("13.2 Keep the books",
       ("three times is named once", lambda: audit([[7, 7], [7]], [7]) == ([], [7]),
        "each row stands in the list once"));
 ### BEGIN HIDDEN TESTS
-assert audit([], [2, 1]) == ([1, 2], []) and audit([[9, 1], [9], [9, 1]], {1, 9, 4}) == ([4], [1, 9])
+assert audit([], [2, 1]) == ([1, 2], [])
+assert audit([[9, 1], [9], [9, 1]], {1, 9, 4}) == ([4], [1, 9])
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -530,10 +532,10 @@ for process in workers[1:]:
 done, states = finished(study), Counter(t.state.name for t in study.trials)
 repeated = [t for t in study.trials if t.user_attrs.get("again") in torn and t.number in done]
 plots.finding(
-    f"When worker 1 was killed, {len(kept)} trials were finished and {len(torn)} was in its hands. At "
-    f"the end {len(done)} are finished of {wanted} wanted, all {len(kept)} early ones with their values "
-    f"({kept.items() <= done.items()}); the torn one was done again {len(repeated)} time. Best rate: "
-    f"{study.best_params['rate']:.1e}, loss {study.best_value:.2f}.")
+    f"When worker 1 was killed, {len(kept)} trials were finished and {len(torn)} was in its hands. "
+    f"At the end {len(done)} are finished of {wanted} wanted, all {len(kept)} early ones with their "
+    f"values ({kept.items() <= done.items()}); the torn one was done again {len(repeated)} time. "
+    f"Best rate: {study.best_params['rate']:.1e}, loss {study.best_value:.2f}.")
 
 # %% tags=["assert"]
 assert kept.items() <= done.items() and len(torn) == len(repeated) == states["FAIL"] == 1
@@ -584,7 +586,7 @@ gradients, latency, here = two["held"]["gradients"], start / 2, 1e6 / per_mb
 
 
 def step_time(workers, texts, bandwidth=here, speed=1):
-    """Seconds of a step: ``texts`` a worker, ``bandwidth`` in bytes/s, workers ``speed`` times as fast."""
+    """Seconds of a step with ``texts`` a worker, at bytes a second, by workers so many times as fast."""
     rounds = 2 * (workers - 1)
     return (fixed + each * texts) / speed + rounds * (latency + gradients / workers / bandwidth)
 
@@ -598,8 +600,8 @@ plots.finding(
     f"{min(error.values()):+.0%} to {max(error.values()):+.0%} of what was measured"
     + (": too little, since two busy cores also share caches and memory. "
        if max(error.values()) < -0.02 else ". ")
-    + f"Sixteen texts take {single[16]:.2f} s in one process and {pair[8]:.2f} s in two: {ratio:.2f} times "
-    "as fast, not twice.")
+    + f"Sixteen texts take {single[16]:.2f} s in one process and {pair[8]:.2f} s in two: "
+    f"{ratio:.2f} times as fast, not twice.")
 
 # %% tags=["assert"]
 assert each > 0 and gradients > 1e7 and max(map(abs, error.values())) < 0.75
@@ -628,7 +630,8 @@ def strong(workers, bandwidth, speed=1):
 
 
 figure, axes = plots.new_figure(columns=2, width=10, height=3.6)
-for ax, law, title in zip(axes, (weak, strong), ("Weak: 16 texts each", "Strong: 512 texts shared")):
+titles = "Weak: 16 texts each", "Strong: 512 texts shared"
+for ax, law, title in zip(axes, (weak, strong), titles):
     for number, (name, bandwidth) in enumerate(bandwidths.items()):
         plots.curve(ax, counts, [law(n, bandwidth) for n in counts], name, number)
     ax.axhline(0.5, color="black", linewidth=0.8)
@@ -680,8 +683,8 @@ plots.show(figure, "Speed beside one process with one thread: " + ", ".join(
 best = max(speedup, key=speedup.get)
 plots.finding(
     f"Two processes {speedup['two processes']:.1f} times as fast, all cores of this machine as "
-    f"threads of one process {speedup['one process, all cores']:.1f} times, bf16 {speedup['bf16, one thread']:.1f}; "
-    f"best: {best} ({speedup[best]:.1f}). Gradient accumulation gives the larger effective batch "
+    f"threads of one process {speedup['one process, all cores']:.1f} times, bf16 "
+    f"{speedup['bf16, one thread']:.1f}; best: {best} ({speedup[best]:.1f}). Gradient accumulation gives the larger effective batch "
     "without any of them, at the price of time.")
 
 # %% [markdown]
@@ -809,6 +812,6 @@ plots.finding(
 from course_utils.exercises import progress
 
 progress("{{lesson}}")  # what you have solved, kept on this machine
-lab.finish(f"two processes: losses within {apart:.0e} of one, {ratio:.2f} times as fast; all cores of "
-           f"one process {speedup['one process, all cores']:.2f}; killed worker's last loss "
+lab.finish(f"two processes: losses within {apart:.0e} of one, {ratio:.2f} times as fast; all cores "
+           f"of one process {speedup['one process, all cores']:.2f}; killed worker's last loss "
            f"{disturbed:.4f} against {undisturbed:.4f}; {len(done)} trials, none lost")
