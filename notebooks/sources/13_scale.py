@@ -533,8 +533,8 @@ done, states = finished(study), Counter(t.state.name for t in study.trials)
 repeated = [t for t in study.trials if t.user_attrs.get("again") in torn and t.number in done]
 plots.finding(
     f"When worker 1 was killed, {len(kept)} trials were finished and {len(torn)} was in its hands. "
-    f"At the end {len(done)} are finished of {wanted} wanted, all {len(kept)} early ones with their "
-    f"values ({kept.items() <= done.items()}); the torn one was done again {len(repeated)} time. "
+    f"At the end {len(done)} are finished of {wanted} wanted, all {len(kept)} early ones with "
+    f"their values ({kept.items() <= done.items()}); the torn one was done again {len(repeated)} time. "
     f"Best rate: {study.best_params['rate']:.1e}, loss {study.best_value:.2f}.")
 
 # %% tags=["assert"]
@@ -586,7 +586,7 @@ gradients, latency, here = two["held"]["gradients"], start / 2, 1e6 / per_mb
 
 
 def step_time(workers, texts, bandwidth=here, speed=1):
-    """Seconds of a step with ``texts`` a worker, at bytes a second, by workers so many times as fast."""
+    """Seconds of a step with ``texts`` a worker, at bytes a second, by workers ``speed`` as fast."""
     rounds = 2 * (workers - 1)
     return (fixed + each * texts) / speed + rounds * (latency + gradients / workers / bandwidth)
 
@@ -684,8 +684,8 @@ best = max(speedup, key=speedup.get)
 plots.finding(
     f"Two processes {speedup['two processes']:.1f} times as fast, all cores of this machine as "
     f"threads of one process {speedup['one process, all cores']:.1f} times, bf16 "
-    f"{speedup['bf16, one thread']:.1f}; best: {best} ({speedup[best]:.1f}). Gradient accumulation gives the larger effective batch "
-    "without any of them, at the price of time.")
+    f"{speedup['bf16, one thread']:.1f}; best: {best} ({speedup[best]:.1f}). Gradient "
+    "accumulation gives the larger effective batch without any of them, at the price of time.")
 
 # %% [markdown]
 # ### Question 13.4 The trap in accumulation ●●○ 6 minutes, in writing
