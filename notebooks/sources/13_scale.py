@@ -534,8 +534,8 @@ repeated = [t for t in study.trials if t.user_attrs.get("again") in torn and t.n
 plots.finding(
     f"When worker 1 was killed, {len(kept)} trials were finished and {len(torn)} was in its hands. "
     f"At the end {len(done)} are finished of {wanted} wanted, all {len(kept)} early ones with "
-    f"their values ({kept.items() <= done.items()}); the torn one was done again {len(repeated)} time. "
-    f"Best rate: {study.best_params['rate']:.1e}, loss {study.best_value:.2f}.")
+    f"their values ({kept.items() <= done.items()}); the torn one was done again "
+    f"{len(repeated)} time. Best rate: {study.best_params['rate']:.1e}, loss {study.best_value:.2f}.")
 
 # %% tags=["assert"]
 assert kept.items() <= done.items() and len(torn) == len(repeated) == states["FAIL"] == 1
@@ -586,7 +586,7 @@ gradients, latency, here = two["held"]["gradients"], start / 2, 1e6 / per_mb
 
 
 def step_time(workers, texts, bandwidth=here, speed=1):
-    """Seconds of a step with ``texts`` a worker, at bytes a second, by workers ``speed`` as fast."""
+    """Seconds of a step with ``texts`` a worker, at bytes a second, ``speed`` times as fast."""
     rounds = 2 * (workers - 1)
     return (fixed + each * texts) / speed + rounds * (latency + gradients / workers / bandwidth)
 
