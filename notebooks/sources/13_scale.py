@@ -535,7 +535,8 @@ plots.finding(
     f"When worker 1 was killed, {len(kept)} trials were finished and {len(torn)} was in its hands. "
     f"At the end {len(done)} are finished of {wanted} wanted, all {len(kept)} early ones with "
     f"their values ({kept.items() <= done.items()}); the torn one was done again "
-    f"{len(repeated)} time. Best rate: {study.best_params['rate']:.1e}, loss {study.best_value:.2f}.")
+    f"{len(repeated)} time. Best rate: {study.best_params['rate']:.1e}, "
+    f"loss {study.best_value:.2f}.")
 
 # %% tags=["assert"]
 assert kept.items() <= done.items() and len(torn) == len(repeated) == states["FAIL"] == 1
