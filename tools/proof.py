@@ -147,6 +147,16 @@ def pins(code: str) -> list[str]:
     return common.split("\n") + [p for p in single.split() if named(p.partition("==")[0], code)]
 
 
+def programs(code: str) -> list[Path]:
+    """The files of the folders beside the course's helpers whose programs some code imports or starts."""
+    used = [
+        name
+        for name in ("browser", "scale", "service")
+        if re.search(rf"(?:from|import) {name}\.|ROOT / ['\"]{name}\b", code)
+    ]
+    return [f for name in used for f in (ROOT / name).glob("*.py")]
+
+
 def data_files(code: str) -> list[Path]:
     """The embedded data that some code names, and the models: ``Lab`` chooses among these."""
     folders = [f for f in (ROOT / "data").glob("*") if f.name != "models" and named(f.name, code)]
@@ -160,8 +170,8 @@ def data_files(code: str) -> list[Path]:
 
 def fingerprint(lesson: Lesson) -> str:
     """SHA-256 of what an execution on ``mini`` depends on: the lesson's code, comments and line breaks apart, its wrong
-    answers, the setup cell, the helpers that they import, the lesson's drawings, the data and models that it names, the
-    pinned packages."""
+    answers, the setup cell, the helpers and programs that they use, the lesson's drawings, the data and models that it
+    names, the pinned packages."""
     from IPython.core.inputtransformer2 import TransformerManager
 
     code = [
@@ -174,6 +184,7 @@ def fingerprint(lesson: Lesson) -> str:
         wrong_answers_file(lesson),
         ROOT / "tools/setup_cell.py",
         *helpers([*python, build.SETUP]),
+        *programs("\n".join(python)),
         *(f for f in (NOTEBOOKS / "pictures").glob("*.svg") if f.stem in "\n".join(code)),
         *data_files("\n".join(python)),
     ]

@@ -337,8 +337,8 @@ tuned = top_of["fine-tuned"]
 energy, largest = (("fine-tuned", how) for how in ("energy", "largest probability"))
 plots.finding(
     f"The fine-tuned model's best score is its {tuned[1]}, AUC {auc[tuned]:.2f}. Its "
-    f"energy against its largest probability: {auc_gap(energy, largest)}. Its best against the best "
-    f"of counting words: {auc_gap(tuned, top_of['counting words'])}.")
+    f"energy against its largest probability: {auc_gap(energy, largest)}. Its best against the "
+    f"best of counting words: {auc_gap(tuned, top_of['counting words'])}.")
 
 # %% tags=["assert"]
 assert auc[tuned] > 0.65 and auc[top_of["counting words"]] > 0.5

@@ -683,8 +683,8 @@ plots.finding(
     f"{curve[0]:.2f} (always answers) to {curve.max():.2f}; never answering brings "
     f"{curve[-1]:.2f}. The score ranks a question with an answer above one without in {auc:.0%} "
     f"of the pairs, a coin in half of them."
-    + (" The threshold lies below zero: here it pays to speak even where the model slightly prefers "
-       "silence, so its own border is not yours." if threshold < 0 else ""))
+    + (" The threshold lies below zero: here it pays to speak even where the model slightly "
+       "prefers silence, so its own border is not yours." if threshold < 0 else ""))
 
 # %% tags=["assert"]
 assert curve.max() >= max(curve[0], curve[-1]) and np.isclose(curve[-1], 1 - has_answer.mean())

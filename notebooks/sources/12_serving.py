@@ -130,8 +130,8 @@ def paired(first, second):
 original = sum(p.numel() for p in model.parameters()) * 4 / 1e6
 exported = (folder / "model.onnx").stat().st_size / 1e6
 plots.finding(
-    f"int8 takes {exported:.0f} MB in place of {original:.0f}. Right on {len(wanted)} requests that the shop has a "
-    "label for: "
+    f"int8 takes {exported:.0f} MB in place of {original:.0f}. Right on {len(wanted)} "
+    "requests that the shop has a label for: "
     + ", ".join(f"{name} {right.mean():.0%}" for name, right in hits.items())
     + f". int8 against the original: {paired('int8', 'as trained')}; against counting words: "
     f"{paired('int8', 'counting words')}.")
@@ -482,8 +482,8 @@ plots.finding(
     f"{total} of {len(crowd[2][0])} requests got an answer, yes or no. With 2 places "
     f"{crowd[2][1][200]} were served and {crowd[2][1][429]} told to come back; with 1,000 places "
     f"{crowd[1000][1][200]} were served; with a patience of {PATIENCE} s besides, "
-    f"{crowd['hasty'][1][200]} were served and {crowd['hasty'][1][503]} told that it takes too long. "
-    f"Half of the requests were settled after {np.median(crowd[2][0]):.0f} ms with 2 places, after "
+    f"{crowd['hasty'][1][200]} were served and {crowd['hasty'][1][503]} told that it takes too "
+    f"long. Half of the requests were settled after {np.median(crowd[2][0]):.0f} ms with 2 places, after "
     f"{np.median(crowd[1000][0]):.0f} with 1,000, after {np.median(crowd['hasty'][0]):.0f} with "
     "little patience.")
 
@@ -718,8 +718,8 @@ ax.set(xlabel="day", ylabel=f"unsure answers of {DAY}", xlim=(0.5, 7.5),
        ylim=(0, 1.6 * max(*week, *limits.values())),
        title="Alarms on new days: " + ", ".join(f"{len(d)} by {s}" for s, d in alarms.items()))
 ax.legend(fontsize=9, loc="upper right")
-plots.show(figure, f"Bars of unsure answers on seven days: {', '.join(map(str, week))}; a new topic "
-           "begins on day 4. Alarm lines: "
+plots.show(figure, f"Bars of unsure answers on seven days: {', '.join(map(str, week))}; a new "
+           "topic begins on day 4. Alarm lines: "
            + ", ".join(f"{limit} from {source}" for source, limit in limits.items()) + ".")
 
 # %% [markdown]
