@@ -609,7 +609,7 @@ assert each > 0 and gradients > 1e7 and max(map(abs, error.values())) < 0.75
 
 # %% [markdown]
 # Now draw it out. **Weak scaling**: each worker keeps 16 texts, the effective batch grows.
-# **Strong scaling**: 512 texts are shared, each worker gets fewer. Efficiency is the share of the
+# **[Strong scaling](glossary.md#strong-scaling)**: 512 texts are shared, each worker gets fewer. Efficiency is the share of the
 # workers' time that is worth something: 1 if twice the workers do twice the work.
 #
 # Assumed, so name it when you quote it: workers as fast as this core, all equally; talk begins
