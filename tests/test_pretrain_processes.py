@@ -50,7 +50,8 @@ def alone(folder, step, monkeypatch, *options):
 def together(folder, step, *options, killed_after=0):
     """Train in two processes; return what they print."""
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *options,
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1",
+        "--nproc-per-node", "2", *options,
         str(ROOT / "tests/tiny_pretraining.py"), str(folder), str(killed_after), step, "--work", str(folder),
         "--device", "cpu",
     ]  # fmt: skip
@@ -62,7 +63,7 @@ def together(folder, step, *options, killed_after=0):
         text=True,
         timeout=240,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr[-9000:]
     return done.stdout
 
 

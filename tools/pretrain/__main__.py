@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 from transformers import DistilBertForMaskedLM
 
 from tools.pretrain import corpus, models, source
@@ -283,7 +284,10 @@ def main() -> None:
         cuda = args.device == "cuda"
         if cuda:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group("nccl" if cuda else "gloo")
+        store, rank, size = next(rendezvous("env://"))
+        # torchrun keeps its store when it restarts: without a prefix the addresses of the dead would be read again.
+        store = dist.PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], store)
+        dist.init_process_group("nccl" if cuda else "gloo", store=store, rank=rank, world_size=size)
     if args.step == "corpus":
         collect_text(args)
     elif args.step == "teacher":
