@@ -583,7 +583,7 @@ def test_the_distillation_losses_equal_a_case_worked_out_by_hand(monkeypatch):
     student, teacher = torch.nn.Module(), torch.nn.Module()
     student.role, teacher.role = "student", "teacher"
     batch = MaskedBatch(
-        torch.zeros(1, 2, dtype=torch.long), torch.tensor([0]), torch.tensor([label])
+        torch.zeros(1, 2, dtype=torch.long), torch.tensor([0]), torch.tensor([label]), 1, 2
     )
 
     p, q = softmax(teacher_logits[0], 2), softmax(student_logits[0], 2)

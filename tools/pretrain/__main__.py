@@ -1,13 +1,16 @@
-"""Command line: ``python -m tools.pretrain corpus|teacher|student|evaluate``."""
+"""Command line: ``python -m tools.pretrain corpus|teacher|student|evaluate``; several processes: see the package."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import math
+import os
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 from transformers import DistilBertForMaskedLM
 
 from tools.pretrain import corpus, models, source
@@ -35,6 +38,7 @@ from tools.pretrain.train import (
     Progress,
     Stage,
     load_checkpoint,
+    rank_and_size,
     read_log,
     read_progress,
     run_stage,
@@ -59,6 +63,9 @@ def train(
     name: str, stages: tuple[Stage, ...], model: DistilBertForMaskedLM, loss_of, args
 ) -> DistilBertForMaskedLM:
     """Run all stages of one model, from the checkpoint where there is one; held-out loss before and after each stage."""
+    rank, size = rank_and_size()
+    if size > (rows := min(stage.batch_size for stage in stages)):
+        raise SystemExit(f"{size} processes are too many: {name}'s smallest batch has {rows} rows.")
     folder = args.work / args.plan / name
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint, log = folder / "checkpoint.safetensors", folder / "log.jsonl"
@@ -71,20 +78,23 @@ def train(
     model = models.placed(model, args.device)
 
     def write_held_out(stage: Stage) -> None:
+        place = {"stage": progress.stage, "step": progress.step}
+        if rank or any(
+            "validation_mlm" in line and place.items() <= line.items() for line in read_log(log)
+        ):
+            return
         loss = validation_loss(model, loss_of, held_out, stage, device=args.device)
         line = json.dumps({"validation_mlm": round(loss, 4), **vars(progress)})
         print(f"{name}: {line}", flush=True)
         with open(log, "a", encoding="utf-8") as file:
             file.write(line + "\n")
 
-    if not read_log(log):
+    if progress == Progress():
         write_held_out(stages[0])
-    for number, stage in enumerate(stages):
-        if number < progress.stage:
-            continue
+    for number, stage in enumerate(stages[progress.stage :], progress.stage):
         if number > progress.stage:
             progress.stage, progress.step = number, 0
-        if progress.step < stage.steps and not run_stage(
+        if not run_stage(
             model,
             loss_of,
             stage,
@@ -97,18 +107,26 @@ def train(
             raise SystemExit(
                 f"stopped at stage {number}, step {progress.step}: run the same command to go on."
             )
-        if not any(
-            line["stage"] == number and "validation_mlm" in line and line["step"]
-            for line in read_log(log)
-        ):
-            write_held_out(stage)
-    draw_losses(args.work / args.plan)
+        write_held_out(stage)
+    if rank == 0:
+        draw_losses(args.work / args.plan)
     return model.requires_grad_(True).cpu()
+
+
+def ship(model: DistilBertForMaskedLM, folder: Path, vocabulary: Path, args, plan: Plan) -> None:
+    """Export the model and write both cards, in the first process alone."""
+    if rank_and_size()[0] == 0:
+        models.export(model, folder, vocabulary)
+        write_cards(FOLDERS, args.work, args.plan, plan, args.note)
 
 
 def first_teacher(args) -> DistilBertForMaskedLM:
     """MiniLM as a DistilBERT; its output bias starts as the log frequency of the pieces."""
-    source.fetch(args.work / "source", hub=args.hub)
+    rank, size = rank_and_size()
+    if rank == 0:
+        source.fetch(args.work / "source", hub=args.hub)
+    if size > 1:
+        dist.barrier()
     model = source.first_model(args.work / "source")
     frequency = TokenStream(args.work / "train.bin").log_frequency(model.config.vocab_size)
     with torch.no_grad():
@@ -121,8 +139,7 @@ def teacher(args, plan: Plan) -> DistilBertForMaskedLM:
     first = first_teacher(args)
     model = train("teacher", plan.teacher, models.average(first, first, 1.0), masked_lm, args)
     model = models.average(first, model, args.share)
-    models.export(model, TEACHER, args.work / "source/vocab.txt")
-    write_cards(FOLDERS, args.work, args.plan, plan, args.note)
+    ship(model, TEACHER, args.work / "source/vocab.txt", args, plan)
     return model
 
 
@@ -131,8 +148,7 @@ def student(args, plan: Plan) -> DistilBertForMaskedLM:
     taught_by = DistilBertForMaskedLM.from_pretrained(TEACHER, use_safetensors=True)
     loss = Distillation(models.placed(taught_by, args.device))
     model = train("student", plan.student, models.cut_out(taught_by), loss, args)
-    models.export(model, STUDENT, TEACHER / "vocab.txt")
-    write_cards(FOLDERS, args.work, args.plan, plan, args.note)
+    ship(model, STUDENT, TEACHER / "vocab.txt", args, plan)
     return model
 
 
@@ -262,6 +278,16 @@ def main() -> None:
         "--stop-after", type=float, default=math.inf, help="seconds; writes a checkpoint and leaves"
     )
     args = parser.parse_args()
+    if dist.is_torchelastic_launched():
+        if args.step not in ("teacher", "student"):
+            parser.error(f"{args.step} runs without torchrun; teacher and student train with it.")
+        cuda = args.device == "cuda"
+        if cuda:
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        store, rank, size = next(rendezvous("env://"))
+        # torchrun keeps its store when it restarts: without a prefix the addresses of the dead would be read again.
+        store = dist.PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], store)
+        dist.init_process_group("nccl" if cuda else "gloo", store=store, rank=rank, world_size=size)
     if args.step == "corpus":
         collect_text(args)
     elif args.step == "teacher":
@@ -272,6 +298,8 @@ def main() -> None:
         choose(args)
     else:
         evaluate(args, PLANS[args.plan])
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-CLS, SEP, MASK, FIRST_PIECE = (
-    101,
-    102,
-    103,
-    999,
-)  # of the published vocabulary; below 999: special and unused
+# Of the published vocabulary; below 999: special and unused.
+CLS, SEP, MASK, FIRST_PIECE = 101, 102, 103, 999
 COUNTED_TOKENS = 20_000_000  # enough to know how frequent a token is
 
 
 @dataclass(frozen=True)
 class MaskedBatch:
-    """``input_ids`` (batch, length) with masks in; ``positions`` (n,) index the flattened batch; ``labels`` (n,)."""
+    """``input_ids`` (batch, length) with masks in; ``positions`` (n,) index the flattened batch; ``labels`` (n,).
+
+    ``pieces`` and ``tokens`` count the chosen and all tokens of the whole batch, also in a part of it: losses are sums
+    divided by these counts, so that the parts' losses and gradients add up to those of the whole.
+    """
 
     input_ids: torch.Tensor
     positions: torch.Tensor
     labels: torch.Tensor
+    pieces: int
+    tokens: int
 
-    def to(self, device: str) -> MaskedBatch:
-        tensors = (self.input_ids, self.positions, self.labels)
-        return MaskedBatch(*(t.to(device, non_blocking=True) for t in tensors))
+    def part(self, rank: int, size: int, device: str) -> MaskedBatch:
+        """The rows of process ``rank`` of ``size``, on its device."""
+        rows, length = self.input_ids.shape
+        first, last = (n * rows // size for n in (rank, rank + 1))
+        mine = (self.positions >= first * length) & (self.positions < last * length)
+        ids, labels = self.input_ids[first:last].to(device), self.labels[mine].to(device)
+        positions = (self.positions[mine] - first * length).to(device)
+        return replace(self, input_ids=ids, positions=positions, labels=labels)
 
 
 class TokenStream:
@@ -86,6 +93,4 @@ class TokenStream:
         fate = rng.random(count)
         replaced = np.where(fate < 0.8, MASK, rng.integers(FIRST_PIECE, vocab_size, count))
         ids.ravel()[positions] = np.where(fate < 0.9, replaced, labels)
-        return MaskedBatch(
-            torch.from_numpy(ids), torch.from_numpy(positions), torch.from_numpy(labels)
-        )
+        return MaskedBatch(*map(torch.from_numpy, (ids, positions, labels)), count, ids.size)

@@ -15,7 +15,7 @@ WEIGHTS = {"soft": 5.0, "mlm": 2.0, "cosine": 1.0}
 def masked_lm(model: torch.nn.Module, batch: MaskedBatch) -> tuple[torch.Tensor, dict[str, float]]:
     """Cross-entropy of the chosen tokens."""
     _, logits = hidden_and_logits(model, batch.input_ids, batch.positions)
-    loss = F.cross_entropy(logits.float(), batch.labels)
+    loss = F.cross_entropy(logits.float(), batch.labels, reduction="sum") / batch.pieces
     return loss, {"mlm": loss.item()}
 
 
@@ -33,11 +33,8 @@ class Distillation:
         weights: dict[str, float] = WEIGHTS,
         temperature: float = TEMPERATURE,
     ):
-        self.teacher, self.weights, self.temperature = (
-            teacher.eval().requires_grad_(False),
-            weights,
-            temperature,
-        )
+        self.teacher = teacher.eval().requires_grad_(False)
+        self.weights, self.temperature = weights, temperature
 
     def __call__(
         self, model: torch.nn.Module, batch: MaskedBatch
@@ -51,12 +48,13 @@ class Distillation:
         student_log, teacher_log = (
             F.log_softmax(x.float() / t, -1) for x in (logits, teacher_logits)
         )
+        soft = F.kl_div(student_log, teacher_log, reduction="sum", log_target=True)
+        mlm = F.cross_entropy(logits.float(), batch.labels, reduction="sum")
+        cosine = 1 - F.cosine_similarity(hidden.float(), teacher_hidden.float(), dim=-1)
         parts = {
-            "soft": F.kl_div(student_log, teacher_log, reduction="batchmean", log_target=True)
-            * t**2,
-            "mlm": F.cross_entropy(logits.float(), batch.labels),
-            "cosine": 1
-            - F.cosine_similarity(hidden.float(), teacher_hidden.float(), dim=-1).mean(),
+            "soft": soft * t**2 / batch.pieces,
+            "mlm": mlm / batch.pieces,
+            "cosine": cosine.sum() / batch.tokens,
         }
         loss = sum(self.weights[name] * part for name, part in parts.items())
         return loss, {name: part.item() for name, part in parts.items()}

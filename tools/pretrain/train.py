@@ -1,4 +1,7 @@
-"""The training loop of both models: one stage after the other, resumable after a kill at any moment."""
+"""The training loop of both models: one stage after the other, resumable after a kill at any moment.
+
+Processes that ``torchrun`` starts share each batch's rows and add up their gradients; the first one alone writes files.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from safetensors import safe_open
 from safetensors.torch import save_file
 from tqdm.auto import tqdm
@@ -106,6 +110,18 @@ def make_optimizer(model: torch.nn.Module) -> torch.optim.AdamW:
     )
 
 
+def rank_and_size() -> tuple[int, int]:
+    """The number of this process and how many train together; (0, 1) without ``torchrun``."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def add_up(tensors: Iterable[torch.Tensor]) -> None:
+    """Replace each tensor by its sum over all processes."""
+    if dist.is_initialized():
+        for work in [dist.all_reduce(tensor, async_op=True) for tensor in tensors]:
+            work.wait()
+
+
 def autocast(device: str) -> torch.autocast:
     return torch.autocast(
         device, dtype=torch.bfloat16, enabled=device == "cuda" or has_native_bf16()
@@ -134,7 +150,7 @@ def run_stage(
     save_every: float = 120.0,
     stop_after: float = math.inf,
 ) -> bool:
-    """Train one stage from wherever ``folder/checkpoint.safetensors`` says it stands.
+    """Train one stage from wherever ``folder/checkpoint.safetensors`` says it stands, with any number of processes.
 
     ``loss_of(model, batch)`` returns the loss and the figures to log. Writes a checkpoint every ``save_every`` seconds
     and a line of ``log.jsonl`` every 50 steps. Returns False when ``stop_after`` seconds ran out before the stage did.
@@ -144,7 +160,7 @@ def run_stage(
     optimizer = make_optimizer(model)
     if progress.step:
         load_checkpoint(checkpoint, model, optimizer)
-    vocab_size = model.config.vocab_size
+    rank, size = rank_and_size()
     model.train()
     started = saved = last = time.monotonic()
     running: dict[str, float] = {}
@@ -155,6 +171,7 @@ def run_stage(
         unit=" steps",
         mininterval=10,
         desc=f"stage {progress.stage}: length {stage.length}",
+        disable=rank > 0,
     )
     while progress.step < stage.steps:
         batch = stream.masked(
@@ -162,18 +179,24 @@ def run_stage(
             stage.batch_size,
             stage.length,
             stage.mask_share,
-            vocab_size,
-        ).to(device)
+            model.config.vocab_size,
+        ).part(rank, size, device)
         for group in optimizer.param_groups:
             group["lr"] = stage.rate_at(progress.step)
         with autocast(device):
             loss, figures = loss_of(model, batch)
-        if not math.isfinite(value := loss.item()):
+        figures = {"loss": loss.item(), **figures}
+        # With the figures, so that all processes stop after the same step.
+        sums = torch.tensor([*figures.values(), time.monotonic() - started > stop_after]).to(device)
+        add_up([sums])
+        *values, out_of_time = sums.tolist()
+        if not math.isfinite(values[0]):
             raise FloatingPointError(
-                f"loss is {value} at stage {progress.stage}, step {progress.step}: resume from "
+                f"loss is {values[0]} at stage {progress.stage}, step {progress.step}: resume from "
                 f"{checkpoint} with a lower rate."
             )
         loss.backward()
+        add_up(p.grad for p in model.parameters() if p.grad is not None)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -184,24 +207,24 @@ def run_stage(
             now,
         )
         progress.tokens += stage.batch_size * stage.length
-        for key, figure in {"loss": value, **figures}.items():
-            running[key] = running.get(key, 0.0) + figure
+        for key, value in zip(figures, values, strict=True):
+            running[key] = running.get(key, 0.0) + value
         counted += 1
-        if progress.step % 50 == 0:
+        if progress.step % 50 == 0 and rank == 0:
             line = {**vars(progress), **{k: round(v / counted, 4) for k, v in running.items()}}
             with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
             bar.set_postfix(loss=f"{line['loss']:.3f}", refresh=False)
             running, counted = {}, 0
         bar.update()
-        out_of_time = now - started > stop_after
-        if now - saved > save_every or out_of_time:
+        if (now - saved > save_every or out_of_time) and rank == 0:
             save_checkpoint(checkpoint, model, optimizer, progress)
             saved = now
         if out_of_time:
             return False
     bar.close()
-    save_checkpoint(checkpoint, model, optimizer, progress)
+    if rank == 0:
+        save_checkpoint(checkpoint, model, optimizer, progress)
     return True
 
 
@@ -219,8 +242,8 @@ def validation_loss(
     model.eval()
     total, batches = 0.0, max(1, tokens // (16 * stage.length))
     for step in range(batches):
-        batch = stream.masked(step, 16, stage.length, 0.15, model.config.vocab_size).to(device)
+        batch = stream.masked(step, 16, stage.length, 0.15, model.config.vocab_size)
         with autocast(device):
-            total += loss_of(model, batch)[1]["mlm"]
+            total += loss_of(model, batch.part(0, 1, device))[1]["mlm"]
     model.train()
     return total / batches
