@@ -661,10 +661,14 @@ assert strong(512, 1.25e9) < 0.5 and strong(8, 12.5e9) > strong(512, 12.5e9)
 assert weak(64, 1.25e9, 10) < weak(64, 1.25e9)
 
 # %% [markdown]
+# Strong scaling ends on every network, because a part of each step is never divided: each worker's
+# optimiser touches all weights, however few texts it has. That is
+# [Amdahl's law](https://en.wikipedia.org/wiki/Amdahl%27s_law).
+#
 # ## 8. What could this one machine have done?
 #
-# The cheap rival of a second worker is the first one, used better. All bars compute 16 texts a
-# step.
+# The cheap rival of a second worker is the first one, used better. All bars compute 16 texts a step;
+# the last one reads half of each. A CPU without instructions for bf16 imitates it, and is slower.
 
 # %%
 rivals = {"one process, one thread": single[16], "two processes": pair[8],
