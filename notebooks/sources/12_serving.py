@@ -483,8 +483,8 @@ plots.finding(
     f"{crowd[2][1][200]} were served and {crowd[2][1][429]} told to come back; with 1,000 places "
     f"{crowd[1000][1][200]} were served; with a patience of {PATIENCE} s besides, "
     f"{crowd['hasty'][1][200]} were served and {crowd['hasty'][1][503]} told that it takes too "
-    f"long. Half of the requests were settled after {np.median(crowd[2][0]):.0f} ms with 2 places, after "
-    f"{np.median(crowd[1000][0]):.0f} with 1,000, after {np.median(crowd['hasty'][0]):.0f} with "
+    f"long. Half of the requests were settled after {np.median(crowd[2][0]):.0f} ms with 2 places, "
+    f"after {np.median(crowd[1000][0]):.0f} with 1,000, after {np.median(crowd['hasty'][0]):.0f} with "
     "little patience.")
 
 # %% tags=["assert"]

@@ -152,8 +152,8 @@ assert not set(first[0]) & set(first[1])
 #
 # ## 2. Is it the same training?
 #
-# It should be: the mean of two means over 8 rows is the mean over 16. Dropout is off here, because
-# each process would draw its own. And the run without that one line?
+# It should be: the mean of the means over its two halves is the mean over the batch. Dropout is off
+# here, because each process would draw its own. And the run without that one line?
 
 # %%
 import numpy as np
@@ -628,7 +628,6 @@ def weak(workers, bandwidth, speed=1):
 def strong(workers, bandwidth, speed=1):
     return (step_time(1, 512, speed=speed)
             / step_time(workers, 512 / workers, bandwidth, speed) / workers)
-
 
 figure, axes = plots.new_figure(columns=2, width=10, height=3.6)
 titles = "Weak: 16 texts each", "Strong: 512 texts shared"
