@@ -484,8 +484,8 @@ plots.finding(
     f"{crowd[1000][1][200]} were served; with a patience of {PATIENCE} s besides, "
     f"{crowd['hasty'][1][200]} were served and {crowd['hasty'][1][503]} told that it takes too "
     f"long. Half of the requests were settled after {np.median(crowd[2][0]):.0f} ms with 2 places, "
-    f"after {np.median(crowd[1000][0]):.0f} with 1,000, after {np.median(crowd['hasty'][0]):.0f} with "
-    "little patience.")
+    f"after {np.median(crowd[1000][0]):.0f} with 1,000, after {np.median(crowd['hasty'][0]):.0f} "
+    "with little patience.")
 
 # %% tags=["assert"]
 assert total == 400 and crowd[2][1].keys() == {200, 429} and crowd[1000][1] == {200: 400}
