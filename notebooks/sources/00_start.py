@@ -104,8 +104,8 @@ plots.finding(
 
 # %% [markdown]
 # The model cannot say "I don't know". It spreads a total of 1 over all words of its
-# [vocabulary](glossary.md#vocabulary), whatever the sentence. Low numbers, spread out, are the only sign
-# of ignorance, and not a reliable one. Try a sentence of your own:
+# [vocabulary](glossary.md#vocabulary), whatever the sentence. Low numbers, spread out, are a sign of
+# ignorance, and not a reliable one. Try a sentence of your own:
 
 # %%
 mine = "This film was very [MASK]."
@@ -118,8 +118,8 @@ print(", ".join(f"{a['token_str']} {a['score']:.1%}" for a in fill(mine, top_k=5
 # something about its meaning, and a short training can point them at your question. That training is
 # called [fine-tuning](glossary.md#fine-tuning).
 #
-# The question here: what does a customer want? The course's data set `requests` has messages written
-# to the support of a shop, each labelled with one wish. The messages to judge on are by people who wrote
+# The question here: what does a customer want? The course's data set `requests` has messages such as a
+# shop's support gets, written for this course, each labelled with one wish. The messages to judge on are by people who wrote
 # none of those to learn from.
 
 # %%
@@ -223,9 +223,9 @@ plots.finding(f"After {result.metrics['train_runtime']:.0f} seconds of training 
 assert lead > 8
 
 # %% [markdown]
-# Why? A new person says the same thing in other words, and the counter has never seen those. The model
-# has: it met them in the texts that it was pretrained on. Where everyone uses the same words, the counter
-# may be enough; lesson [05](05_training.ipynb) meets such tasks.
+# A likely reason: a new person says the same thing in other words. The counter has no weight for a word
+# it never saw; the model may know it from pretraining. This lesson doesn't test that. Where everyone
+# uses the same words, the counter may be enough; lesson [05](05_training.ipynb) meets such tasks.
 #
 # Three requests that nobody in the data wrote. Look at the last.
 
@@ -247,7 +247,7 @@ plots.finding(f"The weather is no wish of the shop's customers, and still the mo
               f"“{names[weather.argmax()]}”, {weather.max():.0%} sure.")
 
 # %% [markdown]
-# It can't say "none of these" because nobody taught it that. [Lesson 07](07_intents.ipynb) will.
+# It can't say "none of these" because those messages were left out of its training. [Lesson 07](07_intents.ipynb) will.
 #
 # ## 3. How do exercises and checks work?
 #

@@ -384,9 +384,9 @@ assert len(losses) > 2 and (losses.min() < losses[0] or accuracies[best] > accur
 #
 # ### Exercise 5.2 Which checkpoint? ●●○ 8 minutes
 #
-# A colleague wrote the function below to pick the best checkpoint from a log. It has two mistakes.
-# Mend it, so that it returns the *step* of the evaluation with the highest validation accuracy (the
-# first one, where two are equal).
+# A colleague wrote the function below to pick the best checkpoint from a log. It has two mistakes,
+# and once they are mended, look at what it does with a tie. Mend it, so that it returns the *step* of
+# the evaluation with the highest validation accuracy (the first one, where two are equal).
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e5_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def best_step(log_history):
@@ -714,7 +714,8 @@ plots.finding(
 assert leads[1] > 3 and fine[most].mean() > fine[least].mean()
 
 # %% [markdown]
-# The bands are 95 % intervals over the rows judged. Another draw of rows, head and order would move
+# The bands are 95 % intervals over the rows judged. Counting words was tried at the marked sizes only,
+# so it may need fewer labels than the figure named. Another draw of rows, head and order would move
 # each point as well; lesson 04 measures by how much.
 #
 # ### Exercise 5.3 Better every time? ●●○ 8 minutes
@@ -873,11 +874,12 @@ assert "requests" in wins
 assert results["reviews"][0] > 0.65 and results["reviews"][2] < 0.05
 
 # %% [markdown]
-# The rule behind it: fine-tuning pays where new texts say the same in other words, as new customers
-# do. It pays least where the words themselves give the answer away. Decide by such a figure on
-# *your* texts.
+# A guess, not a rule: fine-tuning pays where new texts say the same in other words, as new customers
+# do, and least where the words themselves give the answer away. Two tasks can't show it. Decide by
+# such a figure on *your* texts.
 #
-# What would the published model cost here? Speed and memory don't depend on what weights know, so
+# The profile `mini` trains a smaller model, so its verdict is not the published one's. What would that
+# one cost here? Speed and memory don't depend on what weights know, so
 # one of its size with random weights tells.
 
 # %%
@@ -920,8 +922,8 @@ assert count == 66_955_010
 #
 # ## Take this with you
 #
-# The whole lesson without the course. `lab.checkpoint` stands for the model's name, `lab.profile`
-# for rate and epochs. It needs `pip install transformers datasets accelerate torch scikit-learn`.
+# The core without the course: count, train, compare. The model's name, rate and epochs, which the
+# lesson takes from `lab`, are written out. It needs `pip install transformers datasets accelerate torch scikit-learn`.
 #
 # ```python
 # from datasets import Dataset

@@ -344,8 +344,8 @@ plots.show(figure, "Left: histogram of DistilBERT's spam probabilities, log scal
 
 # %% [markdown]
 # Many reports take the threshold with the best F1 instead. That is the same rule, with a price that
-# nobody named. If F is the best F1, its threshold is the cheapest for a false alarm that costs
-# `F/(2−F)` misses: never more than one.
+# nobody named. Call the best F1 F. Choosing its threshold means pricing a false alarm at `F/(2−F)`
+# misses: never more than one, whatever it costs you.
 #
 # <details><summary>Why?</summary>
 #
@@ -373,7 +373,7 @@ plots.finding(
 
 # %% [markdown]
 # So one rule is left: name the price, then choose on validation. On the rows that chose it, a
-# threshold looks too cheap; section 11 opens the test split.
+# threshold tends to look too cheap; section 11 prints the bill on fresh rows. Compare.
 #
 # ### Exercise 6.2 Another cost ●●○ 8 minutes
 #
@@ -541,7 +541,7 @@ assert abs(precision_at(0.001, 0.99, 0.01) - 0.0901639) < 1e-6
 #
 # Now the requests of [lesson 00](00_start.ipynb): what does a customer want? As there, the class
 # for texts that belong nowhere is left out, and in the course's own data the writers of validation
-# and test wrote none of the rest.
+# and test wrote none of the training rows.
 
 # %%
 from course_utils.data import TASKS
@@ -641,8 +641,8 @@ plots.show(figure, f"Part of the confusion matrix: the {len(shown)} classes of t
                                              for a, b in pairs) + ".")
 
 # %% [markdown]
-# For such a pair, ask before you train again: could a colleague tell the two apart from the text
-# alone? If not, the labels need a sharper rule, or the two become one.
+# A pair confused once or twice is only a hint where to read. Before you train again, read its texts:
+# could a colleague tell the two apart? If not, the labels need a sharper rule, or the two become one.
 #
 # ## 7. When it says 90 %, is it right 90 % of the time?
 #
@@ -727,7 +727,7 @@ plots.finding(" ".join(f"ECE of {name} as trained {verdict(name, 'as trained')},
 
 # %% [markdown]
 # Where probabilities are calibrated, a threshold needs no search: if an alarm costs three misses,
-# flag from 3/4 on.
+# flag from 3/4 on. The spam filter was not calibrated, so its threshold had to be searched.
 #
 # ## 8. How much is chance? Intervals and pairs
 #
@@ -904,7 +904,7 @@ check("6.4 Build the threshold in",
        "a higher threshold must make class 1 rarer, by ln(t / (1 - t)) between the two numbers"),
       ("at 0.2 where it has 0.2 or more", lambda: decides_alike(0.2, 2),
        "a lower threshold must make class 1 commoner, by ln(t / (1 - t)) between the two numbers"),
-      ("the tensor that it got stays as it was", leaves_its_input, "change a copy: bias.clone()"))
+      ("the tensor that it got stays as it was", leaves_its_input, "change a copy: bias.clone()"));
 ### BEGIN HIDDEN TESTS
 assert all(decides_alike(t, s) for s, t in enumerate((0.05, 0.3, 0.75, 0.99), start=5))
 assert leaves_its_input()
@@ -964,8 +964,9 @@ plots.finding(
     f"[{ap_gap[0]:+.2f}, {ap_gap[1]:+.2f}], {chance(ap_gap)}.")
 
 # %% [markdown]
-# AP says whose order is better; the bill says whether the filter should be on, at your price. Now
-# the sorter, on two writers it has never read.
+# AP says whose order is better; the bill says whether the filter should be on, at your price. The
+# savings compare each filter with none; to choose between the filters, take the paired difference of
+# their bills. Now the sorter, on two writers it has never read.
 
 # %%
 test_asked, test_wanted = with_a_wish("test")

@@ -344,7 +344,8 @@ plots.finding(
 assert auc[tuned] > 0.65 and auc[top_of["counting words"]] > 0.5
 
 # %% [markdown]
-# No score is perfect. Read the messages without an intent that look most like one:
+# Look back at the table: a way that tells intents apart well needn't notice well what lies outside. Read
+# the messages without an intent that look most like one to the fine-tuned model:
 
 # %%
 for i in sorted(np.flatnonzero(~inside), key=lambda i: -score[tuned][i])[:4]:
@@ -610,7 +611,8 @@ for text in [*tries, *(asked[np.flatnonzero(actions == a)[0]] for a in set(actio
 # Everything is chosen: open the test split, once. Each way acts by its own score and thresholds, and
 # each message has its bill. Read each number as minutes saved: with a plus our desk was cheaper than
 # the rival, with a minus the rival was cheaper. The choice stays, even where a rival wins here:
-# choosing again on test would spoil the test.
+# choosing again on test would spoil the test. A rival that wins beyond chance is a reason to collect
+# new validation messages and to choose again on those.
 
 # %%
 new, new_wanted = messages("test")
@@ -780,7 +782,8 @@ plots.finding(
 assert lengths.min() > 512 and np.abs(cut[0] - cut[1]).max() < 1e-5
 
 # %% [markdown]
-# Four ways to read a letter, and counting words beside them, which has no limit:
+# Four ways to read a letter with the fine-tuned model, and counting words beside them, which has no
+# limit. Frozen vectors meet the same limit and are left out:
 
 # %%
 plots.picture("long-letter")
@@ -883,7 +886,7 @@ assert found["head"][ends].mean() < found["head"][~ends].mean()
 
 # %% [markdown]
 # Two things can go wrong with a long text, and they ask for different cures. The request may lie
-# where nobody looks (head, where it stands at the end); then read elsewhere, or everything. Or it is
+# behind the cut, as it can for head when it stands at the end; then read elsewhere, or everything. Or it is
 # read, but drowns in hundreds of tokens about something else, for a model that learned from texts of
 # about twenty; then read in pieces of the length it knows, or fine-tune it on long texts. More tokens
 # alone cure only the first.

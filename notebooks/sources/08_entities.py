@@ -42,8 +42,8 @@ lab = start_lab("{{lesson}}", profile)
 # ## 1. What is an entity?
 #
 # A [named entity](glossary.md#named-entity) is something with a name of its own: a person, a place,
-# a firm, a thing that is sold. The course's `notes` are what people write to themselves and to
-# colleagues. (The profiles `cpu` and `gpu` take WNUT-17: posts from the web, with six kinds.)
+# a firm, a thing that is sold. The course's `notes` were written for it, in the manner of what
+# people write to themselves and to colleagues. (The profiles `cpu` and `gpu` take WNUT-17: posts from the web, with six kinds.)
 #
 # The texts come cut into words. Each word has a tag: `B-person` *begins* a person, `I-person` goes
 # on *inside* one, `O` is *outside* of all. That is the [BIO scheme](glossary.md#bio-scheme).
@@ -693,14 +693,15 @@ assert tokenizer("Rose")["input_ids"] == tokenizer("rose")["input_ids"]
 # %% [markdown]
 # So people who type without capitals lose nothing with it; but leave that filter off for them, since
 # it throws every name out. What a *cased* model gains isn't measured here: train
-# `distilbert-base-cased` on the same notes and compare; all other lines of this lesson stay.
+# `distilbert-base-cased`, with its own tokenizer, on the same notes and compare. What this section says
+# of small letters then no longer holds.
 #
 # ## 9. Your own texts, and long ones
 #
 # For a plain string there is the `pipeline`. It cuts the text itself and gives places in characters.
-# `aggregation_strategy` says how pieces become names. Only first pieces were trained, so the later
-# ones say anything; `"simple"` believes them, `"first"` doesn't. (In the first line below, `##` marks
-# a later piece: look what it says.)
+# `aggregation_strategy` says how pieces become names. Only first pieces were trained, so nothing
+# holds the later ones to the right tag, and one wrong `B-` is enough to cut a name in two. `"simple"`
+# believes them, `"first"` doesn't. (In the first line below, `##` marks a later piece.)
 
 # %%
 from transformers import pipeline
@@ -861,8 +862,9 @@ assert join_windows(6, [(0, list("abcdef")), (2, ["x"])]) == list("abcdef")
 #
 # A list finds only what it has met, and not all of that: a name may come back with another kind or in
 # other letters. The point of a model is the rest: the new colleague, the new supplier. So the recall
-# is taken apart: names that stand among the training names, in capitals or small letters, and names
-# that don't. (Pretraining may have met those; your labels haven't.)
+# is taken apart: names that stand whole among the training names, in capitals or small letters, and
+# names that don't. Parts of these may be known, and pretraining may have met them; your labels haven't.
+# The list can find none of them: look at the word features.
 
 # %%
 test = notes["test"]
@@ -909,9 +911,9 @@ plots.show(figure, "Recall on test with 95 % intervals, for names met in trainin
                       for name in said))
 
 # %% [markdown]
-# In the course's notes two of the test writers wrote nothing of the training notes (other data is
-# split by length). New writers bring new names, so look how far each method falls from the known
-# writers to the new ones.
+# In the course's notes two of the test writers wrote none of the training notes. (Data without
+# writers is split into longer and shorter notes.) New writers bring new names and another style, so
+# look how far each method falls from the known writers to the new ones.
 
 # %%
 people = set(train["writer"]) if "writer" in train.column_names else None

@@ -633,10 +633,11 @@ assert scores["adapter alone"][:, 1].mean() > scores["new head"][:, 1].mean() + 
 assert scores[order[-1]][:, 1].mean() > scores[rival][:, 1].mean() + 0.05
 
 # %% [markdown]
-# Reading is learned from many questions, and can then be carried about in a small file. LoRA's gain
+# What the adapter learned fits in a small file, but that file reads only beside the model it was
+# trained with. LoRA's gain
 # is in what you *store*, and in the memory of the optimiser, which keeps two more numbers for each
 # trained weight. Don't expect it in the seconds: the pass through the whole model, forward and
-# backward, stays, and what the frozen matrices save in gradients, the thin ones need for their own.
+# backward, stays.
 
 # %% [markdown]
 # ## 6. When should it say nothing?
@@ -880,7 +881,10 @@ assert 0 < holds.mean() < 1 and len(holds) > 50
 #
 # The reader and its threshold were chosen on validation, and so is the rival's threshold, on the
 # nearness of its sentence. Both now meet the test passages, and so does a reader that never keeps
-# silent.
+# silent. F1 counts only questions with an answer, and “with silence” counts all: don't compare the two.
+#
+# On a real page something else comes first: which passage? Search finds it, most simply by counting
+# words, and a reader can only be as good as what the search hands over.
 
 # %%
 near = np.array([nearness for _, nearness in found])
@@ -929,8 +933,9 @@ plots.finding(
 # 1. An answer is a start and an end: the best allowed sum of two logits, judged by exact match and F1.
 # 2. `truncation="only_second"` with a stride reads long passages; check questions that leave no room.
 # 3. LoRA trains two thin matrices beside each frozen one: little to store, not quicker.
-# 4. Reading needs thousands of questions. Start from a model that has read them.
-# 5. A reader without a threshold always answers. Choose one on validation, for your price.
+# 4. A few dozen questions and a new head made no reader. Start from a model that has learned to read.
+# 5. A reader without a threshold always answers. Choose one on validation, for your price, and check on
+#    the test whether it still gains anything.
 #
 # ## Take this with you
 #
