@@ -42,7 +42,8 @@ def average(
     out = distilbert(after.config.n_layers)
     old, new = before.state_dict(), after.state_dict()
     body = {k: torch.lerp(old[k], new[k], share) for k in new if k.startswith("distilbert.")}
-    out.load_state_dict(new | body)
+    words = body["distilbert.embeddings.word_embeddings.weight"]
+    out.load_state_dict(new | body | {"vocab_projector.weight": words})  # one tensor, two names
     out.tie_weights()
     return out
 
