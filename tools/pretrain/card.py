@@ -108,16 +108,11 @@ def percent(values: list[float] | None) -> str:
 def share_of_teacher(scores: dict[tuple[str, str], list[float]]) -> tuple[float, int] | None:
     """Mean over the benchmarks that both have of the student's score over the teacher's, and how many those are."""
     both = [
-        b.name
+        [statistics.mean(scores[b.name, m]) for m in ("mini-student", "mini-distilbert")]
         for b in ALL
         if {(b.name, "mini-student"), (b.name, "mini-distilbert")} <= set(scores)
     ]
-    if not both:
-        return None
-    mean = {key: statistics.mean(values) for key, values in scores.items()}
-    return statistics.mean(mean[n, "mini-student"] / mean[n, "mini-distilbert"] for n in both), len(
-        both
-    )
+    return (statistics.mean(s / t for s, t in both), len(both)) if both else None
 
 
 def stage_rows(stages: tuple[Stage, ...], log: list[dict]) -> list[str]:
@@ -302,19 +297,9 @@ def write_cards(
     ):
         log = read_log(work / plan_name / part / "log.jsonl")
         card = folder / "README.md"
-        trained = (
-            training_section(plan_name, stages, log, note if part == "teacher" else "")
-            if log
-            else ""
-        )
-        trained = trained or section(card, "## Training")
-        parts = [
-            header(name, measured.scores),
-            HEADS[name],
-            "",
-            INTENDED,
-            trained,
-            size_section(folders),
-        ]
-        text = "\n".join([*parts, evaluation_section(measured), LIMITS])
+        trained = section(card, "## Training")
+        if log:
+            trained = training_section(plan_name, stages, log, note if part == "teacher" else "")
+        top = [header(name, measured.scores), HEADS[name], "", INTENDED, trained]
+        text = "\n".join([*top, size_section(folders), evaluation_section(measured), LIMITS])
         card.write_text(text.rstrip() + "\n", encoding="utf-8")

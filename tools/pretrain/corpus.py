@@ -18,9 +18,8 @@ from tqdm.auto import tqdm
 
 MIN_CHARACTERS = 200
 VALIDATION_SHARE = 0.005
-REVIEW_REPEATS = (
-    12  # reviews are an eighth of the text; written twelve times they make up 63 % of what is seen
-)
+# Reviews are an eighth of the text; written twelve times they make up 63 % of what is seen.
+REVIEW_REPEATS = 12
 LINE_BREAK = "<br />"  # as IMDb's reviews have it
 
 

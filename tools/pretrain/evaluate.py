@@ -40,7 +40,7 @@ from transformers.utils import logging
 
 from course_utils.lab import EMBEDDED_MODELS
 from course_utils.precision import has_native_bf16
-from tools.pretrain.benchmarks import EMBEDDED, METRICS, REAL, Benchmark, Judged, Splits, entity_f1
+from tools.pretrain.benchmarks import EMBEDDED, METRICS, REAL, Benchmark, Judged, Splits
 from tools.pretrain.models import cut_out, placed
 
 SEEDS = (0, 1, 2)
@@ -65,15 +65,19 @@ def find(name: str) -> Benchmark:
     return next(b for b in EMBEDDED + REAL if b.name == name)
 
 
+def folder_of(model: str) -> Path:
+    """Where a model of ``MODELS`` or another checkpoint has its configuration."""
+    student = dict.fromkeys(("mini-student", "random", "cut out"), STUDENT)
+    return ({"mini-distilbert": TEACHER} | student).get(model, Path(model))
+
+
 def source_of(model: str) -> Path:
     """The file that a result depends on besides its recipe: the weights, or what stands in their place."""
     if model == "TF-IDF":
         return TEACHER / "vocab.txt"  # it reads the same pieces of a text
     if model == "random":
         return STUDENT / "config.json"
-    return {"cut out": TEACHER, "mini-distilbert": TEACHER, "mini-student": STUDENT}.get(
-        model, Path(model)
-    ) / "model.safetensors"
+    return (TEACHER if model == "cut out" else folder_of(model)) / "model.safetensors"
 
 
 def weights_mark(folder: Path) -> str:
@@ -128,12 +132,7 @@ def word_labels(rows: dict[str, list], tokenizer, length: int) -> dict[str, list
 
 def model_for(name: str, auto: type, classes: int):
     """A model with a new head: from a folder, with random weights, or with layers cut out of the teacher."""
-    folder = {
-        "mini-distilbert": TEACHER,
-        "mini-student": STUDENT,
-        "random": STUDENT,
-        "cut out": STUDENT,
-    }.get(name, Path(name))
+    folder = folder_of(name)
     config = AutoConfig.from_pretrained(folder, num_labels=classes)
     if name == "random":
         return auto.from_config(config)
@@ -189,25 +188,20 @@ def fine_tune(
     trainer.train()
     out = {}
     for s in ("validation", "test"):
-        found = trainer.predict(
-            data[s]
-        )  # grouped by length, so rows come back in another order, labels with them
+        # Grouped by length, so rows come back in another order, labels with them.
+        found = trainer.predict(data[s])
         if entities:
-            pairs = zip(found.label_ids, found.predictions.argmax(-1), strict=True)
-            kept = [
+            labels, tags = found.label_ids, found.predictions.argmax(-1)
+            out[s] = tuple(
                 [
-                    (feature.names[t], feature.names[p])
-                    for t, p in zip(*pair, strict=True)
-                    if t != -100
+                    [feature.names[tag] for tag in row[kept]]
+                    for row, kept in zip(rows, labels != -100, strict=True)
                 ]
-                for pair in pairs
-            ]
-            out[s] = ([[t for t, _ in row] for row in kept], [[p for _, p in row] for row in kept])
-        else:
-            out[s] = (
-                found.label_ids,
-                torch.from_numpy(found.predictions).float().softmax(-1).numpy(),
+                for rows in (labels, tags)
             )
+        else:
+            shares = torch.from_numpy(found.predictions).float().softmax(-1)
+            out[s] = (found.label_ids, shares.numpy())
     return out
 
 
@@ -224,10 +218,7 @@ def perform(run: Run, mirror: Path, results: Path, threads: int) -> Path:
         if run.model == "TF-IDF"
         else fine_tune(benchmark, splits, run.model, run.seed)
     )
-    if benchmark.metric == "entity F1":
-        score = entity_f1(*judged[run.split])
-    else:
-        score = METRICS[benchmark.metric](judged["validation"], judged[run.split])
+    score = METRICS[benchmark.metric](judged["validation"], judged[run.split])
     file = run_file(results, run)
     part = file.with_suffix(f".part{os.getpid()}")
     rows = {s: len(d) for s, d in splits.items()}
@@ -267,18 +258,18 @@ def perform_all(
 
 
 def planned(mirror: Path) -> list[Run]:
-    """All runs of the cards' tables, those first that tell most per minute. TF-IDF needs no second seed."""
+    """All runs of the cards' tables, those first that tell most per minute.
+
+    TF-IDF needs no second seed and tags no words.
+    """
     benchmarks = EMBEDDED + (REAL if mirror.is_dir() else ())
     runs = [
         Run(b.name, m, seed)
         for b in benchmarks
         for m in MODELS
         for seed in SEEDS
-        if not seed or m != "TF-IDF"
+        if m != "TF-IDF" or (seed == 0 and b.metric != "entity F1")
     ]
-    runs = [
-        run for run in runs if run.model != "TF-IDF" or find(run.benchmark).metric != "entity F1"
-    ]  # it tags no words
     return sorted(
         runs, key=lambda run: (find(run.benchmark).long, run.seed, MODELS.index(run.model))
     )
@@ -342,12 +333,6 @@ def speed(batches=(1, 32), lengths=(32, 128), repeats: int = 5) -> list[dict[str
                     if repeat:  # the first pass allocates
                         seconds[name].append(time.perf_counter() - started)
             medians = {m: statistics.median(s) for m, s in seconds.items()}
-            rows.append(
-                {
-                    "batch": batch,
-                    "length": length,
-                    **medians,
-                    "ratio": medians["teacher"] / medians["student"],
-                }
-            )
+            ratio = medians["teacher"] / medians["student"]
+            rows.append({"batch": batch, "length": length, **medians, "ratio": ratio})
     return rows

@@ -10,11 +10,7 @@ from transformers import DistilBertForMaskedLM, DistilBertTokenizerFast, PreTrai
 
 from tools.pretrain.source import distilbert
 
-STUDENT_LAYERS = (
-    0,
-    2,
-    4,
-)  # every second one, as in the paper (section 3, "taking one layer out of two")
+STUDENT_LAYERS = (0, 2, 4)  # every second one, as in the paper (section 3)
 # Of the shipped configurations; the published model has 0.1. A choice after one trial: see the cards.
 DROPOUT = 0.0
 
@@ -45,10 +41,9 @@ def average(
     """
     out = distilbert(after.config.n_layers)
     old, new = before.state_dict(), after.state_dict()
-    inner = "distilbert."
-    out.load_state_dict(
-        {k: torch.lerp(old[k], new[k], share) if k.startswith(inner) else new[k] for k in new}
-    )
+    body = {k: torch.lerp(old[k], new[k], share) for k in new if k.startswith("distilbert.")}
+    words = body["distilbert.embeddings.word_embeddings.weight"]
+    out.load_state_dict(new | body | {"vocab_projector.weight": words})  # one tensor, two names
     out.tie_weights()
     return out
 
@@ -86,9 +81,8 @@ def export(model: DistilBertForMaskedLM, folder: Path, vocabulary: Path) -> None
     half = distilbert(model.config.n_layers)
     half.load_state_dict(model.state_dict())
     half.half().save_pretrained(folder)
-    (folder / "model.safetensors").chmod(
-        0o644
-    )  # safetensors writes files that only their owner can read
+    # safetensors writes files that only their owner can read.
+    (folder / "model.safetensors").chmod(0o644)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     kinds = ("dropout", "attention_dropout", "qa_dropout", "seq_classif_dropout")
     config |= {"dtype": "float32"} | dict.fromkeys(kinds, DROPOUT)

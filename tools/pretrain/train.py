@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -163,8 +164,7 @@ def run_stage(
     rank, size = rank_and_size()
     model.train()
     started = saved = last = time.monotonic()
-    running: dict[str, float] = {}
-    counted = 0
+    running: list[list[float]] = []
     bar = tqdm(
         total=stage.steps,
         initial=progress.step,
@@ -201,21 +201,18 @@ def run_stage(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         now = time.monotonic()
-        progress.step, progress.seconds, last = (
-            progress.step + 1,
-            progress.seconds + now - last,
-            now,
-        )
+        progress.step += 1
+        progress.seconds += now - last
+        last = now
         progress.tokens += stage.batch_size * stage.length
-        for key, value in zip(figures, values, strict=True):
-            running[key] = running.get(key, 0.0) + value
-        counted += 1
+        running.append(values)
         if progress.step % 50 == 0 and rank == 0:
-            line = {**vars(progress), **{k: round(v / counted, 4) for k, v in running.items()}}
+            means = (round(statistics.fmean(column), 4) for column in zip(*running, strict=True))
+            line = {**vars(progress), **dict(zip(figures, means, strict=True))}
             with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
             bar.set_postfix(loss=f"{line['loss']:.3f}", refresh=False)
-            running, counted = {}, 0
+            running.clear()
         bar.update()
         if (now - saved > save_every or out_of_time) and rank == 0:
             save_checkpoint(checkpoint, model, optimizer, progress)
