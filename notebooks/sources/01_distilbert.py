@@ -158,8 +158,8 @@ assert [round(v, 1) for v in (shares @ values).tolist()] == [0.6, 2.7, 1.0, 1.3]
 
 # %% [markdown]
 # From scores to shares leads [softmax](glossary.md#softmax). Before it the scores are divided by
-# the root of a vector's length: without that, long vectors give large scores, and one token gets
-# nearly everything. And if *river* were [padding](glossary.md#padding), which nobody may look at?
+# the root of the number of entries in a query: without that, vectors with many entries give large
+# scores, and one token gets nearly everything. And if *river* were [padding](glossary.md#padding), which nobody may look at?
 # Its score becomes minus infinity *before* the softmax.
 
 # %%
@@ -526,7 +526,8 @@ plots.finding(f"The frozen model calls “{sentence}” positive with a probabil
 assert said > 0.5 and right["frozen"].mean() > 0.55 and len(blocks) == DEPTH
 
 # %% [markdown]
-# The vectors were made to guess hidden words; nobody has asked them about praise yet.
+# The vectors were made to guess hidden words. The regression asked them about praise, but could not
+# change them.
 # [Fine-tuning](glossary.md#fine-tuning) moves the model's own weights towards the question, and
 # lesson 05 measures what that brings.
 #
@@ -684,8 +685,8 @@ plots.finding(f"DistilBERT is {min(ratios.values()):.2f} to {max(ratios.values()
 assert 1.3 < typical < 3
 
 # %% [markdown]
-# What both models share, such as cutting texts into pieces, pulls a measured ratio below 2; BERT's
-# pooler, or a busy moment, pushes it above. And the times grow with the tokens: "very fast on a
+# A measured ratio strays from 2: work that both models share pulls it down, and a busy moment can move
+# it either way. And the times grow with the tokens: "very fast on a
 # normal laptop" says nothing without a length. Where does "60 % faster" come from?
 #
 # > Quoted: a full pass over a data set on one processor, one pair of sentences at a time, took BERT
@@ -747,7 +748,7 @@ plots.finding(f"The quoted seconds are {quoted_ratio:.2f} times as fast: {quoted
 assert round(quoted_ratio, 2) == 1.63 and round(100 * quoted_saving) == 39
 
 # %% [markdown]
-# Nobody saved 60 % of the time.
+# The paper's "60 % faster" is speed gained, not time saved.
 #
 # ## 8. What does it know before you train it?
 #

@@ -436,7 +436,8 @@ plots.finding(
 assert whole_loss < cut < blank and abs(blank - math.log(teacher.config.vocab_size)) < 0.6
 
 # %% [markdown]
-# The cut hurts because a layer gets an input that it has never seen. But a start is not an end:
+# A cut gives some part an input that it has never seen: in the first half only the head, in every second
+# layer the layers, too. But a start is not an end:
 # which cut *ends* best, question 2.3 asks. The paper compares its own with random weights only.
 #
 # ## 4. What does a minute of distillation bring back?
@@ -823,8 +824,9 @@ plots.finding(f"The student taught on {len(texts)} texts sorts "
               f"{compare('taught student', 'teacher')}.")
 
 # %% [markdown]
-# What a teacher can add are examples: it turns unlabelled texts into them. Without such texts, or
-# with a teacher hardly better than the student, expect little.
+# What a teacher can add are examples: it turns unlabelled texts into them. It is no
+# promise: compare the taught student with the finished one above. If it is behind, the teacher's
+# answers, in this short training, were worth less than the few true labels.
 #
 # > **Quoted:** on SQuAD 1.1 (answering questions about a text) DistilBERT reached 85.8 F1, with a
 # > second distillation 86.9, BERT 88.5 (paper, table 2).
@@ -874,7 +876,7 @@ plots.finding(f"The ratio of the means is {with_wnli:.1%}. By task it runs from 
 
 # %% [markdown]
 # Above 100 % on WNLI? Its 56.3 is 40 right of 71, the score of always giving the more frequent
-# answer, and BERT is below that. A task that neither model has learned lifts the mean.
+# answer, and BERT is below that. A task that neither model has learned lifts the ratio.
 #
 # > **Quoted:** the README said "over 95 %" in August 2019, "99 %" in September, with new weights;
 # > in January 2020 a mistake in the evaluation was found, and it became 97 %.
@@ -950,8 +952,9 @@ assert abs(extra_errors(92.7, 91.3) - 1.4 / 7.3) < 1e-9
 #
 # ## Take this with you
 #
-# Half of a model, taught by the whole on texts without labels. It needs `pip install transformers
-# torch`.
+# Half of a model, taught by the whole on texts without labels. Put your own fine-tuned DistilBERT in
+# `name`: as it stands the head is untrained and has nothing to teach. It needs `pip install
+# transformers torch`.
 #
 # ```python
 # from copy import deepcopy

@@ -254,8 +254,9 @@ plots.finding(f"Grouping by length is {gain:.1f} times as fast as dynamic paddin
                                                for name, share in parts.items()) + ".")
 
 # %% [markdown]
-# The shares say where the time went, the factor what your next choice is worth. Padding in `map`
-# gains only what the longest of 1,000 texts leaves free below the limit. Dynamic padding waits for
+# The shares say which change saved the time. Padding in `map` gains only what the longest of 1,000
+# texts leaves free below the limit: much where your longest text is short, and nothing when one text
+# reaches the limit. Dynamic padding waits for
 # the longest of 16 random texts, and usually one is long. Only grouping lets long texts meet long
 # ones. Its price: batches are no longer fully random (question 3.6).
 #
@@ -552,8 +553,8 @@ plots.show(figure, "Left: texts per second against batch size, "
 
 # %% [markdown]
 # Each step has a fixed cost: the optimiser touches every weight, be the batch small or large. A
-# larger batch spreads it over more texts, and fills a GPU's cores. Where the curve is flat, only
-# the memory grows.
+# larger batch spreads it over more texts, and fills a GPU's cores. The flatter the curve, the
+# less speed a doubling buys, while the memory for the texts still doubles.
 #
 # But speed counts texts, and learning counts *updates*. Give three batch sizes the same messages,
 # two passes each, at the same learning rate.
@@ -578,7 +579,7 @@ plots.finding(f"A batch of 64 reads {faster:.1f} times as many texts per second 
               f"{right_with[64]:.0%} right against {right_with[8]:.0%}.")
 
 # %% [markdown]
-# So "as large as fits in memory" is a bad rule. To make as many updates as a batch of 8, a batch of
+# So doubt the rule "as large as fits in memory". To make as many updates as a batch of 8, a batch of
 # 64 must read eight times the texts, and the machine pays back only the factor above. A larger
 # batch bears a larger learning rate, which wins back a part (lesson
 # [04](04_hyperparameters.ipynb)). Take the *smallest* batch that is nearly at full speed; with few
@@ -894,7 +895,7 @@ plots.finding(f"At step 6 the sorted run looks {looks}: loss {losses['sorted'][5
 # %% [markdown]
 # A sorted pass is six batches of ham, then six of spam. The model learns to give one answer to
 # everything, which is right until the class changes. Until then the training loss looks *good*;
-# only held-out texts show the fault. The `Trainer`'s default sampler is random; the error creeps in
+# it leaps when the class changes, and held-out texts show the fault at any time. The `Trainer`'s default sampler is random; the error creeps in
 # with `select(range(n))` or `shuffle=False`.
 #
 # Where nothing is learned, sorting is fine: predict in order of length, and put the answers back.

@@ -349,8 +349,8 @@ assert falls_at < lowest_at < breaks_at and breaks_at > RATE
 # %% [markdown]
 # Don't take the rate at the lowest point: the loss there is low thanks to all the smaller rates
 # before it, and the edge is near. The usual rule takes a tenth of it, even where the curve still
-# looks flat: the test spends one step at each rate, a training dozens. It finds a band, not the
-# best rate in it.
+# looks flat: the test spends one step at each rate, a training dozens. It tells you where to
+# start, not which rate is best: a training can fail at a rate that the test survives for one step.
 #
 # > Quoted: BERT's grid is 5e-5, 3e-5, 2e-5, batches of 16 or 32, 2 to 4 epochs
 # > ([Devlin et al. 2019](https://arxiv.org/abs/1810.04805), appendix A.3). Articles repeat it for
@@ -699,7 +699,8 @@ assert pulled < 0.01
 # decide what the model can learn, and how much of it when it stops.
 #
 # The rest: *batches of 32* read the same texts in a quarter of the steps, a shorter training unless
-# you raise rate or epochs too. *Frozen* blocks buy time. *Weight decay* takes off rate × decay of a
+# you raise rate or epochs too. *Frozen* blocks can save time: read their price
+# above. *Weight decay* takes off rate × decay of a
 # weight at each step; the line above the figure shows how little that is in a short run. A hollow
 # point says that three runs on these rows can't show a difference, not that there is none.
 #
@@ -766,7 +767,7 @@ assert lost < 0.06 and wrong_confidence[-1] > wrong_confidence[0] + 0.1
 # That last number is [over-confidence](glossary.md#over-confidence): the model has learned its 84
 # texts by heart, and is now sure also where it is wrong. If you need only the class, follow the
 # accuracy. If you use the probability, as in "ask a person below 80 %", follow the loss: with every
-# epoch more mistakes slip past that rule. So "it overfits at epoch 3" is half a sentence: say which
+# epoch it grows surer of its mistakes, and they can slip past that rule. So "it overfits at epoch 3" is half a sentence: say which
 # curve.
 #
 # > Quoted: nine public runs of the real DistilBERT on IMDb, 20 epochs: validation loss rises
@@ -893,8 +894,8 @@ assert math.isclose(share_reached(2000, 16, 2, 500), 0.498)
 # [Random search](glossary.md#random-search) draws all settings anew for each *trial*.
 # [TPE](glossary.md#tpe), Optuna's default, draws where good trials were frequent.
 #
-# What to search? Section 4 says: length and epochs are settled, the rate is not, and the batch size
-# goes with it. Five trials, one seed each. By default Optuna's first *ten* trials are random,
+# What to search? Length and epochs stay as they are, though more epochs may still help. The search takes
+# the rate, and the batch size beside it, because both change how far a run gets. Five trials, one seed each. By default Optuna's first *ten* trials are random,
 # whatever their scores (`n_startup_trials=10`), so a short search with the defaults is a random
 # search under another name. We let it learn from the fourth trial on.
 

@@ -12,8 +12,8 @@
 # # How does a model become a service that others can rely on?
 #
 # A notebook that answers you is no service. A service answers colleagues and their programs, many
-# at once, also the ones who send nonsense, and it can be stopped without anybody noticing. Here
-# you build one around a fine-tuned DistilBERT, measure it, and then try to break it.
+# at once, also the ones who send nonsense, and it can be stopped without losing a request that
+# it has accepted. Here you build one around a fine-tuned DistilBERT, measure it, and then try to break it.
 #
 # **After this lesson you can**
 #
@@ -206,7 +206,8 @@ with serving() as (process, client):
 # %% [markdown]
 # *Health* and *readiness* are two questions. `/healthz`: does the process still work, or should it
 # be restarted? `/readyz`: does it want requests now? A load balancer asks the second every few
-# seconds. The answer to a text says how sure the model is, whether the text was cut, and which
+# seconds, so a service that stops must stay open for longer than that after it says no (its *grace*;
+# the stop in section 7 has no load balancer, and a shorter one). The answer to a text says how sure the model is, whether the text was cut, and which
 # model answered; without the last, two versions mix in your logs and nobody can tell them apart.
 #
 # ## 3. Where does the time go?
@@ -646,7 +647,8 @@ assert 'service_answered_total{status="422"} 5.0' in page
 # The rule, for each model: the histogram in `/metrics` counts answers by confidence, in steps. Take
 # the step below which about a tenth of the validation answers lie: an answer below it is *unsure*.
 # A day of 200 requests raises an alarm when so many
-# are unsure that chance alone would give that on one day in a hundred.
+# are unsure that chance alone would give that on at most one day in a hundred, if the usual share were
+# known exactly. It is only estimated, so expect a few more false alarms.
 
 # %%
 from scipy.stats import binom
@@ -913,9 +915,9 @@ if find_spec("gradio"):
 # 1. A service is a model plus limits: on size, on shape, on waiting. Each limit has its status.
 # 2. More callers don't give more answers, they give longer waits. Report throughput with p99.
 # 3. Micro-batching pays where a pass over many costs less than many passes. Measure that first.
-# 4. Accepted means answered, also when it is stopped. Count on both sides.
+# 4. Accepted means answered, also when it is stopped. After a crash only the caller can try again.
 # 5. Watch how sure the model is, against your own quiet days: drift can show there before any label,
-#    the sooner the more requests a day.
+#    and on more of the days, the more requests a day has.
 #
 # ## Take this with you
 #

@@ -660,14 +660,14 @@ assert strong(512, 1.25e9) < 0.5 and strong(8, 12.5e9) > strong(512, 12.5e9)
 assert weak(64, 1.25e9, 10) < weak(64, 1.25e9)
 
 # %% [markdown]
-# Strong scaling ends on every network, because a part of each step is never divided: each worker's
-# optimiser touches all weights, however few texts it has. That is
+# Strong scaling ends on every network, because two parts of each step don't shrink with the texts: the
+# fixed part, in which the optimiser touches all weights, and the talk. The first alone is
 # [Amdahl's law](https://en.wikipedia.org/wiki/Amdahl%27s_law).
 #
 # ## 8. What could this one machine have done?
 #
 # The cheap rival of a second worker is the first one, used better. All bars compute 16 texts a step;
-# the last one reads half of each. A CPU without instructions for bf16 imitates it, and is slower.
+# "texts half as long" reads half of each, so it does less work. A CPU without instructions for bf16 imitates it, and is slower.
 
 # %%
 rivals = {"one process, one thread": single[16], "two processes": pair[8],
@@ -724,7 +724,8 @@ plots.finding(
 #     --max-restarts 3 -m scale.train '{…}'
 # ```
 #
-# That port must be open between the machines and to nobody else: who reaches it can join. The
+# That port is only the meeting place; gloo and NCCL open others for the gradients. Let the machines
+# reach one another on all of them, and nobody else: who reaches the first can join. The
 # course's own model is distilled by the same engine, as `torchrun --standalone --nproc-per-node 2
 # -m tools.pretrain student …`.
 #
@@ -751,7 +752,8 @@ plots.finding(
 #
 # ## What to remember
 #
-# 1. Data parallelism divides rows and nothing else; it saves time, not memory.
+# 1. Data parallelism divides rows and nothing else; it saves time, but no memory for weights, gradients
+#    and optimiser.
 # 2. Prove it: losses against one process, row numbers against the list of rows.
 # 3. Effective batch = rows × processes × accumulation. Decide it, then the rate.
 # 4. A worker will die. Checkpoints on shared storage, and a launcher that starts anew.
