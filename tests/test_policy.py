@@ -388,7 +388,6 @@ NO_MEASUREMENTS = {"Further reading", "Take this with you"}
 PERCENT = re.compile(r"(?: (?:to|or) [\d.]+)? %")
 EXCUSED = {  # words of a line -> why no code of its section holds the number in them
     "01": {
-        "saved 60 % of": "what was quoted, denied",
         "not 50 %": "what half might promise, denied",
     },
     "02": {

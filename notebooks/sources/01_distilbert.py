@@ -159,8 +159,8 @@ assert [round(v, 1) for v in (shares @ values).tolist()] == [0.6, 2.7, 1.0, 1.3]
 # %% [markdown]
 # From scores to shares leads [softmax](glossary.md#softmax). Before it the scores are divided by
 # the root of the number of entries in a query: without that, vectors with many entries give large
-# scores, and one token gets nearly everything. And if *river* were [padding](glossary.md#padding), which nobody may look at?
-# Its score becomes minus infinity *before* the softmax.
+# scores, and one token gets nearly everything. And if *river* were [padding](glossary.md#padding),
+# which nobody may look at? Its score becomes minus infinity *before* the softmax.
 
 # %%
 scores[1] = -torch.inf
@@ -685,9 +685,9 @@ plots.finding(f"DistilBERT is {min(ratios.values()):.2f} to {max(ratios.values()
 assert 1.3 < typical < 3
 
 # %% [markdown]
-# A measured ratio strays from 2: work that both models share pulls it down, and a busy moment can move
-# it either way. And the times grow with the tokens: "very fast on a
-# normal laptop" says nothing without a length. Where does "60 % faster" come from?
+# A measured ratio strays from 2: work that both models share pulls it down, and a busy moment can
+# move it either way. And the times grow with the tokens: "very fast on a normal laptop" says
+# nothing without a length. Where does "60 % faster" come from?
 #
 # > Quoted: a full pass over a data set on one processor, one pair of sentences at a time, took BERT
 # > 668 s and DistilBERT 410 s ([paper](https://arxiv.org/abs/1910.01108v4), table 3).

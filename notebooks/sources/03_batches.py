@@ -255,10 +255,10 @@ plots.finding(f"Grouping by length is {gain:.1f} times as fast as dynamic paddin
 
 # %% [markdown]
 # The shares say which change saved the time. Padding in `map` gains only what the longest of 1,000
-# texts leaves free below the limit: much where your longest text is short, and nothing when one text
-# reaches the limit. Dynamic padding waits for
-# the longest of 16 random texts, and usually one is long. Only grouping lets long texts meet long
-# ones. Its price: batches are no longer fully random (question 3.6).
+# texts leaves free below the limit: much where your longest text is short, and nothing when one
+# text reaches the limit. Dynamic padding waits for the longest of 16 random texts, and usually one
+# is long. Only grouping lets long texts meet long ones. Its price: batches are no longer fully
+# random (question 3.6).
 #
 # One widely read article padded IMDb inside `map`. Its own log gives it away.
 #
@@ -579,7 +579,8 @@ plots.finding(f"A batch of 64 reads {faster:.1f} times as many texts per second 
               f"{right_with[64]:.0%} right against {right_with[8]:.0%}.")
 
 # %% [markdown]
-# So doubt the rule "as large as fits in memory". To make as many updates as a batch of 8, a batch of
+# So doubt the rule "as large as fits in memory". To make as many updates as a batch of 8, a batch
+# of
 # 64 must read eight times the texts, and the machine pays back only the factor above. A larger
 # batch bears a larger learning rate, which wins back a part (lesson
 # [04](04_hyperparameters.ipynb)). Take the *smallest* batch that is nearly at full speed; with few
@@ -894,9 +895,9 @@ plots.finding(f"At step 6 the sorted run looks {looks}: loss {losses['sorted'][5
 
 # %% [markdown]
 # A sorted pass is six batches of ham, then six of spam. The model learns to give one answer to
-# everything, which is right until the class changes. Until then the training loss looks *good*;
-# it leaps when the class changes, and held-out texts show the fault at any time. The `Trainer`'s default sampler is random; the error creeps in
-# with `select(range(n))` or `shuffle=False`.
+# everything, which is right until the class changes. Until then the training loss looks *good*; it
+# leaps when the class changes, and held-out texts show the fault at any time. The `Trainer`'s
+# default sampler is random; the error creeps in with `select(range(n))` or `shuffle=False`.
 #
 # Where nothing is learned, sorting is fine: predict in order of length, and put the answers back.
 #

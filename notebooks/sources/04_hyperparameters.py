@@ -767,8 +767,8 @@ assert lost < 0.06 and wrong_confidence[-1] > wrong_confidence[0] + 0.1
 # That last number is [over-confidence](glossary.md#over-confidence): the model has learned its 84
 # texts by heart, and is now sure also where it is wrong. If you need only the class, follow the
 # accuracy. If you use the probability, as in "ask a person below 80 %", follow the loss: with every
-# epoch it grows surer of its mistakes, and they can slip past that rule. So "it overfits at epoch 3" is half a sentence: say which
-# curve.
+# epoch it grows surer of its mistakes, and they can slip past that rule. So "it overfits at epoch
+# 3" is half a sentence: say which curve.
 #
 # > Quoted: nine public runs of the real DistilBERT on IMDb, 20 epochs: validation loss rises
 # > from 0.21 to 0.75, while accuracy ends at 0.932, above its first epoch's 0.915 (Realgon's model
@@ -894,10 +894,11 @@ assert math.isclose(share_reached(2000, 16, 2, 500), 0.498)
 # [Random search](glossary.md#random-search) draws all settings anew for each *trial*.
 # [TPE](glossary.md#tpe), Optuna's default, draws where good trials were frequent.
 #
-# What to search? Length and epochs stay as they are, though more epochs may still help. The search takes
-# the rate, and the batch size beside it, because both change how far a run gets. Five trials, one seed each. By default Optuna's first *ten* trials are random,
-# whatever their scores (`n_startup_trials=10`), so a short search with the defaults is a random
-# search under another name. We let it learn from the fourth trial on.
+# What to search? Length and epochs stay as they are, though more epochs may still help. The search
+# takes the rate, and the batch size beside it, because both change how far a run gets. Five trials,
+# one seed each. By default Optuna's first *ten* trials are random, whatever their scores
+# (`n_startup_trials=10`), so a short search with the defaults is a random search under another
+# name. We let it learn from the fourth trial on.
 
 # %%
 import optuna

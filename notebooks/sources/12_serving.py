@@ -12,8 +12,9 @@
 # # How does a model become a service that others can rely on?
 #
 # A notebook that answers you is no service. A service answers colleagues and their programs, many
-# at once, also the ones who send nonsense, and it can be stopped without losing a request that
-# it has accepted. Here you build one around a fine-tuned DistilBERT, measure it, and then try to break it.
+# at once, also the ones who send nonsense, and it can be stopped without losing a request that it
+# has accepted. Here you build one around a fine-tuned DistilBERT, measure it, and then try to break
+# it.
 #
 # **After this lesson you can**
 #
@@ -206,9 +207,10 @@ with serving() as (process, client):
 # %% [markdown]
 # *Health* and *readiness* are two questions. `/healthz`: does the process still work, or should it
 # be restarted? `/readyz`: does it want requests now? A load balancer asks the second every few
-# seconds, so a service that stops must stay open for longer than that after it says no (its *grace*;
-# the stop in section 7 has no load balancer, and a shorter one). The answer to a text says how sure the model is, whether the text was cut, and which
-# model answered; without the last, two versions mix in your logs and nobody can tell them apart.
+# seconds, so a service that stops must stay open for longer than that after it says no (its
+# *grace*; the stop in section 7 has no load balancer, and a shorter one). The answer to a text says
+# how sure the model is, whether the text was cut, and which model answered; without the last, two
+# versions mix in your logs and nobody can tell them apart.
 #
 # ## 3. Where does the time go?
 #
@@ -369,11 +371,11 @@ assert waits["alone", 32][0] > 3 * waits["alone", 1][0]
 # ### Exercise 12.1 How long may the queue be? ●●○ 7 minutes
 #
 # A queue that is too long is a promise that can't be kept: its last text is answered after the
-# caller has given up. Write `places(patience, pass_seconds, batch=1)`. Suppose, as on a
-# GPU and unlike the int8 model above, that a pass takes `pass_seconds` for any number of texts up to
-# `batch`. One pass has just begun when the text arrives; then those
-# that wait are taken, `batch` at a time. Return the largest number of places so that even the last
-# text has its answer within `patience` seconds: a whole number, 0 where not one could.
+# caller has given up. Write `places(patience, pass_seconds, batch=1)`. Suppose, as on a GPU and
+# unlike the int8 model above, that a pass takes `pass_seconds` for any number of texts up to
+# `batch`. One pass has just begun when the text arrives; then those that wait are taken, `batch` at
+# a time. Return the largest number of places so that even the last text has its answer within
+# `patience` seconds: a whole number, 0 where not one could.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e12_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 import math
@@ -393,7 +395,8 @@ def places(patience, pass_seconds, batch=1):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Each pass that is left answers `batch` texts. Floating point: `0.3 / 0.1` is a hair below 3, so add a tiny number before you round down.
+# Each pass that is left answers `batch` texts. Floating point: `0.3 / 0.1` is a hair below 3, so
+# add a tiny number before you round down.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t12_1", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -459,14 +462,14 @@ plots.finding(f"{refused} of {len(replies)} were refused in words, with a status
 assert refused == len(replies) == after.count(200) and replies["10 MB of text"].status_code == 413
 
 # %% [markdown]
-# Text in other scripts, emoji and line breaks are no nonsense and pass. Note the order: bytes
-# are counted while they arrive, before anything is parsed; characters can only be counted afterwards.
+# Text in other scripts, emoji and line breaks are no nonsense and pass. Note the order: bytes are
+# counted while they arrive, before anything is parsed; characters can only be counted afterwards.
 #
 # ## 6. What if they are too many?
 #
-# No queue makes a server faster. It only decides who waits, and how long. So this one has two limits:
-# who finds no place is refused with 429, and who waits past the patience gets 503. Both carry
-# `Retry-After`. The same 32 callers meet 2 places, 1,000 places, and 1,000 places with little
+# No queue makes a server faster. It only decides who waits, and how long. So this one has two
+# limits: who finds no place is refused with 429, and who waits past the patience gets 503. Both
+# carry `Retry-After`. The same 32 callers meet 2 places, 1,000 places, and 1,000 places with little
 # patience.
 
 # %%
@@ -519,7 +522,8 @@ def next_try(status, attempt, retry_after=None):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Two reasons to give up: the status says that the request itself is wrong (or that it was answered), or there were enough tries. Handle them first.
+# Two reasons to give up: the status says that the request itself is wrong (or that it was
+# answered), or there were enough tries. Handle them first.
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -646,9 +650,9 @@ assert 'service_answered_total{status="422"} 5.0' in page
 #
 # The rule, for each model: the histogram in `/metrics` counts answers by confidence, in steps. Take
 # the step below which about a tenth of the validation answers lie: an answer below it is *unsure*.
-# A day of 200 requests raises an alarm when so many
-# are unsure that chance alone would give that on at most one day in a hundred, if the usual share were
-# known exactly. It is only estimated, so expect a few more false alarms.
+# A day of 200 requests raises an alarm when so many are unsure that chance alone would give that on
+# at most one day in a hundred, if the usual share were known exactly. It is only estimated, so
+# expect a few more false alarms.
 
 # %%
 from scipy.stats import binom
@@ -791,7 +795,8 @@ def first_alarm(counts, limit, days=2):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Keep one number: how many days in a row have been high up to now. What happens to it on a day that isn't?
+# Keep one number: how many days in a row have been high up to now. What happens to it on a day that
+# isn't?
 # </details>
 # <details><summary>Hint 2</summary>
 #

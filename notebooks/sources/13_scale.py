@@ -88,9 +88,10 @@ base = {"data": prepare(requests["train"], "train"), "model": folder, "labels": 
 judge = prepare(requests["validation"], "validation")
 
 # %% [markdown]
-# The training is an ordinary [Trainer](https://huggingface.co/docs/transformers/main_classes/trainer)
-# in a file, [`scale/train.py`](../scale/train.py). Nothing in it says how many processes there are.
-# First in this notebook, one process with 16 rows a batch:
+# The training is an ordinary
+# [Trainer](https://huggingface.co/docs/transformers/main_classes/trainer) in a file,
+# [`scale/train.py`](../scale/train.py). Nothing in it says how many processes there are. First in
+# this notebook, one process with 16 rows a batch:
 
 # %%
 from scale.train import Run, train
@@ -184,11 +185,11 @@ assert apart < 1e-3 and abs(factor - 2) < 0.02
 assert abs(one[0] - np.log(len(names))) < 0.5
 
 # %% [markdown]
-# The line is `model.accepts_loss_kwargs = False`. Without it the Trainer believes that the model has
-# summed its loss and divided it by the rows of all processes already. DistilBERT's head takes the
-# mean of its own rows instead, and the Trainer multiplies by the processes (with gradient accumulation
-# by its steps: lesson [03](03_batches.ipynb)). With plain SGD, and nothing that clips, the
-# steps would be doubled too.
+# The line is `model.accepts_loss_kwargs = False`. Without it the Trainer believes that the model
+# has summed its loss and divided it by the rows of all processes already. DistilBERT's head takes
+# the mean of its own rows instead, and the Trainer multiplies by the processes (with gradient
+# accumulation by its steps: lesson [03](03_batches.ipynb)). With plain SGD, and nothing that clips,
+# the steps would be doubled too.
 #
 # ## 3. Which batch, which rate?
 #
@@ -249,7 +250,8 @@ def divide(effective, workers, most):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# First the share of a worker: `effective / workers` must be a whole number. Then divide the share into equal batches.
+# First the share of a worker: `effective / workers` must be a whole number. Then divide the share
+# into equal batches.
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -521,8 +523,9 @@ workers[0].wait()
 kept, torn = finished(study), in_hand(workers[0])
 
 # %% [markdown]
-# Its neighbour goes on. A third worker on the same machine starts, meets a trial whose process is gone, marks it as
-# failed, and queues its settings anew: `requeue` in [`scale/search.py`](../scale/search.py).
+# Its neighbour goes on. A third worker on the same machine starts, meets a trial whose process is
+# gone, marks it as failed, and queues its settings anew: `requeue` in
+# [`scale/search.py`](../scale/search.py).
 
 # %%
 workers.append(worker(seed=3))
@@ -612,9 +615,9 @@ assert each > 0 and gradients > 1e7 and max(map(abs, error.values())) < 0.75
 # **[Strong scaling](glossary.md#strong-scaling)**: 512 texts are shared, each worker gets fewer. Efficiency is the share of the
 # workers' time that is worth something: 1 if twice the workers do twice the work.
 #
-# Assumed, so name it when you quote it: workers as fast as this core, all equally; talk begins
-# when computing ends (DDP overlaps them, which helps; shared caches and memory, left out too, hurt); this machine's latency in each
-# round; and the bandwidth, which is therefore drawn as a range.
+# Assumed, so name it when you quote it: workers as fast as this core, all equally; talk begins when
+# computing ends (DDP overlaps them, which helps; shared caches and memory, left out too, hurt);
+# this machine's latency in each round; and the bandwidth, which is therefore drawn as a range.
 
 # %%
 bandwidths = {"this machine": here, "1 Gbit/s": 0.125e9, "10 Gbit/s": 1.25e9, "100 Gbit/s": 12.5e9}
@@ -660,14 +663,15 @@ assert strong(512, 1.25e9) < 0.5 and strong(8, 12.5e9) > strong(512, 12.5e9)
 assert weak(64, 1.25e9, 10) < weak(64, 1.25e9)
 
 # %% [markdown]
-# Strong scaling ends on every network, because two parts of each step don't shrink with the texts: the
-# fixed part, in which the optimiser touches all weights, and the talk. The first alone is
+# Strong scaling ends on every network, because two parts of each step don't shrink with the texts:
+# the fixed part, in which the optimiser touches all weights, and the talk. The first alone is
 # [Amdahl's law](https://en.wikipedia.org/wiki/Amdahl%27s_law).
 #
 # ## 8. What could this one machine have done?
 #
-# The cheap rival of a second worker is the first one, used better. All bars compute 16 texts a step;
-# "texts half as long" reads half of each, so it does less work. A CPU without instructions for bf16 imitates it, and is slower.
+# The cheap rival of a second worker is the first one, used better. All bars compute 16 texts a
+# step; "texts half as long" reads half of each, so it does less work. A CPU without instructions
+# for bf16 imitates it, and is slower.
 
 # %%
 rivals = {"one process, one thread": single[16], "two processes": pair[8],
@@ -696,7 +700,8 @@ plots.finding(
 #
 # Section 2's trap also waits in accumulation. Predict three numbers before you run the lines below
 # in a cell of their own: the first loss, its ratio to `one[0]`, and whether the last loss divided
-# by that ratio is the right one. Then explain: who multiplies, and why does the model hardly notice?
+# by that ratio is the right one. Then explain: who multiplies, and why does the model hardly
+# notice?
 #
 # ```python
 # trap = train(Run(**base, out=str(work / "trap"), per_device=4, accumulation=4, fixed=False))
@@ -762,8 +767,8 @@ plots.finding(
 # ## Take this with you
 #
 # Runs alone, and as `torchrun --standalone --nproc-per-node 2 program.py`. Delete the folder `run`
-# between the two: else the second finds a finished training and prints its losses again. It needs `pip install
-# transformers accelerate torch`.
+# between the two: else the second finds a finished training and prints its losses again. It needs
+# `pip install transformers accelerate torch`.
 #
 # ```python
 # import os
