@@ -730,8 +730,9 @@ plots.finding(
 # ```
 #
 # That port is only the meeting place; gloo and NCCL open others for the gradients. Let the machines
-# reach one another on all of them, and nobody else: who reaches the first can join. The
-# course's own model is distilled by the same engine, as `torchrun --standalone --nproc-per-node 2
+# reach one another on all of them, and nobody else: who reaches the first can join. Even
+# on one machine torch listens there on every network interface while a run lasts, as `ss -ltn` shows:
+# stay behind a firewall. The course's own model is distilled by the same engine, as `torchrun --standalone --nproc-per-node 2
 # -m tools.pretrain student …`.
 #
 # **[Ray Train](https://docs.ray.io/en/latest/train/train.html)** wraps the same training, and adds
