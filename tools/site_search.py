@@ -85,7 +85,7 @@ async def write(site: Path) -> int:
     count = 0
     async with PagefindIndex(config=config) as index:
         for file in sorted(site.rglob("*.html")):
-            if file.name in SKIPPED or "slides" in file.parts:
+            if file.name in SKIPPED or {"slides", "try"} & set(file.relative_to(site).parts):
                 continue
             for section in sections(file, site):
                 await index.add_html_file(content=record(section), url=section.url)
