@@ -13,7 +13,7 @@
 #
 # You have a model that works, and it is too large or too slow: for a phone, a browser, a small
 # server. Here you take one fine-tuned model and make one change at a time. After each change you
-# measure file, time and accuracy, and at the end you choose by a rule that was written down before.
+# measure file, time and accuracy, and at the end you choose by a rule.
 #
 # **After this lesson you can**
 #
@@ -51,8 +51,8 @@ lab = start_lab("{{lesson}}", profile)
 # %% [markdown]
 # ## 1. One model to make smaller
 #
-# It is the sorter of lesson [00](00_start.ipynb): what does this customer want? *Validation* chooses
-# everything below; *test* is opened once, in section 9.
+# It is the sorter of lesson [00](00_start.ipynb): what does this customer want? *Validation*
+# chooses everything below; *test* is opened once, in section 9.
 
 # %%
 from course_utils import plots
@@ -163,8 +163,8 @@ assert list(counting.classes_) == list(range(len(names))), "a column of scores f
 # [percentiles](glossary.md#percentile): p50 is the median, and 95 of 100 calls take at most p95.
 # And you compare *ratios* from one run, since milliseconds belong to the machine.
 #
-# All run on one thread of this CPU. A phone has another chip: repeat the measurement there before you
-# decide.
+# All run on one thread of this CPU. A phone has another chip: repeat the measurement there before
+# you decide.
 
 # %%
 import time
@@ -230,8 +230,9 @@ assert right["PyTorch"].mean() > 10 / len(names)
 #
 # ### Exercise 11.1 p50 and p95 ●○○ 6 minutes
 #
-# Write `latency(seconds, warm_up)`. It leaves out the first `warm_up` calls and returns `(p50, p95)`
-# in milliseconds. Take the *nearest rank*: p95 is the smallest measured time for which at least
+# Write `latency(seconds, warm_up)`. It leaves out the first `warm_up` calls and returns `(p50,
+# p95)` in milliseconds. Take the *nearest rank*: p95 is the smallest measured time for which at
+# least
 # 95 % of the calls took no longer; nothing is interpolated.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e11_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -245,11 +246,13 @@ def latency(seconds, warm_up=0):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Cut off the warm-up first, sort then. Which place in the sorted list has 95 of 100 calls at or below it?
+# Cut off the warm-up first, sort then. Which place in the sorted list has 95 of 100 calls at or
+# below it?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# The place is `math.ceil(0.95 * n)`, counted from 1. Rounding errors lurk in 0.95 * n; `-(-n * 95 // 100)` rounds up in whole numbers. Times 1,000 makes milliseconds.
+# The place is `math.ceil(0.95 * n)`, counted from 1. Rounding errors lurk in 0.95 * n; `-(-n * 95
+# // 100)` rounds up in whole numbers. Times 1,000 makes milliseconds.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t11_1", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -367,9 +370,9 @@ print("whole number", whole[0, :6].int().tolist(), f" scale {scale:.5f}")
 print("read back   ", (whole * scale)[0, :6].numpy().round(4))
 
 # %% [markdown]
-# One row is hardly changed. Does that hold for a whole network? Round every matrix to fewer and
-# fewer bits, and let it answer. (*Rounded and read back*: this shows the harm to the answers, not
-# yet the gain in speed.)
+# These few weights keep their sign and rough size; the small ones change most. Does that hold for a
+# whole network? Round every matrix to fewer and fewer bits, and let it answer. (*Rounded and read
+# back*: this shows the harm to the answers, not yet the gain in speed.)
 
 # %%
 def with_bits(network, bits):
@@ -502,11 +505,13 @@ def quantise_rows(weights, bits=8):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# `rounded` above does it for the whole matrix. The largest weight has to be taken along one dimension: `weights.abs().amax(dim=1, keepdim=True)`.
+# `rounded` above does it for the whole matrix. The largest weight has to be taken along one
+# dimension: `weights.abs().amax(dim=1, keepdim=True)`.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# A row of zeros has the scale 0, and 0 / 0 is nan. Give it the scale 1: `torch.where(scales == 0, 1.0, scales)`.
+# A row of zeros has the scale 0, and 0 / 0 is nan. Give it the scale 1: `torch.where(scales == 0,
+# 1.0, scales)`.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t11_2", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -642,9 +647,9 @@ assert 0.3 < words_share < 0.6
 # %% [markdown]
 # ## 6. Why do zeros save nothing?
 #
-# [Pruning](glossary.md#pruning) sets the smallest weights to 0: *unstructured* pruning by magnitude.
-# With half of the weights gone, the file should be half as large and the model twice as fast.
-# Should it?
+# [Pruning](glossary.md#pruning) sets the smallest weights to 0: *unstructured* pruning by
+# magnitude. With half of the weights gone, the file should be half as large and the model twice as
+# fast. Should it?
 
 # %%
 from torch.nn.utils import prune
@@ -723,8 +728,8 @@ plots.finding(f"Half zeros leave a dense product at {cost['dense, 50% zeros']:.2
               f"a zipped file shrinks: {packed[1]:.1f} bytes a weight in place of {packed[0]:.1f}.")
 
 # %% [markdown]
-# Zeros help where their pattern is fixed: a whole layer, a whole row, or two of each four neighbours,
-# for which some GPUs have circuits.
+# Zeros help where their pattern is fixed: a whole layer, a whole row, or two of each four
+# neighbours, for which some GPUs have circuits.
 #
 # ### Exercise 11.4 Two of four ●●○ 8 minutes
 #
@@ -745,11 +750,13 @@ def two_of_four(weights):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# `weights.reshape(-1, 4)` puts each group into a row of its own. Then the question is: which two of each row?
+# `weights.reshape(-1, 4)` puts each group into a row of its own. Then the question is: which two of
+# each row?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `groups.abs().topk(2, dim=1).indices` names the places to keep; `torch.zeros_like(groups).scatter(1, places, 1.0)` makes a mask of them.
+# `groups.abs().topk(2, dim=1).indices` names the places to keep;
+# `torch.zeros_like(groups).scatter(1, places, 1.0)` makes a mask of them.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t11_4", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -795,9 +802,9 @@ assert all(agrees_with_a_loop(seed) for seed in range(1, 5)) and leaves_its_inpu
 # %% [markdown]
 # ## 7. Shorter inputs, larger batches
 #
-# The model's work grows with the number of [pieces](glossary.md#token). Two numbers in your hand: to
-# what length texts are filled up, and where they are cut. Articles like to pad everything to a fixed
-# length; the versions above pad to the longest text of the batch.
+# The model's work grows with the number of [pieces](glossary.md#token). Two numbers in your hand:
+# to what length texts are filled up, and where they are cut. Articles like to pad everything to a
+# fixed length; the versions above pad to the longest text of the batch.
 
 # %%
 lengths = np.array([len(row["input_ids"]) for row in rows])
@@ -810,8 +817,8 @@ plots.finding(judge("padded to 64", "int8 by row"))
 plots.finding(judge(f"cut at {CUT}", "int8 by row"))
 
 # %% [markdown]
-# A [batch](glossary.md#batch) shares the cost of a call among its texts. It makes each text wait for
-# the others, and fills the shorter ones up. Does it pay on a CPU?
+# A [batch](glossary.md#batch) shares the cost of a call among its texts. It makes each text wait
+# for the others, and fills the shorter ones up. Does it pay on a CPU?
 
 # %%
 SIZES = (1, 4, 16, 32)
@@ -879,13 +886,13 @@ plots.finding(
 # %% [markdown]
 # ## 9. Which one do you take?
 #
-# The rule of this lesson: **take the version with the lowest p50 that loses no more than three points
-# against the original, at the lower end of the paired 95 % interval.** You have seen single results
-# already; the rule isn't bent to suit them. Now all versions run once more, in turn.
+# The rule of this lesson: **take the version with the lowest p50 that loses no more than three
+# points against the original, at the lower end of the paired 95 % interval.** You have seen single
+# results already; the rule isn't bent to suit them. Now all versions run once more, in turn.
 #
-# Two things to know about the table. Accuracy comes from batches of 32 and p50 from single texts; for
-# int8 the two may differ, as section 4 showed. And the last two versions are the same file as *int8
-# by row*, so its memory stands there too.
+# Two things to know about the table. Accuracy comes from batches of 32 and p50 from single texts;
+# for int8 the two may differ, as section 4 showed. And the last two versions are the same file as
+# *int8 by row*, so its memory stands there too.
 
 # %%
 import pandas as pd
@@ -977,7 +984,8 @@ plots.finding(
 # ## 10. What is "40 % smaller" worth after int8?
 #
 # DistilBERT's paper reports a model 40 % smaller than BERT. Both were stored in 32 bits. Count the
-# weights of the two published architectures, empty (`meta` holds shapes, no numbers), in both formats.
+# weights of the two published architectures, empty (`meta` holds shapes, no numbers), in both
+# formats.
 
 # %%
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
@@ -1011,17 +1019,19 @@ assert weights == {"BERT-base": 109_482_240, "DistilBERT": 66_362_880}
 assert round(1 - 1 / 4, 2) == 0.75 and round(saved, 1) == 0.4 and layers[1] > 1
 
 # %% [markdown]
-# So the two multiply, in size. Distillation can save time and int8 file size; measure the accuracy of
-# each before you take it, and again when you combine them.
+# Fewer layers and fewer bits each shrink the file, and the savings combine. Distillation can save
+# time and int8 file size; measure the accuracy of each before you take it, and again when you
+# combine them.
 #
 # **In a browser.** The int8 file also runs in a web page, on the visitor's own machine.
-# `make browser` in the course's folder writes such a page to `build/browser/`; its few sources are in
-# [`browser/`](../browser/README.md).
+# `make browser` in the course's folder writes such a page to `build/browser/`; its few sources are
+# in [`browser/`](../browser/README.md).
 #
 # ## What to remember
 #
 # 1. Measure in turn, report p50 and p95, compare ratios from one run; judge accuracy on the same texts.
-# 2. ONNX Runtime and int8 need no training, and are the first thing to try.
+# 2. Try ONNX Runtime first, then int8: neither needs training. Check accuracy, and speed at your batch
+#    size.
 # 3. Fewer layers save time, and need teaching. The vocabulary's vectors stay in the file.
 # 4. Zeros save nothing without a kernel for their pattern. Padding costs, a batch on a CPU may not pay.
 # 5. Write down what you may lose before you look. The frontier shows the choice, the rule makes it.
@@ -1049,7 +1059,7 @@ assert round(1 - 1 / 4, 2) == 0.75 and round(saved, 1) == 0.4 and layers[1] > 1
 #                   dynamic_shapes={key: {0: "batch", 1: "pieces"} for key in inputs})
 # graph = onnx.load("model.onnx")
 # del graph.graph.value_info[:]
-# quantize_dynamic(graph, "model-int8.onnx", weight_type=QuantType.QInt8)
+# quantize_dynamic(graph, "model-int8.onnx", weight_type=QuantType.QInt8, reduce_range=True)
 #
 # session = onnxruntime.InferenceSession("model-int8.onnx", providers=["CPUExecutionProvider"])
 # asked = tokenizer(["Where is my parcel?"], return_tensors="np")

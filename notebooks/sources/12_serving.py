@@ -206,7 +206,8 @@ with serving() as (process, client):
 
 # %% [markdown]
 # *Health* and *readiness* are two questions. `/healthz`: does the process still work, or should it
-# be restarted? `/readyz`: does it want requests now? A load balancer asks the second every few
+# be restarted? `/readyz`: should the load balancer, which deals requests out to
+# copies of the service, send it any now? It asks the second every few
 # seconds, so a service that stops must stay open for longer than that after it says no (its
 # *grace*; the stop in section 7 has no load balancer, and a shorter one). The answer to a text says
 # how sure the model is, whether the text was cut, and which model answered; without the last, two
@@ -852,9 +853,9 @@ assert first_alarm((0, 7, 7, 0), 7) == 3
 # %% [markdown]
 # ## 10. Past one process
 #
-# One process keeps about one core busy. More cores, or more machines, need *replicas*: the same
-# service several times, and a load balancer in front that deals the requests out. Start two, and
-# deal in turn.
+# One process can use only part of a machine. More cores, or more machines, need *replicas*: the
+# same service several times, and a load balancer in front that deals the requests out. Start two,
+# and deal in turn.
 
 # %%
 from itertools import cycle
@@ -887,8 +888,8 @@ assert min(growth) > 0.5
 # %% [markdown]
 # A framework can start, place and restart replicas for you. This is the same app on [Ray
 # Serve](https://docs.ray.io/en/latest/serve/index.html). The notebook doesn't run it: Ray alone is
-# larger than the service and all that it needs. [Measured on two cores](../service/README.md), its two
-# replicas gave fewer answers than one plain process: its gain is many machines.
+# larger than the service and all that it needs. [Measured on two cores](../service/README.md), its
+# two replicas gave fewer answers than one plain process: its gain is many machines.
 
 # %%
 Code(filename=str(ROOT / "service/ray_app.py"))

@@ -154,7 +154,8 @@ assert not set(first[0]) & set(first[1])
 # ## 2. Is it the same training?
 #
 # It should be: the mean of the means over its two halves is the mean over the batch. Dropout is off
-# here, because each process would draw its own. And the run without that one line?
+# here, because each process would draw its own; switch it off for your own proof too,
+# and then on again. And the run without that one line?
 
 # %%
 import numpy as np
@@ -664,8 +665,8 @@ assert weak(64, 1.25e9, 10) < weak(64, 1.25e9)
 
 # %% [markdown]
 # Strong scaling ends on every network, because two parts of each step don't shrink with the texts:
-# the fixed part, in which the optimiser touches all weights, and the talk. The first alone is
-# [Amdahl's law](https://en.wikipedia.org/wiki/Amdahl%27s_law).
+# the fixed part, in which the optimiser touches all weights, and the talk. The limit set by the
+# fixed part alone is [Amdahl's law](https://en.wikipedia.org/wiki/Amdahl%27s_law).
 #
 # ## 8. What could this one machine have done?
 #
@@ -730,9 +731,10 @@ plots.finding(
 # ```
 #
 # That port is only the meeting place; gloo and NCCL open others for the gradients. Let the machines
-# reach one another on all of them, and nobody else: who reaches the first can join. Even
-# on one machine torch listens there on every network interface while a run lasts, as `ss -ltn` shows:
-# stay behind a firewall. The course's own model is distilled by the same engine, as `torchrun --standalone --nproc-per-node 2
+# reach one another on all of them, and nobody else: who reaches the first can join. Even on one
+# machine torch listens there on every network interface while a run lasts, as `ss -ltn` shows: stay
+# behind a firewall. The course's own model is distilled by the same engine, as `torchrun
+# --standalone --nproc-per-node 2
 # -m tools.pretrain student …`.
 #
 # **[Ray Train](https://docs.ray.io/en/latest/train/train.html)** wraps the same training, and adds
