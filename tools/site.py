@@ -345,6 +345,23 @@ def gather() -> None:
         shutil.copytree(DEMO, SOURCE / "extra/try", ignore=shutil.ignore_patterns("*.part"))
 
 
+def mend_links() -> None:
+    """A link in what a cell printed is left as it stands in the notebook: make it lead to the page."""
+    for page in (OUT / "notebooks").glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        new = re.sub(
+            r'href="([\w./-]+)\.(?:md|ipynb)(#[\w-]*)?"',
+            lambda m: (
+                f'href="{m[1]}.html{m[2] or ""}"'
+                if (page.parent / f"{m[1]}.html").is_file()
+                else m[0]
+            ),
+            text,
+        )
+        if new != text:
+            page.write_text(new, encoding="utf-8")
+
+
 def main() -> None:
     try:
         gather()
@@ -355,6 +372,7 @@ def main() -> None:
     command += ["-d", ROOT / "build/site-doctrees"]
     if subprocess.run(command).returncode:
         raise SystemExit("The site can't be built: Sphinx warns (above).")
+    mend_links()
     from tools.site_search import index
 
     print(f"{index(OUT)} sections can be searched.")
