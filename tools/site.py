@@ -347,19 +347,18 @@ def gather() -> None:
 
 def mend_links() -> None:
     """A link in what a cell printed is left as it stands in the notebook: make it lead to the page."""
-    for page in (OUT / "notebooks").glob("*.html"):
+    folder = OUT / "notebooks"
+
+    def mended(found: re.Match) -> str:
+        target, at = found[1], found[2] or ""
+        is_page = (folder / f"{target}.html").is_file()
+        return f'href="{target}.html{at}"' if is_page else found[0]
+
+    for page in folder.glob("*.html"):
         text = page.read_text(encoding="utf-8")
-        new = re.sub(
-            r'href="([\w./-]+)\.(?:md|ipynb)(#[\w-]*)?"',
-            lambda m: (
-                f'href="{m[1]}.html{m[2] or ""}"'
-                if (page.parent / f"{m[1]}.html").is_file()
-                else m[0]
-            ),
-            text,
+        page.write_text(
+            re.sub(r'href="([\w./-]+)\.(?:md|ipynb)(#[\w-]*)?"', mended, text), encoding="utf-8"
         )
-        if new != text:
-            page.write_text(new, encoding="utf-8")
 
 
 def main() -> None:
