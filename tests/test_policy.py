@@ -55,6 +55,10 @@ def test_no_path_of_a_machine_stands_in_any_file():
     assert not mentions(r"(?<![\w.:/])/(?:home|root|work|Users)/\w|[A-Z]:\\+Users", others)
 
 
+def test_no_output_names_the_folder_in_which_a_lesson_ran():
+    assert not mentions(r"build/work", [f for f in TEXT if f.suffix == ".ipynb"])
+
+
 def test_no_package_index_is_named():
     assert not mentions("index" + r"-url|find" + "-links|pypi" + r"\.org/simple")
 

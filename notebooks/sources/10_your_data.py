@@ -893,7 +893,7 @@ words {test_line["counting words"]}. Weakest on validation: {names[worst]}, F1 {
 Limits: reads {max_length} pieces of a text. Not tested on other languages or other writers' jobs.
 """
 (folder / "README.md").write_text(card, encoding="utf-8")
-print(f"saved in {folder}\n\n{card}")
+print(f"saved as {folder.name}, in the folder lab.workdir\n\n{card}")
 
 # %% [markdown]
 # ## 12. Label a new file
@@ -930,12 +930,15 @@ plots.finding(
 # ```
 
 # %%
+from contextlib import chdir
+
 from course_utils.label import label_file
 
-source, target = work / "to_label.csv", work / "to_label_labelled.csv"
-new[[text]].to_csv(source, index=False)
+target = work / "to_label_labelled.csv"
+new[[text]].to_csv(work / "to_label.csv", index=False)
 target.unlink(missing_ok=True)  # of an earlier visit to this cell
-label_file(folder, source, text)
+with chdir(work):  # so that it names files as the command does where they lie
+    label_file(folder.name, "to_label.csv", text)
 same = (pd.read_csv(target, dtype=str, keep_default_na=False)["label"] == new["label"]).mean()
 
 # %% tags=["assert"]
