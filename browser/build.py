@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import shutil
 import subprocess
-import warnings
 from pathlib import Path
 from typing import Any
 
-import onnx
-import torch
-from onnxruntime.quantization import QuantType, quantize_dynamic
-
+import service.export
 from tools.lessons import ROOT
 
 SOURCES = ROOT / "browser"
@@ -67,67 +62,15 @@ def fetch_libraries(folder: Path = PACKAGES) -> Path:
 
 def fine_tune(task: str) -> tuple[Any, Any, list[str]]:
     """The profile's model, trained on ``task`` with all its classes; its tokenizer; the names of the classes."""
-    from transformers import (
-        AutoModelForSequenceClassification,
-        AutoTokenizer,
-        Trainer,
-        TrainingArguments,
-        set_seed,
-        utils,
-    )
-    from transformers.trainer_callback import PrinterCallback
-
     from course_utils.data import load_task
     from course_utils.lab import start_lab
-    from course_utils.timing import estimate_training
 
-    _, _, limit, epochs, faster = TASKS[task]
+    _, _, limit, epochs, rate = TASKS[task]
     lab = start_lab("11")
-    utils.logging.set_verbosity_error()
     rows = load_task(task, lab.profile)["train"]
     labels = rows.features["label"].names
-    tokenizer = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision)
-    set_seed(lab.seed)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        lab.checkpoint, revision=lab.revision, use_safetensors=True, num_labels=len(labels)
-    )
-    settings = TrainingArguments(
-        str(lab.workdir / f"browser-{task}"),
-        num_train_epochs=epochs,
-        learning_rate=faster * lab.profile.learning_rate,
-        per_device_train_batch_size=lab.profile.batch_size,
-        warmup_steps=0.1,
-        train_sampling_strategy="group_by_length",
-        seed=lab.seed,
-        save_strategy="no",
-        logging_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        **lab.precision_arguments,
-    )
-    encoded = [
-        {**tokenizer(row["text"], truncation=True, max_length=limit), "labels": row["label"]}
-        for row in rows
-    ]
-    trainer = Trainer(model, settings, train_dataset=encoded, processing_class=tokenizer)
-    trainer.remove_callback(PrinterCallback)
-    estimate_training(trainer)
-    trainer.train()
-    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-    return model, tokenizer, labels
-
-
-def to_int8(file: Path, small: Path) -> None:
-    """Write ``small``, the network of ``file`` with weights in 7 of 8 bits and a scale a row.
-
-    With one scale a matrix, a few large weights would leave the others a handful of values. With all eight bits, sums
-    overflow on CPUs that add in 16 bits (AVX2 without VNNI), and Python's answers would differ from the browser's.
-    """
-    graph = onnx.load(file)
-    del graph.graph.value_info[:]  # shapes of the example, which it would take for all shapes
-    logging.disable(logging.WARNING)  # it recommends a preparation that fails on this graph
-    quantize_dynamic(graph, small, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
-    logging.disable(logging.NOTSET)
+    print(f"Training on {len(rows)} rows of {task}: a few minutes …", flush=True)
+    return *service.export.fine_tune(lab, rows, labels, epochs, rate, limit), labels
 
 
 def export(
@@ -135,40 +78,8 @@ def export(
 ) -> Path:
     """Write ``folder``: model.onnx (8 or 32 bits), tokenizer.json, about.json. All of it or nothing."""
     title, example, limit, *_ = TASKS[task]
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    two = tokenizer(["a text", "a slightly longer text"], padding=True, return_tensors="pt")
-    inputs = {key: two[key] for key in ("input_ids", "attention_mask")}
-    logging.disable(logging.WARNING)  # it tells which packages it does without
-    with warnings.catch_warnings(action="ignore"):
-        torch.onnx.export(
-            model.cpu().float().eval(),
-            (),
-            str(part / "fp32.onnx"),
-            kwargs=inputs,
-            input_names=list(inputs),
-            output_names=["logits"],
-            dynamic_shapes={key: {0: "batch", 1: "pieces"} for key in inputs},
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-    logging.disable(logging.NOTSET)
-    if bits == 32:
-        (part / "fp32.onnx").rename(part / "model.onnx")
-    else:
-        to_int8(part / "fp32.onnx", part / "model.onnx")
-        (part / "fp32.onnx").unlink()
-    backend = tokenizer.backend_tokenizer
-    backend.no_truncation()
-    backend.no_padding()  # the page cuts by itself, and classifies one text at a time
-    backend.save(str(part / "tokenizer.json"))
     about = {"name": task, "title": title, "example": example, "limit": limit, "labels": labels}
-    (part / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
-    return folder
+    return service.export.write_model(model, tokenizer, folder, {"about.json": about}, bits)
 
 
 def assemble(to: Path, modules: Path) -> list[dict[str, Any]]:

@@ -10,9 +10,11 @@ import json
 import logging
 import shutil
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from transformers import (
@@ -44,24 +46,27 @@ def wishes_only(requests: Any) -> tuple[Any, list[str]]:
 
 
 def fine_tune(
-    lab: Lab, rows: Any, wishes: list[str], epochs: int = 3
+    lab: Lab, rows: Any, labels: list[str], epochs: int = 3, rate: float = 3.0, limit: int = 64
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """DistilBERT with a head for ``wishes``, trained on ``rows`` (columns text, label)."""
+    """DistilBERT with a head for ``labels``, trained on ``rows`` (columns text, label).
+
+    ``rate`` times the profile's learning rate; at most ``limit`` pieces a text.
+    """
     transformers_logging.set_verbosity_error()  # no report on the new head, which is meant to be new
     tokenizer = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision)
     model = AutoModelForSequenceClassification.from_pretrained(
         lab.checkpoint,
         revision=lab.revision,
         use_safetensors=True,
-        num_labels=len(wishes),
-        id2label=dict(enumerate(wishes)),
-        label2id={name: number for number, name in enumerate(wishes)},
+        num_labels=len(labels),
+        id2label=dict(enumerate(labels)),
+        label2id={name: number for number, name in enumerate(labels)},
     )
     model.accepts_loss_kwargs = False  # or gradient accumulation multiplies the loss
     settings = TrainingArguments(
         str(lab.workdir / "training"),
         num_train_epochs=epochs,
-        learning_rate=3 * lab.profile.learning_rate,
+        learning_rate=rate * lab.profile.learning_rate,
         per_device_train_batch_size=16,
         warmup_steps=0.1,
         train_sampling_strategy="group_by_length",
@@ -73,7 +78,7 @@ def fine_tune(
         **lab.precision_arguments,
     )
     encoded = rows.map(
-        lambda batch: tokenizer(batch["text"], truncation=True, max_length=64), batched=True
+        lambda batch: tokenizer(batch["text"], truncation=True, max_length=limit), batched=True
     )
     trainer = Trainer(
         model,
@@ -87,18 +92,11 @@ def fine_tune(
     return model.eval(), tokenizer
 
 
-def export(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, labels: list[str], folder: Path
-) -> Path:
-    """Write ``folder``, all of it or nothing: a service never meets half a model."""
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    example = tokenizer(["a text", "a slightly longer text"], padding=True, return_tensors="pt")
-    inputs = {name: example[name] for name in ("input_ids", "attention_mask")}
-    logging.disable(logging.WARNING)  # of parts that are missing and not needed here
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the exporter's own insides
+def network(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> onnx.ModelProto:
+    """The model in ONNX, 32 bits: ``input_ids`` and ``attention_mask`` (texts, pieces) to ``logits``."""
+    two = tokenizer(["a text", "a slightly longer text"], padding=True, return_tensors="pt")
+    inputs = {name: two[name] for name in ("input_ids", "attention_mask")}
+    with warnings.catch_warnings(action="ignore"):  # about the exporter's own insides
         program = torch.onnx.export(
             model.to("cpu").float().eval(),
             (),
@@ -110,14 +108,51 @@ def export(
             verbose=False,
         )
     graph = program.model_proto
-    del graph.graph.value_info[:]  # shapes of the example, which the quantiser would take for true
-    quantize_dynamic(graph, part / "model.onnx", weight_type=QuantType.QInt8)
+    del graph.graph.value_info[:]  # shapes of the example, which the quantiser would take for all
+    return graph
+
+
+def write_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    beside: Mapping[str, object],
+    bits: int = 8,
+) -> Path:
+    """Write ``folder``, all of it or nothing: model.onnx, tokenizer.json, and each value of ``beside`` as JSON.
+
+    Weights stay as they are (``bits=32``), or become whole numbers of 7 bits in int8 with one scale a row. With one scale
+    a matrix, a few large weights would leave the others a handful of values; with all eight bits, sums overflow on CPUs
+    that add in 16 bits (AVX2 without VNNI), and answers would differ from one machine to the next.
+    """
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    logging.disable(logging.WARNING)  # of packages that are missing and not needed, of a preparation that fails
+    graph = network(model, tokenizer)
+    if bits == 32:
+        onnx.save(graph, part / "model.onnx")
+    else:
+        int8 = {"weight_type": QuantType.QInt8, "per_channel": True, "reduce_range": True}
+        quantize_dynamic(graph, part / "model.onnx", **int8)
     logging.disable(logging.NOTSET)
-    tokenizer.backend_tokenizer.save(str(part / "tokenizer.json"))
-    (part / "labels.json").write_text(json.dumps(labels), encoding="utf-8")
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()  # who reads the file cuts and pads by itself
+    backend.save(str(part / "tokenizer.json"))
+    for name, value in beside.items():
+        text = json.dumps(value, ensure_ascii=False, indent=1)
+        (part / name).write_text(text + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
     return folder
+
+
+def export(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, labels: list[str], folder: Path
+) -> Path:
+    """Write what the service reads. It never meets half a model."""
+    return write_model(model, tokenizer, folder, {"labels.json": labels})
 
 
 def main() -> None:

@@ -25,6 +25,8 @@ from tools import build
 from tools.lessons import NOTEBOOKS, ROOT, Lesson, measured
 
 SINGLE = "# For single lessons"  # in requirements.txt: the packages below count for lessons that name them
+PROGRAMS = ("browser", "scale", "service")  # packages whose programs lessons start, beside those they import
+OURS = tuple(f"{package}." for package in ("course_utils", *PROGRAMS))
 ALWAYS = "00"  # executed by every run of the suite, so that no machine passes without a lesson
 # Names that no lesson has, for the cells below read what a proof leaves behind.
 VERDICTS = {
@@ -118,7 +120,7 @@ def learner_part(
 
 
 def helpers(code: list[str]) -> list[Path]:
-    """The files of ``course_utils`` that some code imports, and those that they import."""
+    """The course's files that some code imports, and those that they import."""
     found: set[Path] = {ROOT / "course_utils/__init__.py"}
     waiting = list(code)
     while waiting:
@@ -130,7 +132,7 @@ def helpers(code: list[str]) -> list[Path]:
                 names = [a.name for a in node.names]
             for name in names:
                 file = ROOT / (name.replace(".", "/") + ".py")
-                if name.startswith("course_utils.") and file.is_file() and file not in found:
+                if name.startswith(OURS) and file.is_file() and file not in found:
                     found.add(file)
                     waiting.append(file.read_text(encoding="utf-8"))
     return sorted(found)
@@ -148,13 +150,10 @@ def pins(code: str) -> list[str]:
 
 
 def programs(code: str) -> list[Path]:
-    """The files of the folders beside the course's helpers whose programs some code imports or starts."""
-    used = [
-        name
-        for name in ("browser", "scale", "service")
-        if re.search(rf"(?:from|import) {name}\.|ROOT / ['\"]{name}\b", code)
-    ]
-    return [f for name in used for f in (ROOT / name).glob("*.py")]
+    """The files that some code starts: one by its path, or what a package of programs holds, by its name."""
+    paths = re.findall(rf"ROOT / ['\"]((?:{'|'.join(PROGRAMS)})/\w+\.py)", code)
+    packages = [p for p in PROGRAMS if re.search(rf"-m['\", ]+{p}\b|torchrun\(['\"]{p}\.", code)]
+    return [*(ROOT / p for p in paths), *(f for p in packages for f in (ROOT / p).glob("*.py"))]
 
 
 def data_files(code: str) -> list[Path]:
@@ -191,7 +190,7 @@ def fingerprint(lesson: Lesson) -> str:
     whole = hashlib.sha256(
         "\n".join([*map(build.program, python), *pins("\n".join(python))]).encode()
     )
-    for file in sorted(f for f in files if f.is_file()):
+    for file in sorted({f for f in files if f.is_file()}):
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         whole.update(f"\n{file.relative_to(ROOT).as_posix()} {digest}".encode())
     return whole.hexdigest()
