@@ -128,7 +128,7 @@ def write_model(
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    logging.disable(logging.WARNING)  # of packages that are missing and not needed, of a preparation that fails
+    logging.disable(logging.WARNING)  # of packages and preparations that aren't needed here
     graph = network(model, tokenizer)
     if bits == 32:
         onnx.save(graph, part / "model.onnx")

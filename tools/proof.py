@@ -25,7 +25,8 @@ from tools import build
 from tools.lessons import NOTEBOOKS, ROOT, Lesson, measured
 
 SINGLE = "# For single lessons"  # in requirements.txt: the packages below count for lessons that name them
-PROGRAMS = ("browser", "scale", "service")  # packages whose programs lessons start, beside those they import
+# Packages whose programs lessons start, beside the modules that they import.
+PROGRAMS = ("browser", "scale", "service")
 OURS = tuple(f"{package}." for package in ("course_utils", *PROGRAMS))
 ALWAYS = "00"  # executed by every run of the suite, so that no machine passes without a lesson
 # Names that no lesson has, for the cells below read what a proof leaves behind.
