@@ -52,8 +52,9 @@ def load_own(
     -------
     DatasetDict with train, validation and test, which have the columns ``text``, ``label`` (a
     ClassLabel of all labels, sorted) and ``group`` where one is named. Each text and label is
-    what the file says, to the letter. Repeated texts are dropped, which is printed; each split
-    has at least two rows of every class.
+    what the file says, to the letter. Repeated texts are dropped, and rows without any value at
+    the end of a file, as Excel leaves them; both are printed. Each split has at least two rows of
+    every class.
 
     Raises
     ------
@@ -67,7 +68,7 @@ def load_own(
     files = own_files(Path(path).expanduser())
     tables = {}
     for split, file in files.items():
-        table = read_table(file, list(needed), encoding)
+        table = without_blank_end(read_table(file, list(needed), encoding))
         columns = {"text": table.columns[text], "label": read_labels(table, label)}
         if group:
             columns["group"] = list(map(str, table.columns[group]))
@@ -95,6 +96,19 @@ def load_own(
         + (" …" if len(names) > 10 else "")
     )
     return datasets.DatasetDict({split: splits[split] for split in SPLITS})
+
+
+def without_blank_end(table: Table) -> Table:
+    """The table without the rows at its end in which no column has a value; prints their number."""
+    rows = list(zip(*table.columns.values(), strict=True))
+    kept = len(rows)
+    while kept and not any(str("" if value is None else value).strip() for value in rows[kept - 1]):
+        kept -= 1
+    if kept in (0, len(rows)):  # all blank: what reads the labels names the first row
+        return table
+    print(f"  {table.file.name}: {len(rows) - kept:,} blank rows at the end left out")
+    columns = {name: values[:kept] for name, values in table.columns.items()}
+    return replace(table, columns=columns, lines=table.lines[:kept])
 
 
 def own_files(path: Path) -> dict[str, Path]:

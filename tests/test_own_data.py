@@ -179,6 +179,19 @@ def test_columns_that_excel_leaves_without_name_and_value_are_overlooked(own):
     assert "two columns are named ''" in error_of(own)
 
 
+def test_blank_rows_at_the_end_of_an_excel_export_are_left_out_and_counted(own, capsys):
+    write_csv(own, [*ROWS, ("", ""), (" ", "")], delimiter=";")
+    assert sorted(rows_of(load_own(own))) == sorted(ROWS)
+    assert "my_texts.csv: 2 blank rows at the end left out" in capsys.readouterr().out
+
+
+def test_blank_rows_among_the_others_and_an_end_with_one_value_are_named(own):
+    message = error_of(write_csv(own, [*ROWS[:3], ("", ""), *ROWS[3:]]))
+    assert "row 4 (line 5): the label in column 'label' is empty" in message
+    message = error_of(write_csv(own, [*ROWS, ("", ""), ("", "neg")]))
+    assert "row 81 (line 82): the label in column 'label' is empty" in message
+
+
 def test_a_text_of_several_lines_arrives_whole(own):
     texts = [f"Dear all,\n\n{text}\nThanks,\nneg\n" for text, _ in ROWS]
     rows = [(text, label) for text, (_, label) in zip(texts, ROWS, strict=True)]
