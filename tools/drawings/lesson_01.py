@@ -21,7 +21,7 @@ def model_row(d: Drawing, y: int, name: str, total: str, whole: bool) -> None:
         there = whole or n in KEPT
         d.box(270 + 36 * n, y, 30, 102, "", PALE if there else "white", dashed=not there)
         if there:
-            number = n + 1 if whole else KEPT.index(n) + 1
+            number = n if whole else KEPT.index(n)
             d.text(285 + 36 * n, y + 56, f"{number}", 13, "middle")
     d.arrow(700, y + 51, 726, y + 51)
     d.box(
@@ -41,17 +41,18 @@ def bert_and_distilbert() -> Drawing:
         832,
         452,
         "Two models as rows of boxes. BERT-base, 109.5 million parameters: tables of words, positions "
-        "and segments, then twelve blocks, then a pooler. DistilBERT, 66.4 million: the tables of "
-        "words and positions, then six blocks as wide as BERT's; dashed gaps show what is left out: "
-        "segments, six blocks, the pooler. Below, one block opened: attention, in which the tokens "
-        "exchange information; add the input and normalise; feed-forward, each token by itself; add "
-        "the input and normalise.",
+        "and segments, then twelve blocks, 0 to 11, then a pooler. DistilBERT, 66.4 million: the tables "
+        "of words and positions, then six blocks as wide as BERT's, 0 to 5, below BERT's 0, 2, 4, 7, 9 "
+        "and 11, which they were copied from; dashed gaps show what is left out: segments, six blocks, "
+        "the pooler. Below, one block opened: attention, in which the tokens exchange information; add "
+        "the input and normalise; feed-forward, each token by itself; add the input and normalise.",
     )
     d.text(186, 24, "tables", 14, "middle", True)
     d.text(481, 24, "blocks, all of the same size: 7.1 million each", 14, "middle", True)
     model_row(d, 38, "BERT-base", "109.5 million", True)
     model_row(d, 172, "DistilBERT", "66.4 million", False)
     d.text(138, 296, "dashed: left out", 13, colour=GREY)
+    d.text(440, 290, "each stands below the block that it began as a copy of", 13, colour=GREY)
     d.text(186, 157, "23.8 million", 13, "middle", colour=GREY)
     d.text(772, 130, "0.6 million", 13, "middle", colour=GREY)
     d.arrow(429, 278, 429, 332, 1.2, GREY)
