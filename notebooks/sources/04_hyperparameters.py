@@ -17,8 +17,8 @@
 #
 # **After this lesson you can**
 #
-# 1. find the usable learning rates of a model with one short run;
-# 2. say which settings to look at first, and tell a difference from luck;
+# 1. find with one short run where a model's training breaks, and start below;
+# 2. say which settings to check first, and tell a difference from luck;
 # 3. run a search, and report its result honestly.
 #
 # **What it costs**
@@ -48,6 +48,13 @@ lab = start_lab("{{lesson}}", profile)
 # choose it. The drawing shows where each one acts.
 
 # %%
+import math
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+import numpy as np
+import torch
+
 from course_utils import plots
 
 plots.picture("settings-in-training")
@@ -60,9 +67,6 @@ plots.picture("settings-in-training")
 # until section 8.
 
 # %%
-from dataclasses import dataclass, field, replace
-
-import numpy as np
 from datasets import concatenate_datasets
 
 from course_utils.common import balanced_rows
@@ -75,7 +79,7 @@ pool = concatenate_datasets([requests["train"], requests["validation"]])
 if "writer" in pool.column_names:  # the Hub's requests don't name their writers
     pool = pool.select(np.argsort(pool["writer"][:], kind="stable"))
 
-# %%
+
 def some(split, per_wish, skip=0):
     split = split.filter(lambda label: label < len(wishes), input_columns="label")
     return split.select(balanced_rows(split["label"], per_wish, skip))
@@ -83,9 +87,9 @@ def some(split, per_wish, skip=0):
 
 parts = {"train": some(pool, 14), "validation": some(pool, 28, skip=14),
          "test": some(requests["test"], 28)}
-print({name: f"{len(part)} rows" for name, part in parts.items()})
 for row in parts["train"].select([0, 14, 28]):
     print(f"[{wishes[row['label']]}] {row['text']}")
+plots.finding(", ".join(f"{len(part)} {name} rows" for name, part in parts.items()) + ".")
 
 # %% tags=["assert"]
 assert len(parts["train"]) == 84 and len(parts["validation"]) == 168
@@ -97,13 +101,9 @@ if "writer" in pool.column_names:
 # %% [markdown]
 # The model is the [student](glossary.md#distillation) of your profile: on `mini` the embedded one
 # with three layers, which is fast; on `cpu` and `gpu` DistilBERT itself,
-# `"distilbert/distilbert-base-uncased"`. A text is cut at `max_length` pieces, so look first how
-# many your texts have.
+# `"distilbert/distilbert-base-uncased"`. How many pieces do the texts have?
 
 # %%
-from functools import cache
-
-import torch
 from transformers import (AutoModelForSequenceClassification, AutoTokenizer,
                           get_linear_schedule_with_warmup, set_seed, utils)
 
@@ -121,14 +121,15 @@ def tensors(part, max_length):
 
 
 pieces = (tensors("train", 64)[0] != tokenizer.pad_token_id).sum(1)
-print(f"pieces a text: half have {int(pieces.median())} or fewer, the longest has {pieces.max()}")
+plots.finding(f"Half of the texts to learn from have {int(pieces.median())} pieces or fewer, the "
+              f"longest has {pieces.max()}. We cut at 64, which cuts none.")
 
 # %% tags=["assert"]
 assert max(tensors(part, 512)[0].shape[1] for part in parts) <= 64, "64 must read all texts whole"
 
 # %% [markdown]
-# So 64 pieces cut nothing. The model is loaded once; before each run it gets back its pretrained
-# weights and a new random head, drawn as the library draws it. The table of word vectors stays
+# The model is loaded once. Before each run it gets back its pretrained weights and a new random
+# head, drawn as the library draws it. The table of word vectors stays
 # [frozen](glossary.md#freezing) in all runs: a few texts touch few of its rows.
 
 # %%
@@ -149,8 +150,38 @@ def start_again(seed, frozen=0):
         part.requires_grad_(False)
 
 
+start_again(seed=0)
+learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
+plots.finding(f"The model has {BLOCKS} blocks; {learning / model.num_parameters():.0%} of its "
+              "weights learn.")
+
+# %%
+def logits_of(ids):
+    """One score per wish and text, shape (rows, wishes)."""
+    mask = ids != tokenizer.pad_token_id
+    width = int(mask.sum(1).max())  # no wider than the longest text of this batch
+    with torch.autocast(lab.device, dtype=torch.bfloat16, enabled=lab.precision == "bf16"):
+        return model(input_ids=ids[:, :width],
+                     attention_mask=mask[:, :width].long()).logits.float().cpu()
+
+
+@torch.no_grad()
+def answer(part, max_length):
+    model.eval()
+    ids, _ = tensors(part, max_length)
+    order = (ids != tokenizer.pad_token_id).sum(1).argsort()  # texts of like length together
+    return torch.cat([logits_of(ids[rows]) for rows in order.split(28)])[order.argsort()]
+
+
+def right(logits, part="validation"):
+    return (logits.argmax(1) == tensors(part, 64)[1]).numpy()
+
+
+plots.finding(f"Before any training {right(answer('validation', 64)).mean():.0%} of the validation "
+              f"rows are right; a blind guess among {len(wishes)} gets {1 / len(wishes):.0%}.")
+
 # %% [markdown]
-# The defaults are our *reference*, from which we will change one thing at a time.
+# The defaults below are our *reference*, from which we will change one thing at a time.
 
 # %%
 RATE = {"embedded": 5e-4, "hub": 1e-4}[lab.profile.source]  # section 2 shows where it stands
@@ -168,12 +199,10 @@ class Settings:
     seed: int = 0
 
 
-@dataclass
-class Run:
-    losses: list = field(default_factory=list)  # training loss of each step
-    logits: list = field(default_factory=list)  # on validation, after the epochs that we watch
-    drawer: torch.Tensor | None = None  # on test
-    seconds: float = 0.0
+def optimizer_for(settings):
+    learning = [p for p in model.parameters() if p.requires_grad]
+    return torch.optim.AdamW(learning, lr=settings.rate, weight_decay=settings.weight_decay,
+                             fused=True)
 
 
 # %% [markdown]
@@ -181,15 +210,6 @@ class Run:
 # little. A `Trainer` does the same (lesson [03](03_batches.ipynb)).
 
 # %%
-def logits_of(ids):
-    """One score per wish and text, shape (rows, wishes)."""
-    mask = ids != tokenizer.pad_token_id
-    width = int(mask.sum(1).max())  # no wider than the longest text of this batch
-    with torch.autocast(lab.device, dtype=torch.bfloat16, enabled=lab.precision == "bf16"):
-        return model(input_ids=ids[:, :width],
-                     attention_mask=mask[:, :width].long()).logits.float().cpu()
-
-
 def one_step(ids, labels, optimizer):
     loss = torch.nn.functional.cross_entropy(logits_of(ids), labels)
     loss.backward()
@@ -204,28 +224,11 @@ def one_step(ids, labels, optimizer):
 # drawer, and nobody looks at them before the end.
 
 # %%
-@torch.no_grad()
-def answer(part, max_length):
-    model.eval()
-    ids, _ = tensors(part, max_length)
-    order = (ids != tokenizer.pad_token_id).sum(1).argsort()  # texts of like length together
-    return torch.cat([logits_of(ids[rows]) for rows in order.split(28)])[order.argsort()]
-
-
-def right(logits, part="validation"):
-    return (logits.argmax(1) == tensors(part, 64)[1]).numpy()
-
-
-def optimizer_for(settings):
-    learning = [p for p in model.parameters() if p.requires_grad]
-    return torch.optim.AdamW(learning, lr=settings.rate, weight_decay=settings.weight_decay,
-                             fused=True)
-
-
-# %%
-import math
-
-from course_utils.timing import Stopwatch
+@dataclass
+class Run:
+    losses: list = field(default_factory=list)  # training loss of each step
+    logits: list = field(default_factory=list)  # on validation, after the epochs that we watch
+    drawer: torch.Tensor | None = None  # on test
 
 
 @cache  # equal settings are trained once
@@ -235,20 +238,23 @@ def train(settings, every_epoch=False):
     steps = math.ceil(len(ids) / settings.batch_size) * settings.epochs
     optimizer, run = optimizer_for(settings), Run()
     schedule = get_linear_schedule_with_warmup(optimizer, math.ceil(settings.warmup * steps), steps)
-    with Stopwatch() as watch:
-        for epoch in range(settings.epochs):
-            model.train()
-            for rows in torch.randperm(len(ids)).split(settings.batch_size):
-                run.losses.append(one_step(ids[rows], labels[rows], optimizer))
-                schedule.step()
-            if every_epoch or epoch == settings.epochs - 1:
-                run.logits.append(answer("validation", settings.max_length))
-    run.drawer, run.seconds = answer("test", settings.max_length), watch.seconds
+    for epoch in range(settings.epochs):
+        model.train()
+        for rows in torch.randperm(len(ids)).split(settings.batch_size):
+            run.losses.append(one_step(ids[rows], labels[rows], optimizer))
+            schedule.step()
+        if every_epoch or epoch == settings.epochs - 1:
+            run.logits.append(answer("validation", settings.max_length))
+    run.drawer = answer("test", settings.max_length)
     return run
 
 
+# %%
+first = train(Settings())
+print(f"{len(first.losses)} steps: {right(first.logits[-1]).mean():.1%} of the validation rows")
+
 # %% [markdown]
-# One run, and a cheap rival that counts words ([TF-IDF](glossary.md#tf-idf) with
+# A cheap rival counts words ([TF-IDF](glossary.md#tf-idf) with
 # [logistic regression](glossary.md#logistic-regression)) on the same rows.
 
 # %%
@@ -260,25 +266,19 @@ counting = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10, max_iter=10
 counting.fit(parts["train"]["text"][:], parts["train"]["label"][:])
 counted = {part: counting.predict(parts[part]["text"][:]) == np.array(parts[part]["label"])
            for part in ("validation", "test")}
-first = train(Settings())
-print(f"{len(first.losses)} steps in {first.seconds:.1f} s: {right(first.logits[-1]).mean():.1%}; "
-      f"counting words: {counted['validation'].mean():.1%}")
-
-# %%
-got, rival = right(first.logits[-1]).mean(), counted["validation"].mean()
-lead = 100 * (got - rival)
-plots.finding(f"In {len(first.losses)} steps the model gets {got:.0%} of "
-              f"{len(counted['validation'])} requests right, {abs(lead):.0f} points "
-              f"{'more' if lead > 0 else 'less'} than counting words. "
-              "Would it do so with another seed? Section 3 asks.")
+lead = 100 * (right(first.logits[-1]).mean() - counted["validation"].mean())
+plots.finding(f"Counting words gets {counted['validation'].mean():.1%} of the "
+              f"{len(counted['validation'])} validation rows right; the model's first run is "
+              f"{abs(lead):.1f} points {'ahead' if lead > 0 else 'behind'}. "
+              "Would it be so with another seed? Section 3 asks.")
 
 # %% [markdown]
-# ## 2. Which learning rates work at all?
+# ## 2. From which learning rate on does training break?
 #
-# The [learning rate](glossary.md#learning-rate) scales each step. Too small, and nothing happens;
-# too large, and the weights jump about until the pretrained knowledge is gone. A
-# [range test](glossary.md#learning-rate-range-test) finds both ends in one run: the rate grows by a
-# constant factor at every step, and you watch the training loss.
+# The [learning rate](glossary.md#learning-rate) scales each step. Too small, and a run learns
+# little; too large, and the weights jump about until the pretrained knowledge is gone. A
+# [range test](glossary.md#learning-rate-range-test) looks for the upper end in one run: the rate
+# grows by a constant factor at every step, and you watch the training loss.
 
 # %%
 def range_test(lowest, highest, steps=44, batch_size=8):
@@ -299,8 +299,8 @@ rates, raw = range_test(RATE / 100, RATE * 100)
 
 # %% [markdown]
 # Single batches jump, so the curve is smoothed: a running mean in which each step back counts 0.8
-# times as much. The loss *falls* where the smooth curve is 5 % below its first ten steps for good;
-# it *breaks* where, after its lowest point, it has lost half of what it had gained.
+# times as much. The loss *falls* where the curve is 5 % below its first ten steps for good. It
+# *breaks* where it has lost half of its gain for good: one bad batch is no break.
 
 # %%
 def smoothed(losses, keep=0.8):
@@ -314,53 +314,53 @@ def smoothed(losses, keep=0.8):
 smooth = smoothed(raw)
 
 # %%
-level, lowest = smooth[:10].mean(), int(smooth.argmin())  # chosen on train
+level, lowest = smooth[:10].mean(), int(np.nanargmin(smooth))  # chosen on train
 falls = int(np.flatnonzero(smooth[: lowest + 1] >= 0.95 * level).max(initial=-1)) + 1
-halfway = (level + smooth.min()) / 2
-breaks = lowest + int(np.argmax(np.append(smooth[lowest:-1] > halfway, True)))  # chosen on train
+halfway = (level + smooth[lowest]) / 2
+breaks = min(int(np.flatnonzero(smooth <= halfway).max()) + 1, len(rates) - 1)  # chosen on train
 falls_at, lowest_at, breaks_at = (float(rates[i]) for i in (falls, lowest, breaks))
 
 figure, ax = plots.new_figure()
 ax.plot(rates, raw, ".", color="#999999", markersize=5)
-plots.curve(ax, rates, smooth, "smoothed", 0, marker="")
-ax.set(xscale="log", xlabel="learning rate of the step", ylabel="training loss",
-       ylim=(0, 1.6 * level),
-       title=f"Learning begins near {falls_at:.0e} and breaks near {breaks_at:.0e}")
+plots.curve(ax, rates[: breaks + 1], smooth[: breaks + 1], "smoothed", 0, marker="")
+ax.set(xscale="log", xlabel="learning rate of the step; grey: single batches",
+       ylabel="training loss", ylim=(0, 1.6 * level),
+       title=f"Training breaks near {breaks_at:.0e}, {breaks_at / RATE:.0f} times our reference")
 for place, text, side in ((falls_at, "falls", "right"), (lowest_at, "lowest", "right"),
                           (breaks_at, "broken", "left"), (RATE, "our reference", "right")):
     ax.axvline(place, color="black", linestyle=":" if place == RATE else "--", linewidth=1)
     ax.annotate(text, (place, 0.97), xycoords=("data", "axes fraction"),
                 rotation=90, va="top", ha=side, fontsize=9,
                 xytext=(4 if side == "left" else -4, 0), textcoords="offset points")
-plots.show(figure, "Training loss against learning rate on a logarithmic axis. "
-           f"The smoothed loss is flat, starts falling at {falls_at:.1e}, "
-           f"is lowest at {lowest_at:.1e} and breaks at {breaks_at:.1e}; "
-           f"the reference of this lesson is {RATE:.1e}.")
+plots.show(figure, f"Training loss against learning rate, logarithmic, up to {rates[-1]:.0e}. "
+           f"Smoothed, it is flat, falls from {falls_at:.1e} on, is lowest at {lowest_at:.1e}, and "
+           f"is broken for good at {breaks_at:.1e}. The reference of this lesson is {RATE:.1e}.")
 
 # %%
-plots.finding(f"Below {falls_at:.0e} hardly anything is learned in so few steps, at "
-              f"{breaks_at:.0e} what was learned is lost. A tenth of the lowest point is "
-              f"{lowest_at / 10:.0e}; our reference is "
-              f"{RATE:.0e}.")
+early = falls_at > RATE
+plots.finding(f"The smoothed loss falls only from {falls_at:.0e} on, "
+              + ("yet" if early else "and") + f" {len(first.losses)} steps at our reference, "
+              f"{RATE:.0e}, got {right(first.logits[-1]).mean():.0%} right"
+              + (": the test says little about small rates. " if early else ". ")
+              + f"At {breaks_at:.0e} training breaks. A tenth of the lowest point is "
+              f"{lowest_at / 10:.0e}, a tenth of the break {breaks_at / 10:.0e}.")
 
 # %% tags=["assert"]
 assert falls_at < lowest_at < breaks_at and breaks_at > RATE
+assert breaks < len(rates) - 1 and (smooth[breaks:] > halfway).all(), "the break is in sight"
 
 # %% [markdown]
-# Don't take the rate at the lowest point: the loss there is low thanks to all the smaller rates
-# before it, and the edge is near. The usual rule takes a tenth of it, even where the curve still
-# looks flat: the test spends one step at each rate, a training dozens. It tells you where to
-# start, not which rate is best: a training can fail at a rate that the test survives for one step.
-#
-# > Quoted: BERT's grid is 5e-5, 3e-5, 2e-5, batches of 16 or 32, 2 to 4 epochs
-# > ([Devlin et al. 2019](https://arxiv.org/abs/1810.04805), appendix A.3). Articles repeat it for
-# > every model. It was made for the published BERT.
+# What the test shows is where training *breaks*. It makes one step at each rate, and its first
+# steps are tiny, so its loss falls late; a training makes dozens of steps at one rate, and learns
+# below that point. At the lowest point the loss is low thanks to all the smaller rates before it,
+# and the break is near, so the usual rule starts at a tenth of it. Start: a training can fail at a
+# rate that the test survives for one step.
 #
 # ### Exercise 4.1 Read a range test ●●○ 8 minutes
 #
 # Write `rate_to_try(rates, losses)`; the `losses` are already smoothed. Return a tenth of the rate
 # where they are lowest. Two traps. After the break a loss can be `nan`. And where the lowest loss
-# stands at the *last* rate, the test never reached the edge: raise a `ValueError`.
+# stands at the *last* rate, the test never reached the break: raise a `ValueError`.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e4_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def rate_to_try(rates, losses):
@@ -406,7 +406,7 @@ broken = [1e-4, 1e-3, 1e-2, 1e-1], [0.7, 0.3, 0.9, math.nan]
 check("4.1 Read a range test",
       ("lowest at 1e-3: try 1e-4",
        lambda: math.isclose(rate_to_try([1e-4, 1e-3, 1e-2], [0.7, 0.3, 0.9]), 1e-4),
-       "at the lowest point the edge is near; take a tenth of that rate, "
+       "at the lowest point the break is near; take a tenth of that rate, "
        "and return the rate, not its place"),
       ("nan after the break is no minimum", lambda: math.isclose(rate_to_try(*broken), 1e-4),
        "np.argmin takes nan for the lowest; use np.nanargmin"),
@@ -421,11 +421,23 @@ assert math.isclose(rate_to_try([1e-6, 1e-5, 1e-4, 1e-3], [math.nan, 0.6, 0.5, 0
 # %% [markdown]
 # ### Exercise 4.2 Choose from a noisy map ●●● 12 minutes
 #
-# Inside the band people try a grid: some rates by some batch sizes, one run each, and take the best
-# cell. It may only have been lucky. A safer choice is the middle of a plateau. Write
-# `plateau(scores)`: for each cell take the mean of the cell and its direct neighbours (above,
-# below, left, right, as many as exist), and return `(row, column)` of the cell with the highest
-# mean.
+# From there people try a [grid](glossary.md#grid-search): some rates by some batch sizes, one run
+# each, and take the best cell. A made-up one:
+#
+# | rate | batches of `4` | `8` | `16` | `32` |
+# |---|---|---|---|---|
+# | `1e-5` | 0.95 | 0.50 | 0.50 | 0.50 |
+# | `3e-5` | 0.50 | 0.86 | 0.88 | 0.86 |
+# | `1e-4` | 0.50 | 0.85 | 0.87 | 0.86 |
+#
+# Its best cell stands alone: luck will do that. A safer choice is the middle of a plateau, here
+# `(2, 2)`. Write `plateau(scores)`: for each cell take the mean of the cell and its direct
+# neighbours (above, below, left, right, as many as exist), and return `(row, column)` of the cell
+# with the highest mean.
+#
+# > Quoted: BERT's grid is 5e-5, 3e-5, 2e-5, batches of 16 or 32, 2 to 4 epochs
+# > ([Devlin et al. 2019](https://arxiv.org/abs/1810.04805), appendix A.3). Articles repeat it for
+# > every model. It was made for the published BERT.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e4_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def plateau(scores):
@@ -544,8 +556,8 @@ assert np.ptp(by_seed) > 0.005, "seeds must differ"
 assert by_seed.std(ddof=1) < 0.08, "texts are read whole: equal runs may not lie far apart"
 
 # %% [markdown]
-# An interval for a difference must count both kinds. So draw both anew, 2,000 times, some of the
-# runs and some of the rows, and see how the difference moves. That is a
+# An interval for a difference must count both kinds. So draw both anew, 2,000 times, each time as
+# many runs and rows as there are, with repeats, and see how the difference moves. That is a
 # [bootstrap](glossary.md#bootstrap); it makes every interval from here on.
 
 # %%
@@ -634,9 +646,8 @@ CHANGES = {
 
 
 def three_seeds(**changes):
-    """(accuracy per run and row, shape (3, rows); median seconds of a run)"""
-    runs = [train(Settings(seed=seed, **changes)) for seed in range(3)]
-    return np.array([right(run.logits[-1]) for run in runs]), np.median([r.seconds for r in runs])
+    """Where three runs are right, shape (3, rows)."""
+    return np.array([right(train(Settings(seed=seed, **changes)).logits[-1]) for seed in range(3)])
 
 
 # %%
@@ -644,49 +655,61 @@ print(f"12 pieces cut {(pieces > 12).float().mean():.0%} of the texts")
 pulled = 1 - (1 - RATE * 0.1) ** len(first.losses)
 print(f"a weight decay of 0.1 takes off {pulled:.1%} of a weight at most in a whole run")
 changed = {name: three_seeds(**change) for name, change in CHANGES.items()}
-base_seconds = np.median([run.seconds for run in reference])
-effects = {name: (*interval(right_, hits), right_.mean() - hits.mean(), seconds / base_seconds)
-           for name, (right_, seconds) in changed.items()}
-RIVAL, words = "no model: counting words", counted["validation"][None]
-effects[RIVAL] = (*interval(words, hits), words.mean() - hits.mean(), 0.0)
-for name, (low, high, middle, time) in effects.items():
-    print(f"{name:34} {100 * middle:+6.1f} points ({100 * low:+.1f} to {100 * high:+.1f}), "
-          f"{time:.0%} of the time")
+RIVAL = "no model: counting words"
+compared = changed | {RIVAL: counted["validation"][None]}
+effects = {name: (*interval(x, hits), x.mean() - hits.mean()) for name, x in compared.items()}
+for name, (low, high, middle) in effects.items():
+    print(f"{name:34} {100 * middle:+6.1f} points ({100 * low:+.1f} to {100 * high:+.1f})")
+
+# %% [markdown]
+# Three runs don't place the end of an interval to the point. Where an end lies within 2 points of
+# 0, about three rows, call the change *borderline*.
 
 # %%
+def reading(low, high):
+    if min(abs(low), abs(high)) < 0.02:
+        return "borderline"
+    return "costs" if high < 0 else "gains" if low > 0 else "not shown"
+
+
 ordered = sorted(effects, key=lambda name: effects[name][2])  # chosen on validation
-costs = [name for name in ordered if name in CHANGES and effects[name][1] < 0]
-helps = [name for name in ordered if name in CHANGES and effects[name][0] > 0]
-unclear = [name for name in ordered if name in CHANGES and name not in costs + helps]
+kinds = {name: reading(*effects[name][:2]) for name in ordered}
 
 # %%
 figure, ax = plots.new_figure(width=8.5, height=3.9)
 for place, name in enumerate(ordered):
-    low, high, middle, _ = effects[name]
-    filled = low > 0 or high < 0
+    low, high, middle = effects[name]
     ax.plot([100 * low, 100 * high], [place, place], color="#444444", linewidth=2)
-    ax.plot(100 * middle, place, "o", markersize=9, color=plots.COLOURS[0],
-            markerfacecolor=plots.COLOURS[0] if filled else "white")
+    ax.plot(100 * middle, place, "o", markersize=10, color=plots.COLOURS[0],
+            fillstyle="left" if kinds[name] == "borderline" else "full", markerfacecoloralt="white",
+            markerfacecolor="white" if kinds[name] == "not shown" else plots.COLOURS[0])
 ax.axvline(0, color="black", linewidth=1)
 ax.set_yticks(range(len(ordered)), ordered)
 ax.invert_yaxis()
-ax.set(xlabel="points of accuracy against the reference, with 95 % interval",
-       title=f"Of {len(CHANGES)} changes, {len(costs)} cost accuracy beyond chance")
+told = [kinds[name] for name in CHANGES]
+ax.set(xlabel="points of accuracy against the reference, with 95 % interval\n"
+              "filled: beyond chance; half filled: borderline; hollow: not shown",
+       title=f"Of {len(CHANGES)} changes, {told.count('costs')} cost accuracy beyond chance; "
+             f"borderline: {told.count('borderline')}")
 plots.show(figure, "Changes in their order, with points and 95 % intervals against the reference: "
            + "; ".join(f"{name} {100 * effects[name][2]:+.1f} ({100 * effects[name][0]:+.1f} to "
-                       f"{100 * effects[name][1]:+.1f})" for name in ordered)
-           + ". Filled points: the interval leaves out 0.")
+                       f"{100 * effects[name][1]:+.1f}), {kinds[name]}" for name in ordered) + ".")
 
 # %%
-def listed(names):
-    return "; ".join(f"{name} ({100 * effects[name][2]:+.0f})" for name in names) or "nothing"
+def listed(kind):
+    found = [name for name in ordered if name in CHANGES and kinds[name] == kind]
+    return "; ".join(f"{name} ({100 * effects[name][2]:+.0f})" for name in found)
 
 
-low, high, middle, _ = effects[RIVAL]
-plots.finding(f"Beyond chance, in points: {listed(costs)}. "
-              + (f"Better beyond chance: {listed(helps)}. " if helps else "")
-              + f"Not shown here: {listed(unclear)}. Counting words instead of training: "
-              f"{100 * middle:+.0f} ({100 * low:+.0f} to {100 * high:+.0f}).")
+low, high, middle = effects[RIVAL]
+apart = interval(changed["all blocks but one frozen"], changed["texts cut at 12 pieces"])
+plots.finding("".join(f"{words}: {listed(kind)}. " for kind, words in (
+                  ("costs", "Beyond chance, in points"), ("gains", "Better beyond chance"),
+                  ("borderline", "Borderline"), ("not shown", "Not shown here")) if listed(kind))
+              + "Freezing " + ("costs more than" if apart[1] < 0 else "costs less than"
+                               if apart[0] > 0 else "can't be told from")
+              + f" cutting. Counting words instead of training: {100 * middle:+.1f} "
+              f"({100 * low:+.1f} to {100 * high:+.1f}).")
 
 # %% tags=["assert"]
 three = ["texts cut at 12 pieces", "1 epoch, not 4", "a tenth of the learning rate"]
@@ -694,22 +717,25 @@ assert all(effects[name][1] < 0 for name in three), "length, epochs and rate mus
 assert pulled < 0.01
 
 # %% [markdown]
-# Make it an order of work. First what needs no search: a **length** that cuts few texts, for what
-# is cut off is lost whatever else you set, and enough **epochs**. Then the **rate**. These three
-# decide what the model can learn, and how much of it when it stops.
+# Make it an order of work. Check three settings first, which every training has: a **length** that
+# cuts few texts, for what is cut off is lost whatever else you set; enough **epochs**; then the
+# **rate**.
 #
-# The rest: *batches of 32* read the same texts in a quarter of the steps, a shorter training unless
-# you raise rate or epochs too. *Frozen* blocks can save time: read their price
-# above. *Weight decay* takes off rate × decay of a
-# weight at each step; the line above the figure shows how little that is in a short run. A hollow
-# point says that three runs on these rows can't show a difference, not that there is none.
+# The rest: *batches of 32* read the same texts in about a quarter of the steps, so less is learned
+# unless you raise rate or epochs too. *Freezing* is your own decision: its price stands above.
+# *Weight decay* takes off rate × decay of a weight at each step; the line above the figure shows
+# how little that is in a short run. A hollow point says that three runs on these rows can't show a
+# difference, not that there is none.
 #
 # Three limits. The order is that of *these* moves; half the rate is a smaller move than a tenth.
 # Three seeds show only part of their spread, so the intervals are a little narrow. And of many
 # intervals of 95 % one that just leaves out 0 may be luck.
 #
-# > Quoted, for length: public runs of the real DistilBERT on IMDb reach 88.0 % at 128 tokens,
-# > 91.2 % at 256, 93.2 % at 512 (TextAttack's log; model cards of Niophy and sinensia).
+# > Quoted, for length: public runs of the real DistilBERT on IMDb reach 88.0 % at 128 tokens
+# > ([TextAttack's
+# > log](https://huggingface.co/textattack/distilbert-base-uncased-imdb/blob/main/log.txt)), 91.2 %
+# > at 256 ([Niophy's model card](https://huggingface.co/Niophy/distilbert-imdb-sentiment)), 93.2 %
+# > at 512 ([sinensia's](https://huggingface.co/sinensia/distilbert-finetuned-imdb)).
 #
 # ## 5. More epochs: better, worse, or surer?
 #
@@ -748,16 +774,19 @@ plots.show(figure, f"Left: training loss falls from {training[0]:.2f} to {traini
            f"to {wrong_confidence[-1]:.0%}.")
 
 # %%
-risen = validation[-1] / validation[least] - 1
-lost = accuracy.max() - accuracy[-1]
+flat = int(np.argmax(np.array(validation) <= 1.05 * min(validation)))  # chosen on validation
+quiet = max(validation[flat:]) <= 1.05 * min(validation)
+lost, end = accuracy.max() - accuracy[-1], EPOCHS - 1
 plots.finding(
-    f"Validation loss is lowest after epoch {least + 1} and "
-    + (f"{risen:.0%} higher at the end. " if risen > 0.01 else "hardly rises after it. ")
-    + f"Accuracy ends at {accuracy[-1]:.0%} (counting words: {counted['validation'].mean():.0%}), "
-    f"{100 * lost:.1f} points below its best epoch: "
+    f"One run. Accuracy ends at {accuracy[-1]:.0%} (counting words: "
+    f"{counted['validation'].mean():.0%}), {100 * lost:.1f} points below its best epoch: "
     + ("more epochs did harm. " if lost > noise else "no harm that these rows could show. ")
-    + f"On its mistakes the model is {wrong_confidence[0]:.0%} sure after epoch 1, and "
-    f"{wrong_confidence[-1]:.0%} after epoch {EPOCHS}.")
+    + (f"From epoch {flat + 1} on validation loss stays within 5 % of its lowest. " if quiet
+       else f"Validation loss ends {validation[-1] / min(validation) - 1:.0%} above its lowest. ")
+    + "On its mistakes the model is " + ", ".join(
+        f"{wrong_confidence[x]:.0%} sure after epoch {x + 1}" for x in sorted({0, flat, end}))
+    + (": the loss gave no warning."
+       if quiet and wrong_confidence[end] > wrong_confidence[flat] + 0.05 else "."))
 
 # %% tags=["assert"]
 assert training[-1] < training[0] / 4, "eight epochs must fit the training rows"
@@ -765,24 +794,26 @@ assert lost < 0.06 and wrong_confidence[-1] > wrong_confidence[0] + 0.1
 
 # %% [markdown]
 # That last number is [over-confidence](glossary.md#over-confidence): the model has learned its 84
-# texts by heart, and is now sure also where it is wrong. If you need only the class, follow the
-# accuracy. If you use the probability, as in "ask a person below 80 %", follow the loss: with every
-# epoch it grows surer of its mistakes, and they can slip past that rule. So "it overfits at epoch
-# 3" is half a sentence: say which curve.
+# texts by heart, and is now sure also where it is wrong. The loss need not warn you: surer right
+# answers lower it while surer mistakes raise it. If you need only the class, follow the accuracy.
+# If you use the probability, as in "ask a person below 80 %", follow the confidence on mistakes, as
+# sure ones slip past that rule: [calibration](glossary.md#calibration), lesson
+# [06](06_evaluation.ipynb). So "it overfits at epoch 3" is half a sentence: say which curve.
 #
 # > Quoted: nine public runs of the real DistilBERT on IMDb, 20 epochs: validation loss rises
-# > from 0.21 to 0.75, while accuracy ends at 0.932, above its first epoch's 0.915 (Realgon's model
-# > cards).
+# > from 0.21 to 0.75, while accuracy ends at 0.932, above its first epoch's 0.915 ([Realgon's model
+# > cards](https://huggingface.co/Realgon)).
 #
 # ## 6. Warm-up: why 500 steps can be too many
 #
 # [Warm-up](glossary.md#warm-up) raises the rate from 0 to its full value during the first steps,
 # while the new head still knows nothing.
 #
-# > Quoted: a widely read tutorial recommends `warmup_steps` of 100 to 500, calls 1,000 to 2,000
-# > texts enough, and trains with batches of 16 for 2 epochs.
+# > Quoted from articles ([claims](claims.md)): `warmup_steps` of 100 to 500; 1,000 to 2,000 texts;
+# > batches of 16 or 32; 2 to 4 epochs.
 #
-# For 2,000 texts, let the library's own schedule say what the rate does.
+# For 2,000 texts, batches of 16 and 2 epochs, let the library's own schedule say what the rate
+# does.
 
 # %%
 def schedule(warmup_steps, steps):
@@ -819,12 +850,20 @@ assert steps == 250 and article.max() == article[-1] == 249 / 500 and tenth.max(
 # *highest* rate, where the last steps should be the gentlest. Section 4 tried such a warm-up.
 
 # %%
-low, high, middle, _ = effects["warm-up twice as long as the run"]
-verdict = ("it cost accuracy" if high < 0 else "it gained accuracy" if low > 0 else
-           "three seeds show neither harm nor gain in accuracy")
-plots.finding(f"With a warm-up of twice the run {verdict}: {100 * middle:+.1f} points "
-              f"({100 * low:+.1f} to {100 * high:+.1f}). The schedule's fault is certain: its last "
-              f"step has {article[-1]:.3f} of the rate, and no step has more.")
+LONG = "warm-up twice as long as the run"
+low, high, middle = effects[LONG]
+run_steps = len(first.losses)
+ours = schedule(math.ceil(CHANGES[LONG]["warmup"] * run_steps), run_steps)
+verdict = {"costs": "it cost accuracy", "gains": "it gained accuracy",
+           "borderline": f"borderline, on the side of {'harm' if middle < 0 else 'gain'}",
+           "not shown": "three seeds show neither harm nor gain in accuracy"}[kinds[LONG]]
+plots.finding(f"With a warm-up of twice the run: {100 * middle:+.1f} points "
+              f"({100 * low:+.1f} to {100 * high:+.1f}), {verdict}. The schedule's fault is "
+              f"certain: the last of that run's {run_steps} steps has {ours[-1]:.3f} of the rate, "
+              "and no step has more.")
+
+# %% tags=["assert"]
+assert ours.max() == ours[-1] < 0.5
 
 # %% [markdown]
 # Either way you run another rate than the one you wrote down, and a rate that was too high can even
@@ -894,11 +933,15 @@ assert math.isclose(share_reached(2000, 16, 2, 500), 0.498)
 # [Random search](glossary.md#random-search) draws all settings anew for each *trial*.
 # [TPE](glossary.md#tpe), Optuna's default, draws where good trials were frequent.
 #
-# What to search? Length and epochs stay as they are, though more epochs may still help. The search
-# takes the rate, and the batch size beside it, because both change how far a run gets. Five trials,
-# one seed each. By default Optuna's first *ten* trials are random, whatever their scores
-# (`n_startup_trials=10`), so a short search with the defaults is a random search under another
-# name. We let it learn from the fourth trial on.
+# What to search? Length and epochs stay as they are. The search takes the rate, and the batch size
+# beside it, because both change how far a run gets. Bounds should be so wide that both ends fail: a
+# tenth of the reference did in section 4, and four times it goes towards the break of section 2.
+#
+# Five trials with one seed each are too few to find anything but luck: section 3 showed how far
+# apart equal runs lie. They show how a search works and what its number is worth; to decide, make
+# dozens. By default Optuna's first *ten* trials are random, whatever their scores
+# (`n_startup_trials=10`), so a short search is a random search under another name. Ours learns from
+# the fourth on.
 
 # %%
 import optuna
@@ -918,28 +961,35 @@ study = optuna.create_study(
     direction="maximize", sampler=optuna.samplers.TPESampler(seed=0, n_startup_trials=3))
 study.optimize(objective, n_trials=5)  # chosen on validation
 winner = study.best_trial.user_attrs["settings"]
+print(f"rates from {RATE / 10:.0e} to {RATE * 4:.0e}; the range test broke at {breaks_at:.0e}")
 print(f"best of {len(study.trials)}: trial {study.best_trial.number}, {study.best_value:.1%}, "
       f"rate {winner.rate:.1e}, batches of {winner.batch_size}")
 
 # %%
-figure, ax = plots.new_figure(height=3.4)
+figure, ax = plots.new_figure(width=8, height=3.4)
 ax.axhspan(100 * by_seed.min(), 100 * by_seed.max(), color="#dddddd")
 ax.annotate("equal runs of the reference", (RATE / 10, 100 * by_seed.max()), va="bottom",
-            xytext=(0, 2), textcoords="offset points", fontsize=9)
+            xytext=(0, 3), textcoords="offset points", fontsize=9)
 for number, size in enumerate([8, 16, 32]):
     drawn = [t for t in study.trials if t.params["batch_size"] == size]
-    ax.plot([t.params["rate"] for t in drawn], [100 * t.value for t in drawn],
-            plots.MARKERS[number], color=plots.COLOURS[number], label=f"batches of {size}",
-            markersize=8)
+    ax.plot([t.params["rate"] for t in drawn], [100 * t.value for t in drawn], markersize=8,
+            linestyle="", marker=plots.MARKERS[number], color=plots.COLOURS[number],
+            label=f"batches of {size}")
 inside = sum(t.value >= by_seed.min() for t in study.trials)
 ax.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy, %",
+       xlim=(0.9 * RATE / 10, 1.1 * RATE * 4),
        title=f"{inside} of {len(study.trials)} trials do as well as an equal run of the reference")
-ax.legend()
+ticks = RATE * np.array([0.1, 0.2, 0.4, 1, 2, 4])
+ax.set_xticks(ticks, [f"{tick:.0e}" for tick in ticks])
+ax.minorticks_off()
+ax.margins(y=0.12)
+ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
 plots.show(figure, f"Accuracy of {len(study.trials)} trials against the learning rate: "
            + ", ".join(f"{t.value:.0%} at {t.params['rate']:.1e} with batches of "
                        f"{t.params['batch_size']}" for t in study.trials)
-           + f". A grey band marks the equal runs of section 3, {by_seed.min():.1%} "
-           f"to {by_seed.max():.1%}.")
+           + f". A grey band: section 3's equal runs, {by_seed.min():.1%} to {by_seed.max():.1%}.")
+
+# %%
 ahead = study.best_value - by_seed.mean()
 plots.finding(f"The best trial has {study.best_value:.1%}, {100 * ahead:+.1f} points against the "
               f"mean of the reference; the best of its {len(by_seed)} equal runs has "
@@ -951,7 +1001,7 @@ plots.finding(f"The best trial has {study.best_value:.1%}, {100 * ahead:+.1f} po
 # ## 8. How much too good is the winner's score?
 #
 # Part of a score is quality, part is luck, and picking the highest picks the lucky. This is the
-# [winner's curse](glossary.md#winners-curse).
+# [winner's curse](glossary.md#winners-curse), drawn for six runs of equal quality.
 
 # %%
 plots.picture("winners-curse")
@@ -959,7 +1009,8 @@ plots.picture("winners-curse")
 # %% [markdown]
 # Measure it without new training, on the equal runs and the trials of the search. Cut the
 # validation rows into two random halves, choose the best run by the first, read the *same* run's
-# score on the second. Repeat 500 times.
+# score on the second. Repeat 500 times. These runs differ in quality too: as poor ones drop out,
+# both scores rise. The gap is the curse.
 
 # %%
 contenders = np.concatenate([hits, [right(train(t.user_attrs["settings"]).logits[-1])
@@ -994,9 +1045,12 @@ plots.show(figure, "Accuracy of the chosen run against the number of runs, "
            "on the half that chose it and on the other half. "
            f"They are {100 * (curse[0, 0] - curse[0, 1]):.1f} points apart for one run, "
            f"{100 * optimism:.1f} for {counts[-1]}.")
+quality = contenders.mean(1)
 plots.finding(f"With one run nothing is chosen, and both halves agree to "
               f"{100 * abs(curse[0, 0] - curse[0, 1]):.1f} points. The best of {counts[-1]} loses "
-              f"{100 * optimism:.1f} points on fresh rows.")
+              f"{100 * optimism:.1f} points on fresh rows. On all rows the {counts[-1]} have "
+              f"{quality.min():.0%} to {quality.max():.0%}: part of both curves' rise is the poor "
+              "ones dropping out.")
 
 # %% tags=["assert"]
 assert optimism > 0.005 and abs(curse[0, 0] - curse[0, 1]) < optimism
@@ -1022,18 +1076,20 @@ ax.set(xlabel="accuracy on the test rows; 95 % interval, seeds and rows drawn an
 plots.show(figure, "Bars of test accuracy: "
            + ", ".join(f"{name} {x.mean():.1%}" for name, x in on_test.items()) + ".")
 fell = study.best_value - repeated.mean()
+spread = by_seed.std(ddof=1)
 against = interval(on_test["reference"], on_test["counting words"])
 plots.finding(
     f"The search reported {study.best_value:.1%} for its winner. Three fresh seeds of the same "
-    f"settings have {repeated.mean():.1%} on the same rows: {100 * abs(fell):.1f} points were "
-    f"{'luck' if fell > 0 else 'missing, bad luck for once'}. On test it {verdict} the reference "
+    f"settings, chosen by nobody, have {repeated.mean():.1%} on the same rows: "
+    f"{100 * abs(fell):.1f} points {'lower' if fell > 0 else 'higher'}, where equal runs have a "
+    f"standard deviation of {100 * spread:.1f}. On test it {verdict} the reference "
     f"({100 * low:+.1f} to {100 * high:+.1f} points). Reference minus counting words: "
     f"{100 * against[0]:+.1f} to {100 * against[1]:+.1f}.")
 
 # %% [markdown]
 # Report a winner's *test* number with its interval, and how many trials you made; its validation
-# number is not a result. Compare what the search brought with the moves of section 4: a project's
-# first day belongs there.
+# number is not a result. Compare within one split only: the test rows are other rows. And compare
+# what the search brought with the moves of section 4: a project's first day belongs there.
 #
 # ### Exercise 4.5 A colleague's report ●●● 10 minutes
 #
@@ -1109,25 +1165,25 @@ assert (honest_report(lucky_runs + steady) == honest_report(steady + lucky_runs)
 # %% [markdown]
 # ### Question 4.7 Change one setting yourself ●○○ 6 minutes, in writing
 #
-# Put a change into `mine` that section 4 didn't try: batches of 2, half the pieces, all blocks
-# frozen, ten times the rate. Write down how many points you expect, then run the cell. What did you
+# Put a change into `mine` that section 4 didn't try: batches of 2, 8 pieces, all blocks frozen,
+# ten times the rate. Write down how many points you expect, then run the cell. What did you
 # find, does the interval leave out 0, and why did it come out so?
 
 # %%
 mine = {}  # such as {"batch_size": 2}; an empty one is the reference itself
-found, seconds = three_seeds(**mine)
+found = three_seeds(**mine)
 low, high = 100 * interval(found, hits)
 print(f"{mine or 'no change'}: {100 * (found.mean() - hits.mean()):+.1f} points "
-      f"({low:+.1f} to {high:+.1f}), {seconds:.1f} s a run")
+      f"({low:+.1f} to {high:+.1f})")
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w4_7", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in two or three sentences.*
 
 # %% [markdown] tags=["solution"]
 # For example: with ten times the rate the interval lies far below 0, because the steps are so large
-# that the pretrained weights are lost, as the range test of section 2 foretold. With batches of 2
-# a run takes longer, and the interval holds 0: four times as many steps learn no more from the same
-# texts in the same number of epochs, or too little for three seeds to show.
+# that the pretrained weights are lost: the range test of section 2 breaks close by. With batches of
+# 2 the interval holds 0: four times as many steps learn no more from the same texts in the same
+# number of epochs, or too little for three seeds to show.
 #
 # Two things must be in it: the difference with its interval, and a reason that says how much, or
 # from what, the model could learn.
@@ -1136,17 +1192,16 @@ print(f"{mine or 'no change'}: {100 * (found.mean() - hits.mean()):+.1f} points 
 # ## What to remember
 #
 # 1. First a length that cuts few texts and enough epochs, then the rate; the rest comes after.
-# 2. A range test finds the band of rates in one run; try a tenth of its lowest point.
+# 2. A range test shows in one run where training breaks; start at a tenth of its lowest point.
 # 3. Equal runs differ. Give every setting several seeds, and draw seeds *and* rows for an interval.
 # 4. Give the warm-up as a share of the run; a fixed number may be longer than the run.
 # 5. The best of many scores is too good. Repeat the winner, then open the test split, once.
 #
 # ## Take this with you
 #
-# A search over the one setting that deserves it, with the published model and texts of your own. It
-# needs `pip install transformers datasets accelerate torch optuna` and, the first time, a network.
-# `model_init` makes a *new* model for every trial; with a ready model the `Trainer` refuses to
-# search.
+# A search over the one setting that deserves it, then its winner with fresh seeds on a test split.
+# It needs `pip install transformers datasets accelerate torch optuna` and, the first time, a
+# network. `model_init` makes a *new* model for every run.
 #
 # ```python
 # from datasets import Dataset
@@ -1154,26 +1209,31 @@ print(f"{mine or 'no change'}: {100 * (found.mean() - hits.mean()):+.1f} points 
 #                           TrainingArguments)
 #
 # texts = ["Where is my parcel?", "I want my money back", "Has it shipped?", "Refund me, please",
-#          "Any news of my order?", "You owe me a refund", "Is it on its way?", "Pay me back"]
-# labels = [0, 1] * 4  # yours: some dozens for each label, and a longer list to judge on
+#          "Any news of my order?", "You owe me a refund", "Is it on its way?", "Pay me back",
+#          "Still no delivery?", "Return my payment", "When does it arrive?", "Cash back, now"]
+# labels = [0, 1] * 6  # yours: some dozens for each label, and longer lists to judge on
 # name = "distilbert/distilbert-base-uncased"
 # tokenizer = AutoTokenizer.from_pretrained(name)
 # rows = Dataset.from_dict({"text": texts, "label": labels})
 # rows = rows.map(lambda batch: tokenizer(batch["text"], truncation=True), batched=True)
+# train, validation, test = (rows.select(range(start, start + 4)) for start in (0, 4, 8))
 #
-# def model_init(trial=None):
-#     return AutoModelForSequenceClassification.from_pretrained(
-#         name, num_labels=2, use_safetensors=True)
+# def trainer(**settings):
+#     args = TrainingArguments("search", num_train_epochs=4, per_device_train_batch_size=8,
+#                              warmup_steps=0.1, save_strategy="no", report_to="none", **settings)
+#     return Trainer(args=args, processing_class=tokenizer, train_dataset=train,
+#                    eval_dataset=validation, model_init=lambda: AutoModelForSequenceClassification
+#                    .from_pretrained(name, num_labels=2, use_safetensors=True))
 #
-# settings = TrainingArguments("search", num_train_epochs=4, per_device_train_batch_size=8,
-#                              warmup_steps=0.1, save_strategy="no", report_to="none")
-# trainer = Trainer(model_init=model_init, args=settings, processing_class=tokenizer,
-#                   train_dataset=rows.select(range(4)), eval_dataset=rows.select(range(4, 8)))
-# best = trainer.hyperparameter_search(
+# best = trainer().hyperparameter_search(  # 4 trials are all random and share a seed: make dozens
 #     backend="optuna", n_trials=4, direction="minimize",
 #     hp_space=lambda t: {"learning_rate": t.suggest_float("learning_rate", 1e-5, 3e-4, log=True)},
 #     compute_objective=lambda metrics: metrics["eval_loss"])
-# print(best.hyperparameters, "validation loss", best.objective)
+# print(best.hyperparameters, "validation loss, too good because chosen:", best.objective)
+# for seed in (1, 2, 3):  # fresh: the search used the default, 42
+#     again = trainer(seed=seed, **best.hyperparameters)
+#     again.train()
+#     print("seed", seed, "test loss", again.evaluate(test)["eval_loss"])
 # ```
 #
 # ## Common mistakes
@@ -1181,11 +1241,9 @@ print(f"{mine or 'no change'}: {100 * (found.mean() - hits.mean()):+.1f} points 
 # | what you see | what it means | cure |
 # |---|---|---|
 # | `TypeError: … unexpected keyword argument 'warmup_ratio'` | the tutorial is older than the library | `warmup_steps=0.1` |
-# | all texts get one class, and the loss doesn't move | the rate is past the edge, or this seed failed | range test; another seed; a smaller rate |
+# | all texts get one class, and the loss doesn't move | the rate is past the break, or this seed failed | range test; another seed; a smaller rate |
 # | `RuntimeError: To use hyperparameter search, you need to pass your model through a model_init function` | the Trainer got a ready model | `Trainer(model_init=…)` |
-# | TPE looks like random search | the first ten trials are random | `TPESampler(n_startup_trials=4)` or more trials |
 # | after epoch 1 of 3 the model is worse than after a run of one epoch | in the middle of a schedule the rate hasn't come down | compare finished runs |
-# | a setting wins by a point and loses tomorrow | noise | several seeds, more rows, an interval |
 #
 # ## Further reading
 #
@@ -1206,7 +1264,7 @@ from course_utils.exercises import progress
 
 progress("{{lesson}}")  # what you have solved, kept on this machine
 lab.finish(f"{train.cache_info().currsize} trainings; "
-           f"beyond chance: {listed(costs)} points; "
+           f"beyond chance: {listed('costs')} points; "
            f"equal runs {by_seed.min():.0%} to {by_seed.max():.0%}, "
            f"counting words {counted['validation'].mean():.0%}; "
            f"the best of {counts[-1]} looks {100 * optimism:.1f} points too good")

@@ -15,6 +15,10 @@
 # This lesson takes film reviews from raw text to a trained and saved classifier. Then it asks, on
 # two tasks, what counting words would have given you for nothing.
 #
+# On the profile `mini` you train [mini-distilbert](../data/models/mini-distilbert/README.md), a
+# DistilBERT half as wide that has read far less. The verdicts hold for that model. The profiles
+# `cpu` and `gpu` train the published one.
+#
 # **After this lesson you can**
 #
 # 1. prepare texts, train a classifier, read its curves and keep its best checkpoint;
@@ -38,6 +42,7 @@ profile = "auto"  # "mini", "cpu", "gpu", or "auto": the largest that this machi
 from course_utils.lab import start_lab
 
 lab = start_lab("{{lesson}}", profile)
+model_name = "mini-distilbert" if lab.profile.source == "embedded" else "DistilBERT"  # for figures
 
 # %% [markdown]
 # ## 1. What do you have, and what do you have to beat?
@@ -102,11 +107,12 @@ lengths = np.array([len(ids) for ids in tokenizer(train["text"][:])["input_ids"]
 cut = {limit: float((lengths > limit).mean()) for limit in (64, 128, 256)}
 
 figure, ax = plots.new_figure(height=3)
-ax.hist(np.minimum(lengths, 600), bins=60, color=plots.COLOURS[0])
+bars, *_ = ax.hist(np.minimum(lengths, 600), bins=60, color=plots.COLOURS[0])
+ax.set_ylim(0, 1.35 * bars.max())  # room above the bars for the labels
 for limit, share in cut.items():
     ax.axvline(limit, color="black", linestyle="--", linewidth=1)
-    ax.annotate(f"{limit}: cuts {share:.0%}", (limit, 0.93), xycoords=("data", "axes fraction"),
-                rotation=90, va="top", ha="right", fontsize=9,
+    ax.annotate(f"{limit}\ncuts {share:.0%}", (limit, 0.98), xycoords=("data", "axes fraction"),
+                va="top", ha="center", fontsize=9,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
 ax.set(title=f"A limit of 128 tokens cuts {cut[128]:.0%} of the reviews short",
        xlabel="tokens in a review", ylabel="reviews")
@@ -119,8 +125,8 @@ plots.show(figure, "Histogram of review lengths in tokens. Limits at 64, 128 and
 # ## 3. From texts to batches
 #
 # Tokenise all splits once, without padding. The [collator](glossary.md#collator) then fills each
-# batch up to *its own* longest text, and the attention mask marks the filling with 0, so that the
-# model doesn't read it as text.
+# batch up to *its own* longest text, here rounded up to a multiple of 8, and the attention mask
+# marks the filling with 0, so that the model doesn't read it as text.
 
 # %%
 plots.picture("batch-of-tokens")
@@ -171,10 +177,10 @@ print("new:", *sorted(missing), sep="\n  ")
 assert len(missing) == 4
 
 # %% [markdown]
-# An article calls this "a model fine-tuned for sequence classification". Ask it. Its
-# [loss](glossary.md#loss) is the cross-entropy: minus the logarithm of the probability that the
-# right class gets. Somebody who gives every class the same probability has a loss of ln K for
-# K classes.
+# One of the articles that the course [takes apart](claims.md) calls this model "fine-tuned for
+# sequence classification". Let it label reviews and see. Its [loss](glossary.md#loss) is the
+# cross-entropy: minus the logarithm of the probability that the right class gets. Somebody who gives
+# every class the same probability has a loss of ln K for K classes.
 
 # %%
 import math
@@ -293,15 +299,16 @@ assert type(training_steps(1001, 32, 4, 3)) is int and training_steps(1001, 32, 
 # ## 6. Train
 #
 # `compute_metrics` turns logits into the numbers you want to see. `EarlyStoppingCallback` ends a
-# run that no longer gets better, `StopAtNaN` one whose gradient is no number any more. `run_folder`
-# gives the output folder to this run alone and notes which data and settings its checkpoints belong
-# to.
+# run after two evaluations in a row without a new best; with three in all it can't fire before the
+# end, and is here for your longer runs. `StopAtNaN` ends one whose gradient is no number any more.
+# `run_folder` gives the output folder to this run alone and notes which data and settings its
+# checkpoints belong to.
 
 # %%
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from course_utils.metrics import ClassificationMetrics
+from course_utils.metrics import ClassificationMetrics, bootstrap_interval
 from course_utils.timing import Stopwatch, duration, estimate_training
 from course_utils.training import StopAtNaN, last_whole_checkpoint, run_folder
 
@@ -344,7 +351,7 @@ best = int(accuracies.argmax())
 figure, (left, right) = plots.new_figure(columns=2, width=10, height=3.4)
 plots.curve(left, *history(trainer, "loss"), "training", 0, marker="")
 plots.curve(left, steps, losses, "validation", 1)
-plots.curve(right, steps, accuracies, "fine-tuned, validation", 1)
+plots.curve(right, steps, accuracies, f"{model_name}, validation", 1)
 right.axhline(baseline, color="black", linestyle=":", label="counting words")
 for ax in (left, right):
     ax.axvline(steps[best], color="gray", linewidth=1, label="kept checkpoint")
@@ -354,33 +361,60 @@ left.set(title=f"Validation loss is lowest at step {steps[losses.argmin()]:.0f}"
          ylabel="cross-entropy")
 right.set(title=f"Accuracy is highest at step {steps[best]:.0f}: {accuracies[best]:.1%}",
           ylabel="accuracy")
-plots.show(figure, "Left: training and validation loss over the steps. Right: validation accuracy "
-           f"rises to {accuracies[best]:.1%}; counting words, a dotted line, has {baseline:.1%}.")
+course = ", ".join(f"{accuracy:.0%}" for accuracy in accuracies)
+plots.show(figure, "Left: training and validation loss over the steps. Right: validation accuracy, "
+           f"{course}; counting words, a dotted line, has {baseline:.1%}.")
+
+# %% [markdown]
+# Is the kept checkpoint ahead of counting words? Both judge the same rows, so the
+# [interval](glossary.md#confidence-interval) of their difference is taken text by text
+# ([bootstrap](glossary.md#bootstrap)). Where it holds 0, the two are *level*.
+
+# %%
+def compare(tuned, counted):
+    """Accuracy of each method, and the 95 % interval of their difference, text by text."""
+    interval = bootstrap_interval(lambda a, b: a.mean() - b.mean(), tuned, counted)
+    return tuned.mean(), counted.mean(), *interval
+
+
+def side(low, high):
+    return "ahead" if low > 0 else "behind" if high < 0 else "level"
+
+
+def in_points(tuned, counted, low, high):
+    return f"{100 * (tuned - counted):+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
+# %%
+model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # full precision
+truth = np.array(validation["label"])
+on_validation = {model_name: predict(model, tokenized["validation"]).argmax(1).numpy() == truth,
+                 "counting words": counting.predict(validation["text"][:]) == truth}
+earlier = compare(*on_validation.values())
 
 # %%
 tail = history(trainer, "loss")[1][-6:].mean()  # mean of the last sixth or so
+at_its_best = best == len(accuracies) - 1
 if losses[-1] > 1.05 * losses.min():
-    said = (f"up from {losses.min():.2f}: the model learns *these* texts by heart (it overfits), "
-            "and grows surer of its mistakes.")
+    said = "The model learns *these* texts by heart (it overfits), and grows surer of its mistakes."
 elif tail < 0.7 * losses[-1]:
-    said = ("close to its lowest. The gap between them says that the model knows the texts it "
-            "learned from better than new ones.")
+    said = "The gap says that the model knows the texts it learned from better than new ones."
 else:
-    said = "close to it: what it learned holds for new texts too."
-gap = 100 * (accuracies[best] - baseline)
+    said = "What it learned holds for new texts too."
 plots.finding(
-    f"At the end training loss is {tail:.2f} and validation loss {losses[-1]:.2f}, {said} The kept "
-    f"checkpoint is {abs(gap):.1f} points {'ahead of' if gap > 0 else 'behind'} counting words on "
-    "validation. " + ("Accuracy was still rising when training ended: a longer run may bring more."
-                      if best == len(accuracies) - 1 else
-                      "Accuracy had passed its best before training ended."))
+    f"At the end training loss is {tail:.2f} and validation loss {losses[-1]:.2f}, "
+    + ("its lowest. " if losses[-1] == losses.min() else f"up from {losses.min():.2f}. ") + said
+    + f" Validation accuracy goes {course}: " + (
+        "the last is the best, but so few points show no trend." if at_its_best
+        else "the best comes before the end.")
+    + f" Against counting words: {in_points(*earlier)}, {side(*earlier[2:])}.")
 
 # %% tags=["assert"]
 assert len(losses) > 2 and (losses.min() < losses[0] or accuracies[best] > accuracies[0])
 
 # %% [markdown]
-# Training loss jumps because it is a mean over a few batches. Validation loss comes from texts that
-# the model never learns from, and that is why it chooses.
+# Training loss jumps because it is a mean over a few batches. The model never learns from validation
+# texts, so they may choose: here by accuracy (`metric_for_best_model`), not by loss.
 #
 # ### Exercise 5.2 Which checkpoint? ●●○ 8 minutes
 #
@@ -459,7 +493,6 @@ assert type(best_step(log[2:])) is int and best_step(log[2:]) == 20
 from transformers import pipeline
 
 folder = lab.workdir / "my-classifier"
-model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # full precision
 trainer.save_model(folder)
 classify = pipeline("text-classification", model=str(folder), device=lab.device)
 sentences = ["A wonderful film, I laughed and cried.", "Dull from the first minute to the last.",
@@ -546,7 +579,7 @@ assert difference <= (0 if lab.device == "cpu" else lab.profile.learning_rate)
 # One article pads every text to 128 tokens, another sets `padding=True` inside `map` and believes
 # that this pads per batch. It pads to the longest of 1,000 texts. Change one thing at a time, and
 # time real steps of each, here with the smaller model of lesson 02. Padding changes no answer, for
-# the mask hides it; a cut does.
+# the mask hides it; a cut can.
 
 # %%
 def padded_in_map(split):
@@ -577,17 +610,12 @@ for name, (rows, changes) in recipes.items():
     seconds[name] = estimate_training(timed, steps=4)
 
 # %%
-from course_utils.metrics import bootstrap_interval
-
-truth = np.array(validation["label"])
 short_texts = shortened(tokenizer, validation["text"][:], half)
-on_validation, changes = {}, {}  # each method judged on whole texts and on cut ones
-for name, whole_texts, cut_texts in (
-        ("DistilBERT", predict(model, tokenized["validation"]).argmax(1).numpy(),
-         predict(model, tokenize(validation, half)).argmax(1).numpy()),
-        ("counting words", counting.predict(validation["text"][:]), counting.predict(short_texts))):
-    on_validation[name] = whole_texts == truth
-    change = (cut_texts == truth).astype(float) - on_validation[name]
+on_cut_texts = {model_name: predict(model, tokenize(validation, half)).argmax(1).numpy() == truth,
+                "counting words": counting.predict(short_texts) == truth}
+changes = {}
+for name, hits in on_cut_texts.items():
+    change = hits.astype(float) - on_validation[name]
     changes[name] = change.mean(), *bootstrap_interval(np.mean, change)
 
 # %%
@@ -596,9 +624,9 @@ gains = {name: before / after for name, before, after in zip(
 figure, ax = plots.new_figure(width=8.5, height=2.5)
 plots.bars(ax, list(seconds), list(seconds.values()), fmt="{:.0f} s")
 slowest, *_, best_recipe = seconds.values()
-ax.set(xlabel=f"seconds for one epoch over {len(some)} reviews",
+ax.set(xlabel=f"estimated seconds for one epoch over {len(some)} reviews",
        title=f"The last recipe is {slowest / best_recipe:.1f} times as fast as the first")
-plots.show(figure, "Bars of seconds per epoch, one change at a time: "
+plots.show(figure, "Bars of estimated seconds per epoch, one change at a time: "
            + ", ".join(f"{n} {t:.0f}" for n, t in seconds.items()) + ".")
 
 # %%
@@ -608,8 +636,9 @@ cuts = ", ".join(f"{name} {100 * change:+.1f} points [{100 * low:+.1f}, {100 * h
                  for name, (change, low, high) in changes.items())
 harm = [name for name, (_, _, high) in changes.items() if high < 0]
 plots.finding(
-    f"Against the recipe before it: {faster}. The cut changes accuracy: {cuts}; "
-    + (f"beyond chance for {' and '.join(harm)}." if harm else "no more than chance would."))
+    f"Against the recipe before it: {faster}. Cutting the texts to judge changes accuracy: {cuts}; "
+    + (f"beyond chance for {' and '.join(harm)}." if harm else "no more than chance would.")
+    + " Training on cut texts was not tested.")
 
 # %% tags=["assert"]
 first, _, grouped, *_ = seconds.values()
@@ -639,7 +668,11 @@ assert first > grouped, "padding must cost time"
 #
 # Labels cost money. So train on few of them, then on all, and give the word counter the same rows.
 # The task is `requests` of lesson 00: which wish does a customer have? The texts to judge on are
-# other writers'. Few rows need more epochs; else training ends before it has begun.
+# other writers'. Requests that fit no wish are left out; a real mailbox has such mails too, and
+# lesson [07](07_intents.ipynb) deals with them.
+#
+# Few rows need more epochs; else training ends before it has begun. The rate is three times that of
+# the reviews, near the one that lesson [04](04_hyperparameters.ipynb) uses for requests.
 
 # %%
 from course_utils.common import balanced_rows
@@ -648,6 +681,7 @@ from course_utils.data import TASKS
 requests = load_task("requests", lab.profile)
 wishes = requests["train"].features["label"].names
 outside = wishes.index(TASKS["requests"].out_of_scope(wishes))
+print("left out:", {name: split["label"][:].count(outside) for name, split in requests.items()})
 requests = {name: split.filter(lambda label: label != outside, input_columns="label")
             for name, split in requests.items()}
 wanted = np.array(requests["validation"]["label"])
@@ -684,11 +718,13 @@ for count in (5, 10, 20, largest):
 # %%
 counts = list(words)
 least, most = counts[0], counts[-1]
-enough = next((n for n in counts if words[n].mean() >= fine[least].mean()), None)
 figure, ax = plots.new_figure(height=3.4)
-for number, (name, points) in enumerate([("DistilBERT", fine), ("counting words", words)]):
-    band = np.array([bootstrap_interval(np.mean, hits) for hits in points.values()]).T
-    plots.curve(ax, list(points), [hits.mean() for hits in points.values()], name, number, *band)
+for number, (name, points, line) in enumerate([(f"{model_name}, two trainings", fine, "none"),
+                                               ("counting words", words, "--")]):
+    means = np.array([hits.mean() for hits in points.values()])
+    ends = np.array([bootstrap_interval(np.mean, hits) for hits in points.values()]).T
+    ax.errorbar(list(points), means, abs(ends - means), label=name, linestyle=line, capsize=4,
+                color=plots.COLOURS[number], marker=plots.MARKERS[number])
 ax.set_xscale("log")
 ax.set_xticks(counts, [f"{count:,}" for count in counts])
 ax.minorticks_off()
@@ -699,29 +735,32 @@ ax.set(xlabel=f"labelled requests ({len(wishes) - 1} wishes)",
 ax.legend()
 plots.show(figure, "Accuracy against the number of labels, with 95 % intervals. " + ". ".join(
     f"{name}: " + ", ".join(f"{n} labels {hits.mean():.0%}" for n, hits in points.items())
-    for name, points in (("DistilBERT", fine), ("Counting words", words))) + ".")
+    for name, points in ((model_name, fine), ("Counting words", words))) + ".")
 
 # %%
-leads = [100 * (fine[n].mean() - words[n].mean()) for n in (least, most)]
+below = [n for n in counts if words[n].mean() < fine[least].mean()]
+needs = (f"more than all {most:,}" if below == counts else "no more" if not below else
+         f"between {below[-1]:,} and {counts[len(below)]:,}")
+trend = compare(*(fine[n] - words[n] for n in (least, most)))  # the two leads, text by text
 plots.finding(
-    f"With {least} labels DistilBERT gets {fine[least].mean():.0%} right. Counting words needs "
-    + (f"about {enough:,} for that. " if enough else f"more than all {most:,} for that. ")
-    + f"DistilBERT's lead is {leads[0]:+.0f} points with {least} labels and {leads[1]:+.0f} with "
-    f"{most:,}: " + ("the fewer labels, the more pretraining is worth."
-                     if leads[1] < leads[0] else "more labels don't close the gap."))
+    f"With {least} labels {model_name} gets {fine[least].mean():.0%} right; counting words needs "
+    f"{needs} for that. It leads by {100 * trend[0]:.0f} points with {least} labels and by "
+    f"{100 * trend[1]:.0f} with {most:,}: a difference of {in_points(*trend)}, "
+    + {"ahead": "so fewer labels, larger lead.", "behind": "so more labels, larger lead.",
+       "level": "which may be chance."}[side(*trend[2:])] + " Each size is one run.")
 
 # %% tags=["assert"]
-assert leads[1] > 3 and fine[most].mean() > fine[least].mean()
+assert trend[1] > 0.03 and fine[most].mean() > fine[least].mean()
+assert [words[n].mean() for n in counts] == sorted(words[n].mean() for n in counts)
 
 # %% [markdown]
-# The bands are 95 % intervals over the rows judged. Counting words was tried at the marked sizes only,
-# so it may need fewer labels than the figure named. Another draw of rows, head and order would move
-# each point as well; lesson 04 measures by how much.
+# The whiskers are 95 % intervals over the rows judged. Another seed would move each point as well;
+# lesson 04 measures by how much.
 #
 # ### Exercise 5.3 Better every time? ●●○ 8 minutes
 #
-# You trained two methods with the same seeds and have a score for each. Write a function that takes
-# the scores of both and returns `True` only if the first method is better *in every seed*; it stops
+# Suppose you had repeated section 10 with three seeds. Write a function that takes the scores of two
+# methods, one per seed, and returns `True` only if the first is better *in every seed*; it stops
 # with a `ValueError` where a run has no partner. It is stricter than comparing two means, but no
 # proof: of two equal methods, one or the other wins all of three runs in a quarter of all cases
 # (twice 1/2³).
@@ -811,27 +850,18 @@ assert not any(better_in_every_seed(*runs)
 # %% [markdown]
 # ## 11. Was it worth it?
 #
-# All choices are made. Now, and only now, open the test splits of both tasks. Each row is judged by
-# both methods, so the interval of their difference is taken row by row. (The third task of the
-# course, text messages of which some are spam, is lesson [06](06_evaluation.ipynb).)
+# All choices are made. Now, and only now, open the test splits of both tasks.
 
 # %%
 def judge(model, counter, split):
-    """Which texts DistilBERT gets right, and which the word counter."""
+    """Which texts the fine-tuned model gets right, and which the word counter."""
     labels = np.array(split["label"])
     return (predict(model, tokenize(split)).argmax(1).numpy() == labels,
             counter.predict(split["text"][:]) == labels)
 
 
-def compare(tuned, counted):
-    """Accuracy of each method, and the 95 % interval of their difference, text by text."""
-    interval = bootstrap_interval(lambda a, b: a.mean() - b.mean(), tuned, counted)
-    return tuned.mean(), counted.mean(), *interval
-
-
 results = {"reviews": compare(*judge(model, counting, reviews["test"])),
            "requests": compare(*judge(sorter, counter, requests["test"]))}
-earlier = compare(*on_validation.values())  # reviews, on the rows that chose the checkpoint
 
 # %%
 figure, ax = plots.new_figure(width=8.5, height=2.2)
@@ -844,43 +874,47 @@ ax.set_yticks(range(len(results)), [
     f"{task}, {minutes[task]:.1f} min: {tuned:.0%} against {counted:.0%}"
     for task, (tuned, counted, *_) in results.items()])
 ax.set_ylim(len(results) - 0.5, -0.5)
-wins = [task for task, (*_, low, high) in results.items() if low > 0]
-ax.set(xlabel="points ahead of counting words on test; 95 % interval, text by text",
-       title=f"Ahead beyond chance: {', '.join(wins) or 'nowhere'}")
-plots.show(figure, "DistilBERT minus counting words on two test splits: " + ", ".join(
+sides = ", ".join(f"{task} {side(low, high)}" for task, (*_, low, high) in results.items())
+ax.set(xlabel="points ahead of counting words; 95 % interval over test texts, one seed",
+       title=sides.capitalize())
+plots.show(figure, f"{model_name} minus counting words on two test splits: " + ", ".join(
     f"{task} {100 * (tuned - counted):+.1f} points, from {100 * low:+.1f} to {100 * high:+.1f}"
     for task, (tuned, counted, low, high) in results.items()) + ".")
 
 # %%
+said = {"ahead": "worth it", "behind": "not worth it as trained here", "level": "not shown to pay"}
+
+
 def verdict(task):
-    tuned, counted, low, high = results[task]
-    said = ("worth it" if low > 0 else "counting words is better" if high < 0
-            else "no difference beyond chance, so count words")
-    return (f"**{task}**, {100 * (tuned - counted):+.1f} points for {minutes[task]:.1f} minutes of "
-            f"training: {said}")
+    return (f"**{task}**, {in_points(*results[task])} for {minutes[task]:.1f} minutes of training: "
+            + said[side(*results[task][2:])])
 
 
-lead, (low, high) = 100 * (earlier[0] - earlier[1]), 100 * np.array(earlier[2:])
-now = 100 * (results["reviews"][0] - results["reviews"][1])
+plots.finding("; ".join(map(verdict, results)) + f". Each is one run of {model_name}, with epochs "
+              "and rate of its own; the intervals cover other texts, not other seeds.")
+
+# %%
+before, now = (found[0] - found[1] for found in (earlier, results["reviews"]))
 plots.finding(
-    "; ".join(map(verdict, results)) + f". On validation the reviews stood at {lead:+.1f} points "
-    f"[{low:+.1f}, {high:+.1f}], " + (
-        "and test agrees." if lead * now > 0 else "and on test the sign has turned. " + (
+    f"On validation the reviews stood at {in_points(*earlier)}, " + (
+        "and test agrees." if before * now > 0 else "and on test the sign has turned. " + (
             "A few hundred rows left that open, and the checkpoint was chosen on them."
-            if low <= 0 <= high else "Other films, other words: the splits differ.")))
+            if side(*earlier[2:]) == "level" else "Other films, other words: the splits differ."))
+    + (" That run was at its best when it ended, so a longer one is open; an epoch more costs "
+       f"{minutes['reviews'] / lab.profile.epochs:.1f} minutes here." if at_its_best else ""))
 
 # %% tags=["assert"]
-assert "requests" in wins
+assert side(*results["requests"][2:]) == "ahead"
 assert results["reviews"][0] > 0.65 and results["reviews"][2] < 0.05
 
 # %% [markdown]
-# A guess, not a rule: fine-tuning pays where new texts say the same in other words, as new customers
-# do, and least where the words themselves give the answer away. Two tasks can't show it. Decide by
-# such a figure on *your* texts.
+# A guess, not a rule: fine-tuning pays where new texts say the same in other words, as new
+# customers do, and least where the words themselves give the answer away. Two tasks can't show it.
+# Decide by such a figure on *your* texts, with more seeds: `new_model(seed=1)` and
+# `make_trainer(…, seed=1)`.
 #
-# The profile `mini` trains a smaller model, so its verdict is not the published one's. What would that
-# one cost here? Speed and memory don't depend on what weights know, so
-# one of its size with random weights tells.
+# What would the published model cost here? Speed and memory don't depend on what weights know, so
+# one of its size with random weights tells. (Articles [ask for](claims.md) "12 to 16 GB".)
 
 # %%
 import time
@@ -889,7 +923,8 @@ from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
 full = DistilBertForSequenceClassification(DistilBertConfig()).to(lab.device).train()
 count = sum(p.numel() for p in full.parameters())
-ids = torch.randint(1000, 30000, (2, 128), device=lab.device)
+mails, length, epochs = 2000, 100, 3  # put in your own
+ids = torch.randint(1000, 30000, (4, length), device=lab.device)
 dtype = torch.float16 if lab.precision == "fp16" else torch.bfloat16
 best_time = math.inf
 for _ in range(2):
@@ -903,10 +938,10 @@ del full
 
 # %%
 plots.finding(
-    f"The published size, {count:,} parameters, reads {ids.numel() / best_time:,.0f} tokens a "
-    f"second in training here. Weights, gradients and the optimiser's two averages take "
-    f"{count * 16 / 1e9:.2f} GB; what comes on top grows with batch and length. \"12 to 16 GB at "
-    "least\" is no property of the model.")
+    f"At the published size, {count:,} parameters, {epochs} epochs over {mails:,} mails of "
+    f"{length} tokens take about {duration(epochs * mails / len(ids) * best_time)} here, the "
+    "optimiser's own work not counted. Weights, gradients and the optimiser's two averages take "
+    f"{count * 16 / 1e9:.2f} GB; what comes on top grows with batch and length.")
 
 # %% tags=["assert"]
 assert count == 66_955_010
@@ -914,7 +949,8 @@ assert count == 66_955_010
 # %% [markdown]
 # ## What to remember
 #
-# 1. Baselines first. Fine-tuning is worth its minutes where the interval of the difference says so.
+# 1. Baselines first. Fine-tuning is worth its minutes where the interval of the difference says so,
+#    and other seeds agree.
 # 2. A new head knows nothing; "newly initialized" is information, not an error.
 # 3. Never pad in `map`: the collator pads per batch. Cut texts only after a look at their lengths.
 # 4. Choose on validation rows, by the score that you report; open the test split once.
@@ -922,8 +958,10 @@ assert count == 66_955_010
 #
 # ## Take this with you
 #
-# The core without the course: count, train, compare. The model's name, rate and epochs, which the
-# lesson takes from `lab`, are written out. It needs `pip install transformers datasets accelerate torch scikit-learn`.
+# The core without the course: count, train, compare on new texts, save; section 6's `compare` adds
+# the interval. Nothing is chosen, so it has no validation split. Name, rate and epochs, which the
+# lesson takes from `lab`, are written out.
+# It needs `pip install transformers datasets accelerate torch scikit-learn`.
 #
 # ```python
 # from datasets import Dataset
@@ -935,23 +973,26 @@ assert count == 66_955_010
 #
 # texts = ["great fun", "a joy", "loved every scene", "dull", "a bore", "hated every scene"] * 4  # yours
 # labels = [1, 1, 1, 0, 0, 0] * 4
-# new_texts, new_labels = ["what a joy", "what a bore"], [1, 0]  # never trained on
+# new_texts, new_labels = ["what a joy", "what a bore"], [1, 0]  # some hundreds, never trained on
 #
 # counter = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10)).fit(texts, labels)
 # print("counting words:", counter.score(new_texts, new_labels))
 #
 # name = "distilbert/distilbert-base-uncased"
 # tokenizer = AutoTokenizer.from_pretrained(name)
-# rows = Dataset.from_dict({"text": texts, "label": labels})
-# rows = rows.map(lambda b: tokenizer(b["text"], truncation=True, max_length=256), batched=True)
+# def rows(texts, labels):
+#     split = Dataset.from_dict({"text": texts, "label": labels})
+#     return split.map(lambda b: tokenizer(b["text"], truncation=True, max_length=256), batched=True)
+#
 # model = AutoModelForSequenceClassification.from_pretrained(name, num_labels=2, use_safetensors=True)
 # settings = TrainingArguments("classifier", num_train_epochs=3, learning_rate=5e-5, warmup_steps=0.1,
 #                              per_device_train_batch_size=16, report_to="none")
-# trainer = Trainer(model, settings, train_dataset=rows, processing_class=tokenizer,
+# trainer = Trainer(model, settings, train_dataset=rows(texts, labels), processing_class=tokenizer,
 #                   data_collator=DataCollatorWithPadding(tokenizer))
 # trainer.train()
-# inputs = tokenizer(new_texts, padding=True, return_tensors="pt").to(model.device)
-# print("fine-tuned:", model.eval()(**inputs).logits.argmax(-1).tolist(), new_labels)
+# answers = trainer.predict(rows(new_texts, new_labels)).predictions.argmax(-1)
+# print("fine-tuned:", (answers == new_labels).mean())
+# trainer.save_model("classifier")  # weights and tokenizer
 # ```
 #
 # ## Common mistakes

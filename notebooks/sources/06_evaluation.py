@@ -13,13 +13,14 @@
 #
 # A classifier gives you one number, "97 % accuracy", and you want to know whether to trust it. This
 # lesson takes the number apart twice: for a spam filter, where one class is rare, and for a sorter
-# with thirty classes or more. Counting words is judged beside DistilBERT by the same rules.
+# with thirty classes or more. Counting words is judged beside DistilBERT.
 #
 # **After this lesson you can**
 #
 # 1. read a confusion matrix of two classes or many, and compute precision, recall and F1 from it;
 # 2. choose a threshold for a stated price, and say which price F1 hides;
-# 3. give an interval with every number, compare two models on the same rows, and read the errors.
+# 3. give an interval with every number you report, compare two models on the same rows, and read
+#    the errors.
 #
 # **What it costs**
 #
@@ -110,8 +111,9 @@ spam_words = word_counter().fit(train["sms"][:], train["label"][:])
 
 # %% [markdown]
 # A model gives [logits](glossary.md#logit), one number per class and text;
-# [softmax](glossary.md#softmax) makes probabilities of them. Everything below looks at the
-# *validation* split; the test split stays closed until section 11.
+# [softmax](glossary.md#softmax) makes probabilities of them. With two classes only their difference
+# counts: class 1 has a probability of at least t exactly where `z1 - z0 >= ln(t / (1 - t))`.
+# Everything below looks at the *validation* split; the test split stays closed until section 11.
 
 # %%
 from scipy.special import softmax
@@ -284,8 +286,9 @@ plots.picture("two-hills")
 
 # %% [markdown]
 # So first say what each error costs *you*. Here a lost wanted message costs as much as three spams
-# that get through. Then take the threshold with the lowest bill on validation, for each model its
-# own. One candidate flags nothing: leaving the filter off is a choice, too.
+# that get through: the *bill* is `ALARM_COST · FP + FN`. Then take the threshold with the lowest
+# bill on validation, for each model its own. Candidates lie halfway between two scores; the last
+# flags nothing: leaving the filter off is a choice, too.
 
 # %%
 ALARM_COST = 3  # in spams that get through
@@ -293,63 +296,66 @@ ALARM_COST = 3  # in spams that get through
 
 def sweep(score):
     """All thresholds that differ on these rows, with the false alarms and misses of each."""
-    options = np.append(np.unique(score), 1.01)  # the last flags nothing
+    seen = np.unique(score).astype(float)
+    options = np.append(seen - np.diff(seen, prepend=0) / 2, 1.01)  # the last flags nothing
     called = score >= options[:, None]
     return options, (called & (truth == 0)).sum(1), (~called & (truth == 1)).sum(1)
 
 
-cheapest, best_f1, bill, saved = {}, {}, {}, {}
+cheapest, cheap, best_f1, by_f1, saved = {}, {}, {}, {}, {}
 for name, score in scores.items():
     options, alarms, misses = sweep(score)
     caught = truth.sum() - misses
-    best_f1[name] = options[np.argmax(2 * caught / (2 * caught + alarms + misses))]
+    peak = np.argmax(2 * caught / (2 * caught + alarms + misses))
     for price in (1, ALARM_COST, 10):
-        bill[name] = price * alarms + misses
-        best = len(options) - 1 - np.argmin(bill[name][::-1])  # of equals the highest
-        saved[name, price] = 1 - bill[name][best] / truth.sum()
+        bill = price * alarms + misses
+        best = len(options) - 1 - np.argmin(bill[::-1])  # of equals the highest
+        saved[name, price] = 1 - bill[best] / truth.sum()
         print(f"{name:15} {price:2d} : 1  threshold {options[best]:.3f} catches {caught[best]:2d}, "
-              f"loses {alarms[best]:2d}, saves {saved[name, price]:4.0%} of doing nothing")
+              f"loses {alarms[best]:2d}, costs {saved[name, price]:4.0%} less than doing nothing")
         if price == ALARM_COST:
-            cheapest[name] = options[best]
+            cheapest[name], cheap[name] = options[best], int(bill[best])
+            best_f1[name], by_f1[name] = options[peak], int(bill[peak])
 
 # %% [markdown]
-# The same filter is worth much at one price and hardly anything at another. From here on the price
-# is `ALARM_COST`. Change it, and run from there.
+# The dearer a lost message, the less a filter is worth. From here on the price is `ALARM_COST`.
+# Change it, and run on from that cell.
 
 # %%
 figure, (left, right) = plots.new_figure(columns=2, width=10, height=3.5)
-for k in (0, 1):
-    left.hist(scores["DistilBERT"][truth == k], np.linspace(0, 1, 26), color=plots.COLOURS[k],
-              label=classes[k], hatch=["", "//"][k], alpha=0.85)
-left.axvline(cheapest["DistilBERT"], color="black", linestyle="--", label="cheapest threshold")
+t, (ham, spam) = cheapest["DistilBERT"], (scores["DistilBERT"][truth == k] for k in (0, 1))
+left.hist(ham, 25, (0, 1), color=plots.LIGHT, label="ham")
+left.hist(spam, 25, (0, 1), histtype="step", color="black", linewidth=1.6, label="spam")
+for threshold, dash in ((0.5, ":"), (t, "--")):
+    left.axvline(threshold, color="black", linestyle=dash, label=f"threshold {threshold:.3f}")
+wrong = f"at {t:.3f}: {(spam < t).sum()} spams pass, {(ham >= t).sum()} hams are lost"
 left.set(yscale="log", xlabel="probability of spam (DistilBERT)", ylabel="messages (log scale)",
-         ylim=(0.5, None), title=f"{fn} spams and {fp} hams lie in the wrong hill")
-left.legend(loc="upper center")
-cheap, by_f1 = {}, {}
+         ylim=(0.5, None), title=f"At 0.5: {fn} spams pass, {fp} hams are lost;\n{wrong}")
+left.legend(loc="upper left", bbox_to_anchor=(0.1, 1))
 for number, (name, score) in enumerate(scores.items()):
-    options, alarms, misses = sweep(score)
+    alarms, misses = sweep(score)[1:]
     flagged, bill = alarms + truth.sum() - misses, ALARM_COST * alarms + misses
-    cheap[name], by_f1[name] = (int(bill[options == t[name]][0]) for t in (cheapest, best_f1))
     plots.curve(right, flagged, bill, name, number, marker="")
-    right.plot(flagged[options == cheapest[name]], cheap[name], "o", color="black")
-    right.plot(flagged[options == best_f1[name]], by_f1[name], "s", color="black")
+    right.plot((score >= cheapest[name]).sum(), cheap[name], "o", color="black")
+    right.plot((score >= best_f1[name]).sum(), by_f1[name], "s", color="black")
 right.set(xlim=(0, 2 * truth.sum()), ylim=(0, 2.5 * truth.sum()), ylabel="bill at your price",
           xlabel="messages flagged (circle: cheapest, square: best F1)",
           title=f"The bill falls from {truth.sum()} to {cheap['DistilBERT']}; "
                 f"counting words: {cheap['counting words']}")
 right.legend(loc="upper left")
-plots.show(figure, "Left: histogram of DistilBERT's spam probabilities, log scale. Right: bill "
-           f"against the number of messages flagged; flagging nothing costs {truth.sum()}. "
+plots.show(figure, "Left: DistilBERT's scores of ham (filled) and spam (outline), log scale; "
+           f"{wrong}. Right: bill against messages flagged, {truth.sum()} for none. "
            + "; ".join(f"{n}: cheapest {cheap[n]}, at best F1 {by_f1[n]}" for n in scores) + ".")
 
 # %% [markdown]
 # Many reports take the threshold with the best F1 instead. That is the same rule, with a price that
-# nobody named. Call the best F1 F. Choosing its threshold means pricing a false alarm at `F/(2−F)`
-# misses: never more than one, whatever it costs you.
+# nobody named. If the best F1 on your rows is F, its threshold is the cheapest for someone to whom
+# a false alarm costs as much as `F / (2 − F)` misses. For `F = 0.8` that is two thirds of a miss,
+# and it is never more than one, whatever a lost message costs you.
 #
 # <details><summary>Why?</summary>
 #
-# F1 = 2·TP / (2·TP + FP + FN). No threshold has a higher F1 than F, so 2·TP − F·(2·TP + FP + FN) is at most 0 everywhere, and 0 at the best one. Put TP = P − FN (P is the number of spams), and it becomes a constant minus F·FP + (2 − F)·FN. So the best threshold minimises a cost in which an alarm costs F and a miss 2 − F.
+# F1 = 2·TP / (2·TP + FP + FN). F is the highest, so 2·TP ≤ F·(2·TP + FP + FN), with equality at the best threshold. Let S be the number of spams, put TP = S − FN, and sort: 2·S·(1 − F) ≤ F·FP + (2 − F)·FN. The left side is the same at all thresholds. So the right side, a bill in which an alarm costs F and a miss 2 − F, is lowest where both are equal: at the best F1.
 # </details>
 
 # %% tags=["assert"]
@@ -358,6 +364,8 @@ for n, s in scores.items():
     options, alarms, misses = sweep(s)
     priced = F * alarms + (2 - F) * misses
     assert np.isclose(priced.min(), priced[options == best_f1[n]][0])
+    assert np.isclose(priced.min(), 2 * truth.sum() * (1 - F))
+    assert (options[:-1, None] != s).all(), "a threshold on a score"
     assert saved[n, 1] >= saved[n, ALARM_COST] >= saved[n, 10] >= 0
 
 # %%
@@ -366,14 +374,14 @@ from sklearn.metrics import f1_score
 F = f1_score(truth, scores["DistilBERT"] >= best_f1["DistilBERT"])
 plots.finding(
     f"DistilBERT's best F1, {F:.2f}, prices a lost message at {F / (2 - F):.2f} missed spams. At "
-    f"your {ALARM_COST} its threshold costs {by_f1['DistilBERT']}, the cheapest one "
+    f"your price of {ALARM_COST} that threshold costs {by_f1['DistilBERT']}, the cheapest one "
     f"{cheap['DistilBERT']}, doing nothing {truth.sum()}; counting words costs at least "
     f"{cheap['counting words']}. What DistilBERT saves falls from {saved['DistilBERT', 1]:.0%} at "
     f"1 : 1 to {saved['DistilBERT', 10]:.0%} at 10 : 1.")
 
 # %% [markdown]
-# So one rule is left: name the price, then choose on validation. On the rows that chose it, a
-# threshold tends to look too cheap; section 11 prints the bill on fresh rows. Compare.
+# So one rule is left: name the price, then choose on validation. The rows that chose a threshold
+# tend to flatter it ([winner's curse](glossary.md#winners-curse)); section 11 looks at fresh ones.
 #
 # ### Exercise 6.2 Another cost ●●○ 8 minutes
 #
@@ -478,7 +486,7 @@ left.set(xlabel="false positive rate", ylabel="recall",
 right.set(xlabel="recall", ylabel="precision", ylim=(0, 1.05),
           title="PR: recall is paid for in precision")
 left.legend(loc="lower right")
-right.legend(loc="lower left")
+right.legend(loc="lower left", bbox_to_anchor=(0, 0.17))  # above the line of guessing
 plots.show(figure, "ROC and precision-recall curves on validation: " + ", ".join(
     f"{n} AUC {auc[n]:.3f} and AP {ap[n]:.3f}" for n in scores)
     + f". Guessing has AUC 0.5 and AP {truth.mean():.2f}.")
@@ -605,140 +613,141 @@ assert averages["spam, doing nothing"]["macro"] < 0.5 < averages["spam, doing no
 assert all(np.isclose(averages[n]["micro"], np.mean(y == a)) for n, (y, a) in answers.items())
 
 # %%
-idle, thirty = averages["spam, doing nothing"], averages["requests, DistilBERT"]
+idle, many = averages["spam, doing nothing"], averages["requests, DistilBERT"]
+apart = (f"equal by construction: {rows.min()} rows a class" if rows.min() == rows.max() else
+         f"{abs(many['macro'] - many['weighted']):.3f} apart ({rows.min()} to {rows.max()} rows)")
 plots.finding(
     f"Doing nothing has a weighted F1 of {idle['weighted']:.2f} and a macro F1 of "
     f"{idle['macro']:.2f}: only macro exposes it, because the class it fails is the small one. For "
-    f"the requests the two are {abs(thirty['macro'] - thirty['weighted']):.3f} apart, "
-    f"for their classes are of like size ({rows.min()} to {rows.max()} rows).")
+    f"the requests the two are {apart}.")
 
 # %% [markdown]
 # So say *which* F1 you report; that of section 3 is a fourth one, of the class spam alone.
 #
-# A matrix of thirty classes is unreadable. Find the pairs that are confused most, in either
-# direction, and draw only their classes.
+# A matrix of thirty classes is unreadable. List the pairs confused more than once, in either
+# direction.
 
 # %%
 table = confusion_matrix(wanted, said["DistilBERT"], labels=range(len(wishes)))
 mixed = np.triu(table + table.T, k=1)  # both directions of a pair together
-pairs = [np.unravel_index(i, mixed.shape) for i in np.argsort(-mixed, axis=None)[:4]]
-shown = sorted({int(k) for pair in pairs for k in pair})
-others = np.setdiff1d(np.arange(len(wishes)), shown)
-part = np.column_stack([table[np.ix_(shown, shown)], table[np.ix_(shown, others)].sum(1)])
+pairs = sorted(zip(*np.nonzero(mixed > 1)), key=lambda pair: -mixed[pair])
+for a, b in pairs[:8]:
+    print(f"{mixed[a, b]} times: {wishes[a]} and {wishes[b]}")
 
 # %%
-figure, ax = plots.new_figure(width=8.6, height=0.6 * len(shown) + 1.6)
-plots.confusion(ax, part, [wishes[k] for k in shown] + ["any other"])
-ax.set_yticks(range(len(shown)), [wishes[k] for k in shown])
-ax.set_ylim(len(shown) - 0.5, -0.5)
-ax.tick_params(axis="x", rotation=25)
-ax.set_aspect("auto")
-ax.set_title(f"Four pairs hold {sum(int(mixed[pair]) for pair in pairs)} of "
-             f"{int((said['DistilBERT'] != wanted).sum())} errors; first "
-             f"{wishes[pairs[0][0]]} and {wishes[pairs[0][1]]}")
-plots.show(figure, f"Part of the confusion matrix: the {len(shown)} classes of the four pairs that "
-           "are confused most. " + "; ".join(f"{wishes[a]} and {wishes[b]} {mixed[a, b]} times"
-                                             for a, b in pairs) + ".")
+again, errors = sum(int(mixed[pair]) for pair in pairs), int(mixed.sum())
+plots.finding(f"{again} of {errors} errors lie in pairs that are confused more than once. " +
+              ("Most errors recur: begin with these pairs." if 2 * again > errors else
+               "Most errors are scattered: mending these pairs would cure few of them."))
 
 # %% [markdown]
-# A pair confused once or twice is only a hint where to read. Before you train again, read its texts:
-# could a colleague tell the two apart? If not, the labels need a sharper rule, or the two become one.
+# A pair confused twice is only a hint where to read. Before you train again, read its texts: could
+# a colleague tell the two apart? If not, the labels need a sharper rule, or the two become one.
 #
 # ## 7. When it says 90 %, is it right 90 % of the time?
 #
 # A model is [calibrated](glossary.md#calibration) when among all answers given with 80 %
 # confidence, 80 % are right. (*Confidence* is the probability of the class that it chose.) Sort the
-# answers by confidence into bins: the mean gap between confidence and share right is the [expected
-# calibration error](glossary.md#ece), ECE. Even a perfect model shows gaps by chance, so simulate
-# one whose answers are right with exactly the stated confidence.
+# answers by confidence, cut them into five groups, and draw for each the share right over the mean
+# confidence.
 
 # %%
-def reliability(logits, bins=6):
-    """Confidence and share right (bins, 2), the ECE, and what 95 % of perfect models stay below."""
+def sure_and_right(logits, truth):
     probability = softmax(logits, axis=1)
-    confidence, good = probability.max(1), probability.argmax(1) == wanted
-    groups = np.array_split(np.argsort(confidence), bins)
-    points = np.array([(confidence[g].mean(), good[g].mean()) for g in groups])
-    rng, perfect = np.random.default_rng(0), []
-    for _ in range(500):
-        lucky = rng.random(len(confidence)) < confidence
-        perfect.append(np.mean([abs(confidence[g].mean() - lucky[g].mean()) for g in groups]))
-    return points, np.abs(points[:, 0] - points[:, 1]).mean(), np.quantile(perfect, 0.95)
+    return probability.max(1), probability.argmax(1) == truth
 
 
-# %% [markdown]
-# **Temperature scaling** divides all logits by one number T before the softmax. T above 1 makes the
-# model more modest, below 1 bolder; no answer changes. Take the T with the lowest
-# [cross-entropy](glossary.md#cross-entropy) on rows not trained on; here each half of validation
-# gets the T of the other half.
-
-# %%
-from scipy.optimize import minimize_scalar
-
-
-def scaled(logits):
-    halves = np.array_split(np.random.default_rng(0).permutation(len(wanted)), 2)
-    out, temperatures = np.empty_like(logits), []
-    for here, there in (halves, halves[::-1]):
-        def loss(t, rows=there):
-            p = softmax(logits[rows] / t, axis=1)[np.arange(len(rows)), wanted[rows]]
-            return -np.log(np.clip(p, 1e-12, 1)).mean()
-
-        temperatures.append(float(minimize_scalar(loss, bounds=(0.1, 10), method="bounded").x))
-        out[here] = logits[here] / temperatures[-1]
-    return out, temperatures
+def reliability(sure, right, groups=5):
+    """Mean confidence and share right of each group: (groups, 2)."""
+    parts = np.array_split(np.argsort(sure), groups)
+    return np.array([(sure[part].mean(), right[part].mean()) for part in parts])
 
 
 raw = {"DistilBERT": logits, "counting words": counter.decision_function(asked)}
-cured = {}
+
+# %%
+figure, ax = plots.new_figure(width=6, height=4)
+ax.plot([0, 1], [0, 1], color="gray", linewidth=1, label="calibrated")
+means = []
+for number, (name, values) in enumerate(raw.items()):
+    sure, right = sure_and_right(values, wanted)
+    plots.curve(ax, *reliability(sure, right).T, name, number)
+    means.append(f"{name} is {sure.mean():.0%} sure and {right.mean():.0%} right")
+ax.set(xlabel="confidence", ylabel="share right", xlim=(0, 1.02), ylim=(0, 1.02),
+       title="On average\n" + ",\n".join(means))
+ax.legend(loc="lower right")
+plots.show(figure, "Reliability diagram: share right against mean confidence in five groups of "
+           f"answers, with the diagonal of a calibrated model. On average {', '.join(means)}.")
+
+# %% [markdown]
+# One number sums up a curve: its mean distance from the diagonal, the [expected calibration
+# error](glossary.md#ece), ECE. A calibrated model has some, too, by chance. How much? Draw by lot
+# which answers are right, each with exactly its stated confidence, 500 times.
+
+# %%
+def ece(sure, right):
+    return np.abs(np.subtract(*reliability(sure, right).T)).mean()
+
+
+def by_chance(sure):
+    """What 95 % of perfectly calibrated models with these confidences stay below."""
+    rng = np.random.default_rng(0)
+    return np.quantile([ece(sure, rng.random(len(sure)) < sure) for _ in range(500)], 0.95)
+
+
 for name, values in raw.items():
-    cured[name], temperatures = scaled(values)
-    print(f"{name}: T of the two halves", [round(t, 2) for t in temperatures])
+    sure, right = sure_and_right(values, wanted)
+    print(f"{name:15} ECE {ece(sure, right):.3f}, by chance below {by_chance(sure):.3f}")
+
+# %% [markdown]
+# The cure is [temperature scaling](glossary.md#temperature-scaling): divide all logits by one number
+# T. T above 1 makes the model more modest, below 1 bolder; no answer changes. Take the T with the
+# lowest [cross-entropy](glossary.md#cross-entropy) on one half of validation, and judge it on the
+# other.
+
+# %%
+from scipy.optimize import minimize_scalar
+from sklearn.metrics import log_loss
+
+first, second = np.array_split(np.random.default_rng(0).permutation(len(wanted)), 2)
+
+
+def temperature(logits, truth):
+    def loss(t):
+        return log_loss(truth, softmax(logits / t, axis=1), labels=range(len(wishes)))
+
+    return minimize_scalar(loss, bounds=(0.1, 10), method="bounded").x
+
+
+T = {name: temperature(values[first], wanted[first]) for name, values in raw.items()}
 
 # %% tags=["assert"]
-assert all((cured[n].argmax(1) == raw[n].argmax(1)).all() for n in raw), "no answer may change"
+assert all(((raw[n] / T[n]).argmax(1) == raw[n].argmax(1)).all() for n in raw)
 
 # %%
-figure, axes = plots.new_figure(columns=2, width=10, height=4)
-found = {}
-for ax, name in zip(axes, raw):
-    ax.plot([0, 1], [0, 1], color="gray", linewidth=1, label="calibrated")
-    for number, (how, values) in enumerate({"scaled": cured, "as trained": raw}.items()):
-        points, *found[name, how] = reliability(values[name])
-        plots.curve(ax, points[:, 0], points[:, 1], f"{how}: ECE {found[name, how][0]:.3f}", number)
-    surer = points[:, 0].mean() > points[:, 1].mean()
-    ax.set(xlabel="confidence", ylabel="share right", xlim=(0, 1.02), ylim=(0, 1.02),
-           title=f"{name} is {'surer than right' if surer else 'right more often than sure'}")
-    ax.legend(loc="lower right")
-plots.show(figure, "Reliability diagrams of both models, as trained and scaled; the diagonal is "
-           "perfect. " + "; ".join(f"{name} {how}: ECE {ece:.3f}"
-                                   for (name, how), (ece, _) in found.items()) + ".")
-
-# %%
-def verdict(name, how):
-    ece, limit = found[name, how]
-    return f"{ece:.3f} ({'more than chance explains' if ece > limit else 'no more than chance'})"
-
-
-plots.finding(" ".join(f"ECE of {name} as trained {verdict(name, 'as trained')}, scaled "
-                       f"{verdict(name, 'scaled')}." for name in raw)
-              + " A perfect model of this size stays below "
-              f"{found['DistilBERT', 'scaled'][1]:.3f} in 95 % of cases.")
+verdicts = []
+for name, values in raw.items():
+    before = ece(*sure_and_right(values[second], wanted[second]))
+    sure, right = sure_and_right(values[second] / T[name], wanted[second])
+    after, limit = ece(sure, right), by_chance(sure)
+    verdicts.append(f"{name}: ECE {before:.3f} as trained, {after:.3f} with T = {T[name]:.2f}, "
+                    f"{'more than' if after > limit else 'within'} chance ({limit:.3f})")
+plots.finding("; ".join(verdicts) + ". Chance is what 95 % of perfectly calibrated models stay "
+              f"below, on {len(second)} rows.")
 
 # %% [markdown]
 # Where probabilities are calibrated, a threshold needs no search: if an alarm costs three misses,
-# flag from 3/4 on. The spam filter was not calibrated, so its threshold had to be searched.
+# flag from 3/4 on. We did not check the spam filter's, so its threshold had to be searched.
 #
 # ## 8. How much is chance? Intervals and pairs
 #
 # Other rows would have given other numbers. The [bootstrap](glossary.md#bootstrap) shows how
 # different: draw as many rows as there are, with replacement; compute the metric; do it 2,000
-# times; cut 2.5 % off each end. Here it is by hand, for the accuracy on the requests, then by a
-# function.
+# times; cut 2.5 % off each end. Here by hand, for the accuracy on the requests, then by a function.
 #
 # Overlapping intervals don't mean that there is no difference. Both models read the *same* rows,
 # and what is hard for one is often hard for the other. So resample **pairs**, and see whether 0
-# lies in the interval of the difference.
+# lies in the interval of the difference. The more often they fail together, the narrower it gets.
 
 # %%
 from course_utils.metrics import bootstrap_interval
@@ -767,9 +776,11 @@ def chance(interval):
     return "beyond chance" if interval[0] > 0 or interval[1] < 0 else "may be chance"
 
 
+gain = 1 - (paired[1] - paired[0]) / unpaired
+only = "only " if gain < 0.2 else ""
+narrower = f"narrows it by {only}{gain:.0%}" if gain > 0 else "doesn't narrow it"
 plots.finding(f"DistilBERT minus counting words: {difference(fine, words):+.1%}, paired interval "
-              f"[{paired[0]:+.1%}, {paired[1]:+.1%}], {chance(paired)}. Pairing leaves "
-              f"{(paired[1] - paired[0]) / unpaired:.0%} of the width that other rows would give.")
+              f"[{paired[0]:+.1%}, {paired[1]:+.1%}], {chance(paired)}. Pairing {narrower} here.")
 
 # %% [markdown]
 # This interval knows about the rows only; another seed in training would move the model too
@@ -778,8 +789,8 @@ plots.finding(f"DistilBERT minus counting words: {difference(fine, words):+.1%},
 # ## 9. Read the errors
 #
 # No number replaces reading. Sort the messages by the probability that the right class got: on top
-# stands what DistilBERT got wrong with the greatest confidence. Then count by `kind`, a column of
-# the course's messages (other data by length).
+# stands what DistilBERT got wrong with the greatest confidence. Then count what is right at your
+# price's threshold, by `kind`, a column of the course's messages (other data by length).
 
 # %%
 given = np.where(truth == 1, scores["DistilBERT"], 1 - scores["DistilBERT"])
@@ -790,22 +801,28 @@ for i in given.argsort()[:5]:
 # %%
 from scipy.stats import binomtest
 
+
+def wilson(k, n):
+    """The share k of n with Wilson's interval, made for few rows."""
+    if n == 0:
+        return "0 of 0"
+    interval = binomtest(int(k), int(n)).proportion_ci(method="wilson")
+    return f"{k} of {n}, {k / n:.0%} [{interval.low:.0%}, {interval.high:.0%}]"
+
+
 lengths = np.array([len(text) for text in sms])
 kinds = (np.array(validation["kind"]) if "kind" in validation.column_names else
          np.where(lengths > np.median(lengths), "long", "short"))
 good = {name: (score >= cheapest[name]) == truth for name, score in scores.items()}
 for kind, k in sorted({(kind, int(k)) for kind, k in zip(kinds, truth, strict=True)}):
     here = (kinds == kind) & (truth == k)
-    fine, words = (good[name][here] for name in scores)
-    wilson = binomtest(int(fine.sum()), len(fine)).proportion_ci(method="wilson")
-    print(f"{classes[k]:5} {kind:8} {len(fine):4d} rows: DistilBERT {fine.mean():4.0%} right "
-          f"[{wilson.low:.0%}, {wilson.high:.0%}], counting words {words.mean():4.0%}")
+    print(f"{classes[k]:4} {kind:6} right:", "; ".join(
+        f"{name} {wilson(good[name][here].sum(), here.sum())}" for name in scores))
 
 # %% [markdown]
 # Does the label hold? What gives the message away, and does it stand in the text at all? Each
 # answer asks for another remedy: mend labels, collect such texts, or accept the error. A ranking of
-# groups of fewer than 20 rows is a hint where to read, not a finding; the intervals are Wilson's,
-# made for shares of few rows.
+# groups of fewer than 20 rows is a hint where to read, not a finding.
 #
 # ## 10. Does it behave?
 #
@@ -825,26 +842,24 @@ def with_typos(text, rng, share=0.1):
 
 
 # %%
-rng, failures = np.random.default_rng(0), {}
-tests = {"typos change the answer": [with_typos(text, rng) for text in sms],
-         "a friendly end lets spam pass": [f"{text} See you at dinner, love" for text in sms],
-         "a friendly start lets spam pass": [f"ok thanks, talk later. {text}" for text in sms]}
+rng, changes = np.random.default_rng(0), {}
+tests = {"typos": [with_typos(text, rng) for text in sms],
+         "a friendly end": [f"{text} See you at dinner, love" for text in sms],
+         "a friendly start": [f"ok thanks, talk later. {text}" for text in sms]}
 for test, texts in tests.items():
     after = spam_scores(texts)
     for name, t in cheapest.items():
-        was, now = scores[name] >= t, after[name] >= t
-        rows = was & (truth == 1) if "spam" in test else np.full(len(truth), True)
-        failures[test, name] = (was != now)[rows].sum() / max(rows.sum(), 1)
-        print(f"{test:32} {name:15} {failures[test, name]:4.0%} of {rows.sum()}")
+        was, now, spam = scores[name] >= t, after[name] >= t, truth == 1
+        changes[test, name] = total, lost, caught, alarms = [int(rows.sum()) for rows in (
+            was != now, was & ~now & spam, was & spam, now & ~was & ~spam)]
+        print(f"{test:16} {name:15} {total:2d} of {len(sms)} answers change: {lost} of {caught} "
+              f"caught spams pass, {alarms} more hams are lost")
 
 # %%
-typos = failures["typos change the answer", "DistilBERT"]
-worst = max(tests, key=lambda test: failures[test, "DistilBERT"])
-plots.finding(
-    f"Typos in every tenth long word change {typos:.1%} of DistilBERT's answers. The worst test is "
-    f"“{worst}”: {failures[worst, 'DistilBERT']:.0%} of what DistilBERT had caught, "
-    f"{failures[worst, 'counting words']:.0%} of what counting words had caught. "
-    "No number above showed this.")
+worst = max(tests, key=lambda test: changes[test, "DistilBERT"][1])
+(_, lost, caught, _), (_, words_lost, words_caught, _) = (changes[worst, name] for name in scores)
+plots.finding(f"DistilBERT loses most to {worst}: {lost} of the {caught} spams that it had caught. "
+              f"Counting words loses {words_lost} of {words_caught}. No number above showed this.")
 
 # %% [markdown]
 # ### Exercise 6.4 Build the threshold in ●●○ 8 minutes
@@ -855,8 +870,8 @@ plots.finding(
 #
 # The last layer adds a *bias* to the logits, a tensor of two numbers: `spam_model.classifier.bias`.
 # Write a function that returns a new bias, with which `argmax` says class 1 exactly where the old
-# model gave class 1 a probability of at least `threshold`. Leave the tensor that you are given as
-# it is.
+# model gave class 1 a probability of at least `threshold` (section 1 has the rule; ties, which go to
+# class 0, don't count: your threshold lies between two scores). Leave the given tensor as it is.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e6_4", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def bias_with_threshold(bias, threshold):
@@ -870,11 +885,11 @@ def bias_with_threshold(bias, threshold):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# With two classes the probability of class 1 depends on the difference of the logits alone: p = 1 / (1 + exp(−(z₁ − z₀))). Which difference belongs to p = threshold?
+# `argmax` compares z1 − z0 with 0. You want ln(t / (1 − t)) in the place of 0. What must happen to z1?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# The difference is ln(threshold / (1 − threshold)), which is 0 at one half. Take it off the bias of class 1, in a copy: `bias.clone()`.
+# Take the log-odds, which are 0 at one half, off the bias of class 1, in a copy: `bias.clone()`.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t6_4", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -938,35 +953,36 @@ assert leaves_its_input()
 # %%
 test_truth = np.array(messages["test"]["label"])
 test_scores = spam_scores(messages["test"]["sms"][:])
-flagged = {name: score >= cheapest[name] for name, score in test_scores.items()}
-flagged["doing nothing"] = np.zeros(len(test_truth), dtype=bool)
-bills = {}
-for name, flags in flagged.items():
-    bills[name] = 100 * np.where(flags, ALARM_COST * (test_truth == 0), test_truth)  # per hundred
-    values = fractions(*confusion_matrix(test_truth, flags, labels=[0, 1]).ravel())
-    print(f"{name:15}", "  ".join(f"{what} {value:.3f}" for what, value in values.items()),
-          f"  bill per hundred {bills[name].mean():.1f}")
+bills = {"doing nothing": 100 * test_truth}  # per hundred messages
+for name, score in test_scores.items():
+    flags = score >= cheapest[name]
+    bills[name] = 100 * np.where(flags, ALARM_COST * (test_truth == 0), test_truth)
+    low, high = bootstrap_interval(np.mean, bills[name])
+    hits, promised = (flags & (test_truth == 1)).sum(), 100 * cheap[name] / len(truth)
+    print(f"{name}: recall {wilson(hits, test_truth.sum())}, precision {wilson(hits, flags.sum())}")
+    print(f"   bill per hundred {bills[name].mean():.1f} [{low:.1f}, {high:.1f}]; on validation "
+          f"{promised:.1f}, {'inside' if low <= promised <= high else 'outside'} this interval")
 test_ap = {name: average_precision_score(test_truth, score) for name, score in test_scores.items()}
-ap_gap = bootstrap_interval(
+low, high = bootstrap_interval(
     lambda y, a, b: average_precision_score(y, a) - average_precision_score(y, b),
     test_truth, *test_scores.values(), resamples=400)
+ap_chance = f"paired difference [{low:+.2f}, {high:+.2f}], {chance((low, high))}"
 
 # %%
-def saving(name):
-    low, high = bootstrap_interval(difference, bills["doing nothing"], bills[name])
-    return (f"{name} saves {difference(bills['doing nothing'], bills[name]):+.1f} per hundred "
-            f"messages [{low:+.1f}, {high:+.1f}], {chance((low, high))}")
+def minus(a, b):
+    low, high = bootstrap_interval(difference, bills[a], bills[b])
+    return (f"{a} minus {b} {difference(bills[a], bills[b]):+.1f} [{low:+.1f}, {high:+.1f}], "
+            f"{chance((low, high))}")
 
 
 plots.finding(
-    f"Against doing nothing, {saving('DistilBERT')}; {saving('counting words')}. The order: AP "
-    f"{test_ap['DistilBERT']:.2f} against {test_ap['counting words']:.2f}, paired difference "
-    f"[{ap_gap[0]:+.2f}, {ap_gap[1]:+.2f}], {chance(ap_gap)}.")
+    f"Bills per hundred messages: {minus('DistilBERT', 'doing nothing')}; "
+    f"{minus('counting words', 'doing nothing')}; {minus('DistilBERT', 'counting words')}. "
+    f"The order: AP {' against '.join(f'{ap:.2f}' for ap in test_ap.values())}, {ap_chance}.")
 
 # %% [markdown]
-# AP says whose order is better; the bill says whether the filter should be on, at your price. The
-# savings compare each filter with none; to choose between the filters, take the paired difference of
-# their bills. Now the sorter, on two writers it has never read.
+# AP says whose order is better; the bill says whether a filter should be on, and which. Now the
+# sorter.
 
 # %%
 test_asked, test_wanted = with_a_wish("test")
@@ -977,14 +993,16 @@ sorted_right = {}
 for name, hits in test_hits.items():
     low, high = bootstrap_interval(np.mean, hits)
     sorted_right[name] = f"{hits.mean():.1%} [{low:.1%}, {high:.1%}]"
-    print(f"{name:15} accuracy {sorted_right[name]}, "
-          f"macro F1 {f1_score(test_wanted, test_said[name], average='macro'):.3f}")
+    print(f"{name:15} accuracy {sorted_right[name]}")
 test_gap = bootstrap_interval(difference, *test_hits.values())
 
 # %%
-plots.finding("On writers it never read, DistilBERT minus counting words is "
+rows = requests["test"].to_dict()  # columns
+who = f"{len(set(rows['writer']))} unread writers" if "writer" in rows else "unread requests"
+plots.finding(f"On {who} DistilBERT minus counting words is "
               f"{difference(*test_hits.values()):+.1%} of the requests, paired interval "
-              f"[{test_gap[0]:+.1%}, {test_gap[1]:+.1%}], {chance(test_gap)}.")
+              f"[{test_gap[0]:+.1%}, {test_gap[1]:+.1%}], {chance(test_gap)}. The interval covers "
+              "other rows, not other writers or seeds.")
 
 # %% tags=["assert"]
 assert test_ap["DistilBERT"] > 0.5 and test_hits["DistilBERT"].mean() > 3 / len(wishes)
@@ -996,42 +1014,45 @@ assert test_ap["DistilBERT"] > 0.5 and test_hits["DistilBERT"].mean() > 3 / len(
 # 2. With a rare class, accuracy rewards doing nothing. With many classes, name the average.
 # 3. A threshold is a price. Name it, choose on validation; F1 names one for you, at most 1 : 1.
 # 4. Confidence is not accuracy: draw the reliability diagram, scale with one temperature.
-# 5. Every number gets an interval, two models are compared in pairs, the test split is opened once.
+# 5. Every number you report gets an interval; compare models in pairs; open the test split once.
 #
 # ## Take this with you
 #
-# Threshold by price, report and interval, without this course. Put your trained model's folder and
-# your validation rows in; as it stands, the head is untrained and guesses. It needs `pip install
+# Threshold by price, and its bill on fresh rows, without this course. Put your trained model's folder
+# and your rows in; as it stands, the head is untrained and guesses. It needs `pip install
 # transformers torch scikit-learn`.
 #
 # ```python
 # import numpy as np
 # import torch
-# from sklearn.metrics import classification_report, confusion_matrix
+# from sklearn.metrics import confusion_matrix
 # from transformers import AutoModelForSequenceClassification, AutoTokenizer
 #
 # name = "distilbert/distilbert-base-uncased"  # yours: the folder of your trained model
 # tokenizer = AutoTokenizer.from_pretrained(name)
 # model = AutoModelForSequenceClassification.from_pretrained(
 #     name, num_labels=2, use_safetensors=True).eval()
-# texts = ["you won a phone", "see you at six", "claim your prize now", "mum is home"] * 10
-# truth = np.array([1, 0, 1, 0] * 10)  # validation rows, not test rows
+# alarm, miss = 3, 1  # your price for a false alarm and for a miss
 #
-# inputs = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
-# with torch.no_grad():
-#     score = model(**inputs).logits.softmax(-1)[:, 1].numpy()
+# def scores_of(texts):
+#     inputs = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+#     with torch.no_grad():
+#         return model(**inputs).logits.softmax(-1)[:, 1].double().numpy()
 #
-# alarm, miss = 10, 1  # your price for a false alarm and for a miss
-# candidates = np.append(np.unique(score), 1.01)  # the last flags nothing
-# costs = [alarm * ((score >= t) & (truth == 0)).sum() + miss * ((score < t) & (truth == 1)).sum()
-#          for t in candidates]
-# called = score >= candidates[np.argmin(costs)]
-# print("threshold", candidates[np.argmin(costs)], "cost", min(costs), "never:", truth.sum())
-# print(confusion_matrix(truth, called))
-# print(classification_report(truth, called, zero_division=0))
+# def bills(score, truth, threshold):
+#     return np.where(score >= threshold, alarm * (truth == 0), miss * (truth == 1))
 #
-# draws = np.random.default_rng(0).integers(len(truth), size=(2000, len(truth)))
-# print("accuracy, 95 %:", np.quantile((called == truth)[draws].mean(1), [0.025, 0.975]))
+# score, truth = scores_of(["you won a phone", "see you at six"] * 20), np.array([1, 0] * 20)
+# candidates = np.append(np.unique(score), 1.01)  # of validation; the last flags nothing
+# best = min(candidates, key=lambda t: (bills(score, truth, t).sum(), -t))  # of equals the highest
+#
+# score, truth = scores_of(["claim your prize now", "mum is home"] * 20), np.array([1, 0] * 20)
+# print(confusion_matrix(truth, score >= best))  # fresh rows: they chose nothing
+# bill = 100 * bills(score, truth, best)
+# draws = np.random.default_rng(0).integers(len(bill), size=(2000, len(bill)))
+# low, high = np.quantile(bill[draws].mean(1), [0.025, 0.975])
+# print(f"at {best:.3f} {bill.mean():.1f} per hundred [{low:.1f}, {high:.1f}]; off: "
+#       f"{100 * miss * truth.mean():.1f}")
 # ```
 #
 # ## Common mistakes
@@ -1041,7 +1062,6 @@ assert test_ap["DistilBERT"] > 0.5 and test_hits["DistilBERT"].mean() > 3 / len(
 # | "F1 = 0.94" without more | binary, macro, micro and weighted differ | name the average and the positive class |
 # | `Target is multiclass but average='binary'` | more than two classes | `average="macro"` |
 # | `UndefinedMetricWarning: Precision is ill-defined` | nothing was called positive | `zero_division=0`, and look at the confusion matrix |
-# | the test result is worse than validation promised | the threshold fits the validation rows, and they are few | give intervals; take more validation rows |
 # | a probability of 0.99 on nonsense | softmax always sums to 1; it can't say "I don't know" | add a class for what belongs to neither |
 #
 # ## Further reading
@@ -1065,4 +1085,5 @@ from course_utils.exercises import progress
 
 progress("{{lesson}}")  # what you have solved, kept on this machine
 lab.finish("spam AP " + " against ".join(f"{value:.2f}" for value in test_ap.values())
-           + " by counting words; requests " + " against ".join(sorted_right.values()))
+           + f" by counting words, {ap_chance}; requests "
+           + " against ".join(sorted_right.values()))

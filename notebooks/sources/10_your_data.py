@@ -387,7 +387,8 @@ plots.finding(
 # ## 6. Train
 #
 # The one thing that differs from lesson [05](05_training.ipynb): the loss gets the weights, by
-# `compute_loss_func`.
+# `compute_loss_func`. A loss of one's own may divide by 0, and the `Trainer` would go on and log a
+# plausible number; `StopAtNaN` stops with the step and a cure.
 
 # %%
 from transformers import (AutoModelForSequenceClassification, Trainer, TrainingArguments,
@@ -395,6 +396,7 @@ from transformers import (AutoModelForSequenceClassification, Trainer, TrainingA
 from transformers.trainer_callback import PrinterCallback
 
 from course_utils.timing import Stopwatch, duration, estimate_training
+from course_utils.training import StopAtNaN
 
 class_weights = torch.tensor(balanced if weighted else np.ones(len(names)), dtype=torch.float32)
 
@@ -418,7 +420,7 @@ def fine_tune(rows, start=lab.checkpoint, revision=lab.revision, tell=False, **c
         **lab.precision_arguments)
     encoded = [{**tokenizer(texts[i], truncation=True), "labels": int(labels[i])} for i in rows]
     trainer = Trainer(model, settings, train_dataset=encoded, processing_class=tokenizer,
-                      compute_loss_func=weighted_loss)
+                      compute_loss_func=weighted_loss, callbacks=[StopAtNaN()])
     trainer.remove_callback(PrinterCallback)
     if tell:
         estimate_training(trainer, steps=4)

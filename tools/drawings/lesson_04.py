@@ -94,35 +94,42 @@ def winners_curse() -> Drawing:
     d = Drawing(
         800,
         270,
-        "Six runs of equal quality: each has the same long blue bar. On the rows that choose, luck "
-        "adds or takes a little, and the run with the most luck stands highest and is chosen. On "
-        "fresh rows it has other luck, and its score falls back towards the quality that all share.",
+        "Six runs of equal quality, drawn as a line at one height. On the rows that choose, good luck "
+        "adds a piece above the line, bad luck leaves a hollow gap below it, and the run with the most "
+        "good luck stands highest and is chosen. On fresh rows its good luck is gone: there it has a "
+        "small gap, and scores less than it did when it was chosen.",
     )
     d.text(190, 24, "On the rows that choose", 16, "middle", True)
     d.text(610, 24, "The same run on fresh rows", 16, "middle", True)
     base, top = 216, 96
+
+    def piece(x, y, w, h, luck):
+        """Good luck is filled, bad luck hollow."""
+        look = f'fill="{SAND}"' if luck > 0 else 'fill="white" stroke-dasharray="3 3"'
+        d.parts.append(f'<rect x="{x}" y="{y}" width="{w}" height="{h}" {look} stroke="{INK}"/>')
+
+    def run(x, luck, name, bold=False):
+        gap = max(0, -luck)
+        d.bar(x, top + gap, 38, base - top - gap)
+        piece(x, top - max(0, luck), 38, abs(luck), luck)
+        d.text(x + 19, base + 20, name, 13, "middle", bold)
+
     for n, luck in enumerate((6, -16, 20, 40, -8, 12)):
-        x = 30 + 56 * n
-        d.bar(x, top + max(0, -luck), 38, base - top - max(0, -luck))
-        if luck > 0:
-            d.parts.append(
-                f'<rect x="{x}" y="{top - luck}" width="38" height="{luck}" fill="{SAND}" '
-                f'stroke="{INK}"/>'
-            )
-        d.text(x + 19, base + 20, f"run {n + 1}", 13, "middle", n == 3)
+        run(30 + 56 * n, luck, f"run {n + 1}", n == 3)
     d.text(217, 44, "chosen", 14, "middle", True)
     d.parts.append(
         f'<line x1="20" y1="{top}" x2="790" y2="{top}" stroke="{INK}" stroke-dasharray="6 4"/>'
     )
     d.text(786, top - 10, "the quality that all six share", 13, "end", colour=GREY)
     d.arrow(378, 150, 470, 150, 2)
-    d.bar(520, top + 10, 38, base - top - 10)
-    d.text(539, base + 20, "run 4", 13, "middle", True)
+    run(520, -10, "run 4", True)
     d.text(574, 140, "its luck is gone:\nfresh rows have\nluck of their own", 14)
     d.bar(30, 248, 16, 12)
-    d.text(52, 258, "quality", 13)
-    d.parts.append(f'<rect x="122" y="248" width="16" height="12" fill="{SAND}" stroke="{INK}"/>')
-    d.text(144, 258, "luck on these rows", 13)
+    d.text(52, 258, "quality that shows", 13)
+    piece(190, 248, 16, 12, 1)
+    d.text(212, 258, "added by good luck", 13)
+    piece(358, 248, 16, 12, -1)
+    d.text(380, 258, "hidden by bad luck", 13)
     return d
 
 
