@@ -193,8 +193,8 @@ print("(tokens, width)", tuple(q.shape), "-> (tokens, heads, slice)", tuple(cut.
       "-> (heads, tokens, slice)", tuple(cut.transpose(0, 1).shape))
 
 # %% [markdown]
-# Now `q @ k.transpose(-1, -2)` gives each head its table of scores. In the end the heads' results
-# stand side by side again, and a fourth matrix, `out_lin`, mixes them into one vector a token.
+# Now `q @ k.transpose(-1, -2)`, each query times each key, gives each head its table of scores. In
+# the end the heads' results stand side by side again, and a fourth matrix, `out_lin`, mixes them into one vector a token.
 
 # %%
 def slices(x):
@@ -488,7 +488,7 @@ assert all(abs(p - 0.5) < 0.35 for p in positive) and 0 < chosen < 20
 # So **text → pieces → ids → embeddings → six blocks → `[CLS]` → head → logits → probabilities** is
 # the whole way, and its last step must be learned. Lesson 05 trains everything. The quick way
 # leaves the model as it is and fits a [logistic regression](glossary.md#logistic-regression) on its
-# vectors: *frozen features*. It takes the mean over a text's tokens ([mean
+# vectors (a weight for each of their numbers, from labelled texts): *frozen features*. It takes the mean over a text's tokens ([mean
 # pooling](glossary.md#mean-pooling)), for nothing has trained `[CLS]` yet to sum up a text. Film
 # reviews teach it, and a rival that counts words ([TF-IDF](glossary.md#tf-idf)) gets the same texts,
 # cut to the same length.
@@ -934,9 +934,9 @@ print("There are:", [name for name in dir(transformers) if name.startswith("Dist
 assert encoder.config.max_position_embeddings == 512 and not guesser.can_generate()
 
 # %% [markdown]
-# Cut long texts with `truncation=True`, or split them. A model that writes needs a
-# [decoder](glossary.md#decoder). DistilBERT has none: it gives *scores* to texts, tokens or spans,
-# and writes neither summaries nor answers in a chat.
+# Cut long texts with `truncation=True`, or split them. The library has no writing version of
+# DistilBERT: it has no [decoder](glossary.md#decoder), and nobody trained it to continue a text. It
+# gives *scores* to texts, tokens or spans, and writes neither summaries nor answers in a chat.
 #
 # ### Question 1.6 Half the work, three fifths of the size ●●○ 4 minutes, in writing
 #
@@ -959,8 +959,9 @@ assert encoder.config.max_position_embeddings == 512 and not guesser.can_generat
 # ### Question 1.7 Change one number ●●○ 8 minutes, in writing
 #
 # In section 5 set `DEPTH = 0`. Write down what accuracy you expect, then run from there to the end
-# of the section. Now also take the vector of `[CLS]`: `found.append(vectors[:, 0].cpu())`. What
-# happened to the frozen model each time, what to counting words, and why?
+# of the section. Then, still with `DEPTH = 0`, take the vector of `[CLS]` in place of the mean:
+# `found.append(vectors[:, 0].cpu())`. What happened to the frozen model each time, and why? Set both
+# back afterwards and run the section again.
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w1_7", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in two or three sentences.*
@@ -979,7 +980,8 @@ assert encoder.config.max_position_embeddings == 512 and not guesser.can_generat
 # ## 10. What do articles say, and what is true?
 #
 # The claims that this lesson could test. All others stand in [claims](claims.md); the famous "97 %"
-# is lesson 02's.
+# is lesson 02's. On `mini` the rows that name sections 3, 5 and 8 were measured on the course's small
+# model, which has DistilBERT's architecture.
 
 # %%
 from IPython.display import Markdown, display
@@ -1014,7 +1016,7 @@ plots.finding(f"{wrong} of {len(claims)} claims are false, and a few lines were 
 # 3. DistilBERT is BERT minus six blocks, pooler and segments: 39.4 % fewer parameters, about half
 #    the work.
 # 4. It guesses hidden words from both sides. It reads at most 512 tokens, and it doesn't write.
-# 5. A head is random until trained; a percentage is empty until defined.
+# 5. A classifier's head is random until trained; a percentage is empty until defined.
 #
 # ## Take this with you
 #

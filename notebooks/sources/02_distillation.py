@@ -11,7 +11,7 @@
 #
 # # How was DistilBERT made, and what does 97 % mean?
 #
-# DistilBERT has half the layers of BERT, and all of its [embeddings](glossary.md#embedding). A
+# DistilBERT has half the layers of BERT, and its whole tables of words and positions. A
 # finished BERT, the *teacher*, showed the smaller *student* what to answer:
 # [distillation](glossary.md#distillation). Here you cut a student out of a teacher, distil it for a
 # minute, and see what that brings back. Then you take "97 % as good" apart. (Size and speed are
@@ -109,7 +109,7 @@ assert all(p.argmax() == softened[1].argmax() for p in softened.values())
 
 # %% [markdown]
 # A whole answer used as the aim of training is a [soft target](glossary.md#soft-target). At T = 1 a
-# few words have a large share of the student's attention; at a higher T nearly all of it goes to
+# few words carry a large share of the weight; at a higher T nearly all of it goes to
 # the thousands of wrong words, and to which of them are *less* wrong. That is what the teacher
 # knows and a label doesn't say.
 #
@@ -202,7 +202,8 @@ def three_losses(output, answers, batch, T=2.0):
 # A common mistake divides by T in only one of the two softmaxes. The loss still falls in training;
 # nothing warns you. Write a test for it: `softens_both(loss)` gets a function `loss(student_logits,
 # teacher_logits, T)` and returns `False` if T is missing on one side only. Whether the loss
-# multiplies by T² is none of your test's business.
+# multiplies by T² is none of your test's business. A loss without any T divides both sides alike:
+# `True` is right for it.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e2_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def softens_both(loss):
@@ -448,7 +449,8 @@ assert whole_loss < cut < blank and abs(blank - math.log(teacher.config.vocab_si
 #
 # ## 4. What does a minute of distillation bring back?
 #
-# The loop is plain PyTorch. To save time the soft targets count the gaps only, an option of the
+# The loop is plain PyTorch: compute the loss, find by its [gradient](glossary.md#gradient) which way
+# each weight lowers it, move all weights a little. To save time the soft targets count the gaps only, an option of the
 # released script (`--restrict_ce_to_mask`).
 
 # %%
@@ -799,8 +801,8 @@ plots.finding("; ".join(compare(*pair) for pair in (
 # weights. On `mini` there is a likely reason more: its teacher began as a model tuned to tell alike
 # sentences from others (its card says so), which a cut keeps and masked LM doesn't train. So before
 # you distil anything, cut your model and fine-tune the half: it is the rival that a recipe of hours
-# has to beat. (The intervals count the luck of the requests only; another seed moves a bar by some
-# points more.)
+# has to beat. Why a distilled student should be *behind* the cut, one run can't say. (The intervals
+# count the luck of the requests only; another seed moves a bar by some points more.)
 #
 # ## 7. Can the teacher teach the task, too?
 #
@@ -838,10 +840,9 @@ plots.finding(f"Taught on {len(texts)} texts, the student sorts {right['taught s
               f"{certain:.0%} of the texts put aside.")
 
 # %% [markdown]
-# Two things decide here. One is the number of steps: a new head starts from random numbers, and
-# soft targets train it no faster than labels do. A student that was stopped too early looks like a
-# method that fails. The other is the teacher: the student can't know more about these texts than
-# the teacher's answers say, and some of them are wrong. Expect a gain where the teacher is far
+# Two things decide here. One is the number of steps: a new head starts from random numbers and needs
+# many, whoever teaches it. A student that was stopped too early looks like a method that fails. The
+# other is the teacher: some of its answers are wrong, and the student learns those, too. Expect a gain where the teacher is far
 # better than your labels make the student alone, and where unlabelled texts are plenty.
 #
 # > **Quoted:** on SQuAD 1.1 (answering questions about a text) DistilBERT reached 85.8 F1, with a
@@ -942,8 +943,8 @@ assert abs(extra_errors(92.7, 91.3) - 1.4 / 7.3) < 1e-9
 # ### Question 2.6 A sentence to correct ●●○ 4 minutes, in writing
 #
 # A product page says: "DistilBERT keeps 97 % of BERT's accuracy, so on your texts it makes 3 % more
-# mistakes." Two things in this sentence are wrong. Say which, and give a number from section 8 or
-# exercise 2.5 for each.
+# mistakes." One thing is wrong in what 97 % measures, another in the step to "3 % more mistakes".
+# Say which, and give a number from section 8 or exercise 2.5 for each.
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w2_6", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in one or two sentences.*

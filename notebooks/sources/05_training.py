@@ -224,14 +224,13 @@ plots.picture("training-step")
 
 # %%
 steps_per_epoch = math.ceil(len(train) / lab.profile.batch_size)
-third = max(1, math.ceil(steps_per_epoch * lab.profile.epochs / 3))
 settings = dict(
-    num_train_epochs=lab.profile.epochs, learning_rate=lab.profile.learning_rate,
+    num_train_epochs=2 * lab.profile.epochs, learning_rate=lab.profile.learning_rate,
     per_device_train_batch_size=lab.profile.batch_size,
     per_device_eval_batch_size=4 * lab.profile.batch_size,  # no gradients to keep, so more fits
     warmup_steps=0.1, weight_decay=0.01, train_sampling_strategy="group_by_length",
-    eval_strategy="steps", eval_steps=third,
-    save_strategy="steps", save_steps=third, save_total_limit=2,
+    eval_strategy="steps", eval_steps=steps_per_epoch,
+    save_strategy="steps", save_steps=steps_per_epoch, save_total_limit=2,
     load_best_model_at_end=True, metric_for_best_model="eval_accuracy",
     restore_callback_states_from_checkpoint=True,
     logging_steps=max(1, steps_per_epoch // 12), report_to="none", disable_tqdm=True, seed=lab.seed,
@@ -240,10 +239,10 @@ settings = dict(
 # %% [markdown]
 # | argument | why this value |
 # |---|---|
-# | epochs, rate, batch size | for the published model the usual grid is 2–4 epochs, 2e-5 to 5e-5, batches of 16 or 32 (BERT paper, appendix A.3); a smaller model takes a higher rate. Lesson 04 measures it |
+# | epochs, rate, batch size | for the published model the usual grid is 2–4 epochs, 2e-5 to 5e-5, batches of 16 or 32 (BERT paper, appendix A.3); here its upper end, for a thousand reviews are few. A smaller model takes a higher rate. Lesson 04 measures both |
 # | `warmup_steps=0.1` | the rate rises during the first tenth of the steps, then falls in a straight line to 0. A fixed 500, as articles advise, is longer than many whole runs |
 # | `train_sampling_strategy` | texts of similar length share a batch: less padding |
-# | `eval_*`, `save_*`, `load_best_model_at_end` | evaluate and save three times in all; return the checkpoint that is best on validation, by the score that you will report |
+# | `eval_*`, `save_*`, `load_best_model_at_end` | evaluate and save after each epoch; return the checkpoint that is best on validation, by the score that you will report |
 # | `save_total_limit=2` | keep the best and the last checkpoint: each is three times the size of the model |
 # | `restore_callback_states…` | a resumed run goes on counting for early stopping |
 # | `seed` | order of the batches, and dropout where the model has it |
@@ -299,8 +298,8 @@ assert type(training_steps(1001, 32, 4, 3)) is int and training_steps(1001, 32, 
 # ## 6. Train
 #
 # `compute_metrics` turns logits into the numbers you want to see. `EarlyStoppingCallback` ends a
-# run after two evaluations in a row without a new best; with three in all it can't fire before the
-# end, and is here for your longer runs. `StopAtNaN` ends one whose gradient is no number any more.
+# run after two evaluations in a row without a new best, so that you may ask for more epochs than
+# you need. `StopAtNaN` ends one whose gradient is no number any more.
 # `run_folder` gives the output folder to this run alone and notes which data and settings its
 # checkpoints belong to.
 
@@ -393,7 +392,7 @@ on_validation = {model_name: predict(model, tokenized["validation"]).argmax(1).n
 earlier = compare(*on_validation.values())
 
 # %%
-tail = history(trainer, "loss")[1][-6:].mean()  # mean of the last sixth or so
+tail = history(trainer, "loss")[1][-6:].mean()  # of the last half epoch or so
 at_its_best = best == len(accuracies) - 1
 if losses[-1] > 1.05 * losses.min():
     said = "The model learns *these* texts by heart (it overfits), and grows surer of its mistakes."
@@ -405,7 +404,8 @@ plots.finding(
     f"At the end training loss is {tail:.2f} and validation loss {losses[-1]:.2f}, "
     + ("its lowest. " if losses[-1] == losses.min() else f"up from {losses.min():.2f}. ") + said
     + f" Validation accuracy goes {course}: " + (
-        "the last is the best, but so few points show no trend." if at_its_best
+        "it rose every time, so a longer run may bring more." if (np.diff(accuracies) > 0).all()
+        else "the last is the best, but so few points show no trend." if at_its_best
         else "the best comes before the end.")
     + f" Against counting words: {in_points(*earlier)}, {side(*earlier[2:])}.")
 
@@ -414,7 +414,9 @@ assert len(losses) > 2 and (losses.min() < losses[0] or accuracies[best] > accur
 
 # %% [markdown]
 # Training loss jumps because it is a mean over a few batches. The model never learns from validation
-# texts, so they may choose: here by accuracy (`metric_for_best_model`), not by loss.
+# texts, so they may choose: here by accuracy (`metric_for_best_model`), not by loss. The two can
+# disagree. Accuracy counts mistakes; the loss also asks how sure the model was of each, and a few
+# very sure ones raise it.
 #
 # ### Exercise 5.2 Which checkpoint? ●●○ 8 minutes
 #
@@ -901,7 +903,8 @@ plots.finding(
             "A few hundred rows left that open, and the checkpoint was chosen on them."
             if side(*earlier[2:]) == "level" else "Other films, other words: the splits differ."))
     + (" That run was at its best when it ended, so a longer one is open; an epoch more costs "
-       f"{minutes['reviews'] / lab.profile.epochs:.1f} minutes here." if at_its_best else ""))
+       f"{minutes['reviews'] / settings['num_train_epochs']:.1f} minutes here." if at_its_best
+       else ""))
 
 # %% tags=["assert"]
 assert side(*results["requests"][2:]) == "ahead"
