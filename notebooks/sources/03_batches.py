@@ -31,7 +31,7 @@
 # {{setup}}
 
 # %% tags=["parameters"]
-profile = "auto"  # "mini", "cpu", "gpu", or "auto": the largest that this machine and network allow
+profile = "auto"  # "mini", "cpu", "gpu", or "auto": gpu where CUDA and the Hub are there, else mini
 
 # %%
 from course_utils.lab import start_lab

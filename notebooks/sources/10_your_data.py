@@ -36,7 +36,7 @@
 # or parquet. `group` names a column with the writer, customer or device behind a row.
 
 # %% tags=["parameters"]
-profile = "auto"  # "mini", "cpu", "gpu", or "auto": the largest that this machine and network allow
+profile = "auto"  # "mini", "cpu", "gpu", or "auto": gpu where CUDA and the Hub are there, else mini
 
 file = "data/tickets/tickets.csv"  # yours, or a folder with train, validation and test
 text, label = "message", "queue"  # the columns with the texts and the labels

@@ -42,7 +42,7 @@ from course_utils.setup import ensure_packages
 needed = ensure_packages(ROOT / "service")  # what is missing of service/pyproject.toml
 
 # %% tags=["parameters"]
-profile = "auto"  # "mini", "cpu", "gpu", or "auto": the largest that this machine and network allow
+profile = "auto"  # "mini", "cpu", "gpu", or "auto": gpu where CUDA and the Hub are there, else mini
 
 # %%
 from course_utils.lab import ROOT, start_lab
