@@ -981,7 +981,6 @@ assert abs(extra_errors(92.7, 91.3) - 1.4 / 7.3) < 1e-9
 # from copy import deepcopy
 #
 # import torch
-# from torch.nn import ModuleList
 # from torch.nn import functional as F
 # from transformers import AutoModelForSequenceClassification, AutoTokenizer
 #
@@ -992,9 +991,8 @@ assert abs(extra_errors(92.7, 91.3) - 1.4 / 7.3) < 1e-9
 # teacher = AutoModelForSequenceClassification.from_pretrained(name, use_safetensors=True).eval()
 # student = deepcopy(teacher)
 # layers = student.distilbert.transformer.layer
-# student.distilbert.transformer.layer = ModuleList(layers[i] for i in (0, 2, 4))
+# student.distilbert.transformer.layer = torch.nn.ModuleList(layers[i] for i in (0, 2, 4))
 # student.config.n_layers = 3
-#
 # optimizer, T = torch.optim.AdamW(student.parameters(), lr=1e-4), 2.0
 # for step in range(20):  # some hundred, each with another batch of texts
 #     batch = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")

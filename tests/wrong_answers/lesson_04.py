@@ -128,6 +128,13 @@ WRONG = {
     ],
     "e4_5": [
         (
+            "takes the mean of all runs' test scores",
+            "    means = {s: [r['validation'] for r in runs if r['setting'] == s] for s in {r['setting'] for r in runs}}\n"
+            "    best = max(means, key=lambda s: sum(means[s]) / len(means[s]))\n"
+            "    return best, sum(r['test'] for r in runs) / len(runs)\n",
+            "0.83 the mean of all settings",
+        ),
+        (
             "the colleague's version",
             "    best = max(runs, key=lambda run: run['test'])\n    return best['setting'], best['test']\n",
             "choose by validation",
