@@ -110,8 +110,8 @@ assert five[0] > 2 * five[1]
 
 # %% [markdown]
 # The model cannot say "I don't know". It spreads a total of 1 over all words of its
-# [vocabulary](glossary.md#vocabulary), whatever the sentence. Low numbers, spread out, are a sign of
-# ignorance, and not a reliable one. Try a sentence of your own:
+# [vocabulary](glossary.md#vocabulary), whatever the sentence. Low numbers, spread out, may mean
+# ignorance (are the guesses names at all?), or that many words fit. Try a sentence of your own:
 
 # %%
 mine = "This film was very [MASK]."
@@ -159,9 +159,11 @@ print(f"counting words: {counting.score(validation['text'][:], validation['label
 
 # %% [markdown]
 # **Now DistilBERT.** The drawing shows what happens to a text. The tokenizer cuts it into known pieces;
-# six layers turn the pieces into vectors; a *head* turns the first vector into one score per wish. The
-# head is new and knows nothing. Training moves all weights a little, batch by batch, so that the right
-# wish gets the highest score.
+# six layers, stages of arithmetic, turn each piece into a vector, a list
+# of numbers; a *head* turns the first vector into one score per wish. The head is new and knows nothing.
+# Training shows the model a *batch* of texts, here 16, then moves all its
+# *weights*, the numbers that it computes with, a little towards the right
+# wishes; then the next batch.
 
 # %%
 plots.picture("text-to-label")
@@ -245,6 +247,10 @@ plots.finding(f"In one training run of {result.metrics['train_runtime']:.0f} sec
 assert lead > 8 and low > 0
 
 # %% [markdown]
+# The interval says how far the difference could move with other requests of the same kind. Are these
+# points worth the minutes of training, where the counter needed none? That depends on what a wrongly
+# sorted message costs you.
+#
 # A likely reason, not tested here: a new person says the same thing in words that the counter has
 # no weight for. Lesson [05](05_training.ipynb) meets tasks where counting is enough.
 #
@@ -275,7 +281,8 @@ plots.finding(f"“{tries[stray]}” is none of the {len(names) - 1} wishes, and
 #
 # ## 3. How do exercises and checks work?
 #
-# An exercise is a function with a gap. You write it, run its cell, then run the *check* below.
+# An exercise is a function with a gap. Replace its line `raise NotImplementedError()` with your code,
+# run the cell, then run the *check* below.
 # Somebody who computes the share of right predictions and always divides by 4 would read:
 #
 # ```text
@@ -360,7 +367,7 @@ def surest_mistake(logits, truth):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Sum with `axis=1, keepdims=True` (subtract each row's largest logit before `np.exp`, and no number overflows). `np.flatnonzero(wrong)` gives the numbers of the wrong rows.
+# A loop over the rows will do: `row.argmax()` is the predicted class, `np.exp(row - row.max())` divided by its sum the softmax (the largest is subtracted so that no number overflows). Without a loop: `axis=1, keepdims=True`.
 # </details>
 
 # %% tags=["grading"]
@@ -436,7 +443,7 @@ def commonest_mistake(true, predicted):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `collections.Counter` counts pairs. `min` with `key=lambda pair: (-mistakes[pair], pair)` takes the commonest, and of equals the smallest.
+# `collections.Counter` counts pairs, and so does a dictionary. `min` with `key=lambda pair: (-mistakes[pair], pair)` takes the commonest, and of equals the smallest.
 # </details>
 
 # %% tags=["grading"]
