@@ -111,9 +111,7 @@ spam_words = word_counter().fit(train["sms"][:], train["label"][:])
 
 # %% [markdown]
 # A model gives [logits](glossary.md#logit), one number per class and text;
-# [softmax](glossary.md#softmax) makes probabilities of them. With two classes only their difference
-# counts: class 1 has a probability of at least t exactly where `z1 - z0 >= ln(t / (1 - t))`.
-# Everything below looks at the *validation* split; the test split stays closed until section 11.
+# [softmax](glossary.md#softmax) makes probabilities of them. Everything below looks at the *validation* split; the test split stays closed until section 11.
 
 # %%
 from scipy.special import softmax
@@ -219,7 +217,7 @@ plots.finding(f"Doing nothing is {lazy['accuracy']:.1%} accurate and catches no 
 # %% [markdown]
 # ### Exercise 6.1 F-beta ●○○ 6 minutes
 #
-# F1 weighs precision P and recall R alike. F-beta counts recall beta times as much as precision:
+# F1 weighs precision P and recall R alike. In F-beta recall counts the more, the larger beta:
 #
 # `F = (1 + beta²) · P · R / (beta² · P + R)`
 #
@@ -622,7 +620,8 @@ plots.finding(
     f"the requests the two are {apart}.")
 
 # %% [markdown]
-# So say *which* F1 you report; that of section 3 is a fourth one, of the class spam alone.
+# So say *which* F1 you report; that of section 3 is a fourth one, of the class spam alone, and 0 for
+# doing nothing. And with so few rows a wish, each line of the list is a hint.
 #
 # A matrix of thirty classes is unreadable. List the pairs confused more than once, in either
 # direction.
@@ -681,8 +680,9 @@ plots.show(figure, "Reliability diagram: share right against mean confidence in 
 
 # %% [markdown]
 # One number sums up a curve: its mean distance from the diagonal, the [expected calibration
-# error](glossary.md#ece), ECE. A calibrated model has some, too, by chance. How much? Draw by lot
-# which answers are right, each with exactly its stated confidence, 500 times.
+# error](glossary.md#ece), ECE. A calibrated model has some, too, by chance. How much? Pretend that
+# the stated confidence is true: let a lottery with just these chances say which answers are right,
+# 500 times, and look at the ECE of each draw.
 
 # %%
 def ece(sure, right):
@@ -736,8 +736,9 @@ plots.finding("; ".join(verdicts) + ". Chance is what 95 % of perfectly calibrat
               f"below, on {len(second)} rows.")
 
 # %% [markdown]
-# Where probabilities are calibrated, a threshold needs no search: if an alarm costs three misses,
-# flag from 3/4 on. We did not check the spam filter's, so its threshold had to be searched.
+# Mind the direction: models are known for being too sure, and these two, after a short training, are
+# too modest. Where probabilities are calibrated, a threshold needs no search. If a false alarm costs
+# three misses, flagging a message costs 3 · (1 − p) on average and leaving it p: flag from 3/4 on. We did not check the spam filter's, so its threshold had to be searched.
 #
 # ## 8. How much is chance? Intervals and pairs
 #
@@ -862,6 +863,10 @@ plots.finding(f"DistilBERT loses most to {worst}: {lost} of the {caught} spams t
               f"Counting words loses {words_lost} of {words_caught}. No number above showed this.")
 
 # %% [markdown]
+# Each model has a weakness of its own: read all six lines. (Answers that neither pass a spam nor lose
+# a ham changed for the better.) These are few rows, and where scores crowd at the threshold, a small
+# shift changes an answer.
+#
 # ### Exercise 6.4 Build the threshold in ●●○ 8 minutes
 #
 # Before you ship: `pipeline` and `argmax` know nothing of your threshold. They take the class with
@@ -870,8 +875,9 @@ plots.finding(f"DistilBERT loses most to {worst}: {lost} of the {caught} spams t
 #
 # The last layer adds a *bias* to the logits, a tensor of two numbers: `spam_model.classifier.bias`.
 # Write a function that returns a new bias, with which `argmax` says class 1 exactly where the old
-# model gave class 1 a probability of at least `threshold` (section 1 has the rule; ties, which go to
-# class 0, don't count: your threshold lies between two scores). Leave the given tensor as it is.
+# model gave class 1 a probability of at least `threshold`. With two classes only the difference of
+# the logits counts: that is where `z1 - z0 >= ln(t / (1 - t))`, for a threshold t. (Ties, which go
+# to class 0, don't count: your threshold lies between two scores.) Leave the given tensor as it is.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e6_4", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def bias_with_threshold(bias, threshold):
@@ -929,8 +935,8 @@ assert leaves_its_input()
 # ### Question 6.5 More accurate, and more expensive ●●○ 5 minutes, in writing
 #
 # By the price of section 4, a lost wanted message counts as much as three spams that get through.
-# How can a filter be more accurate than doing nothing, and still cost more? State the condition in
-# terms of TP and FP.
+# How can a filter be more accurate than doing nothing, and still cost more? Give the reason, and both
+# conditions (more accurate; dearer) in terms of TP and FP, or numbers that meet both.
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w6_5", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in one or two sentences.*
@@ -981,8 +987,8 @@ plots.finding(
     f"The order: AP {' against '.join(f'{ap:.2f}' for ap in test_ap.values())}, {ap_chance}.")
 
 # %% [markdown]
-# AP says whose order is better; the bill says whether a filter should be on, and which. Now the
-# sorter.
+# AP says whose order is better; the bill says whether a filter should be on and, where the paired
+# interval leaves out 0, which. Now the sorter.
 
 # %%
 test_asked, test_wanted = with_a_wish("test")
