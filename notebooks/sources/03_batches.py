@@ -19,7 +19,7 @@
 #
 # 1. say what truncation and padding cost on your own texts;
 # 2. choose a batch size, and reach it with little memory;
-# 3. write the training loop yourself and get the `Trainer`'s numbers.
+# 3. read the training loop written out, and check that it gives the `Trainer`'s numbers.
 #
 # **What it costs**
 #
@@ -143,7 +143,7 @@ plots.finding(f"Cut to its first 32 tokens, the counter loses {loss_of_cut[0]:.1
 plots.picture("batch-padding")
 
 # %% [markdown]
-# In code these are four habits:
+# The drawing's three habits in code, and a fourth, in `map`, that hides among them:
 #
 # * **fixed**: `padding="max_length"`;
 # * **in `map`**: `padding=True` inside `dataset.map(batched=True)`. It looks dynamic, but `map`
@@ -549,7 +549,8 @@ plots.show(figure, "Left: texts per second against batch size, "
 #
 # But speed counts texts, and the same texts make fewer *updates*. Give three batch sizes the same
 # messages, two passes each, with the same peak [learning rate](glossary.md#learning-rate) and the
-# same share of [warm-up](glossary.md#warm-up).
+# same share of [warm-up](glossary.md#warm-up), rounded up: of the largest batch's six steps that is
+# one, which learns nothing.
 
 # %%
 updates, right_with = {8: 48, 16: 24, 64: 6}, {16: called_spam == is_spam}
@@ -571,9 +572,11 @@ plots.finding(f"A batch of 64 reads {faster:.1f} times as many texts per second 
 
 # %% [markdown]
 # Count before you follow "as large as fits in memory": to make as many updates as a batch of 8, a
-# batch of 64 must read eight times the texts, and the machine pays back the factor above. A larger
-# batch bears a larger learning rate, which wins a part back ([04](04_hyperparameters.ipynb)).
-# If you know nothing better, take the *smallest* batch that is nearly at full speed.
+# batch of 64 must read eight times the texts, and its higher speed makes up only the factor above. A
+# larger batch bears a larger learning rate, which wins a part back
+# ([04](04_hyperparameters.ipynb)). Where the curve of speed flattens, take the *smallest* batch that
+# is nearly at full speed. Where the line stands at the largest size tried, it didn't flatten: let
+# the updates decide.
 #
 # ## 6. How noisy is the gradient of a small batch?
 #
@@ -676,7 +679,7 @@ plots.finding(f"Noise equals signal at a batch of {scale} (95 % interval {span})
 # That batch size is the [gradient noise scale](glossary.md#gradient-noise-scale): far below it,
 # twice the rows need half the updates, far above it hardly fewer. It is no setting to copy, for it
 # grows as the loss falls (both [McCandlish et al. 2018](https://arxiv.org/abs/1812.06162)). Over
-# all rows the noise is 0: mini-batches are steadier than *single rows* only.
+# all rows, each taken once, the noise is 0: mini-batches are steadier than *single rows* only.
 #
 # ### Exercise 3.3 Predict the noise ●●○ 5 minutes
 #
@@ -915,8 +918,8 @@ plots.finding(f"At step 6 the loss is {before:.2f} with sorted rows, and {losses
 
 # %% [markdown]
 # A sorted pass is six batches of ham, then six of spam. Each asks for one answer to everything, and
-# giving it is right until the class changes; until then the training loss looks *good*. What comes
-# late moves the weights less, because the learning rate falls to 0. The `Trainer`'s default sampler
+# while the class stays the first, the training loss looks *good*; when it changes, the loss leaps.
+# What comes late moves the weights less, because the learning rate falls to 0. The `Trainer`'s default sampler
 # is random; the error creeps in with `select(range(n))` or `shuffle=False`.
 #
 # Where nothing is learned, sorting is fine: predict in order of length, and put the answers back.
@@ -980,8 +983,8 @@ assert list(predict_by_length(["xx", "xxxxx", "x", "xxxx", "xxx"], answer)) == [
 # ### Question 3.6 Sorted twice ●●○ 4 minutes, in writing
 #
 # Neither rows sorted by label nor batches grouped by length are random. Why does the first ruin a
-# training while the second usually doesn't, and with what kind of texts would the second do harm
-# too?
+# training while the second usually doesn't (1 point), and with what kind of texts would the second
+# do harm, too (1 point)?
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w3_6", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in one or two sentences.*
@@ -1067,7 +1070,7 @@ assert rates[0] == 0 and rates[1] > 0
 # 1. Count your tokens, then test a limit.
 # 2. Leave padding to the collator. Group by length for speed, and check the accuracy.
 # 3. Pass the attention mask, and use it again whenever you average over tokens.
-# 4. Take the smallest batch that is nearly at full speed: it makes more updates. Reach a larger
+# 4. Where speed no longer grows, take the smallest such batch: it makes more updates. Reach a larger
 #    one by accumulation, with `model.accepts_loss_kwargs = False`.
 # 5. Shuffle. A sorted run has beautiful losses for a while, and one answer for all texts.
 #

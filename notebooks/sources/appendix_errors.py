@@ -153,7 +153,7 @@ assert "512" in message or "out of range" in message
 print(tuple(model(**tokenizer(too_long, truncation=True, return_tensors="pt")).logits.shape))
 
 # %% [markdown]
-# Cure: `truncation=True`. The last line shows the shape of its logits: one text, two classes.
+# Cure: `truncation=True`; what stands behind the limit is then not read, and nothing says so. The last line shows the shape of its logits: one text, two classes.
 #
 # **5. More classes than the head has.** A new head has two outputs unless you say otherwise:
 
@@ -281,7 +281,7 @@ assert "imdb" in data_message and "connect" in model_message
 #
 # > Quoted: with a network, the name `imdb` alone fails too: `Repository id must be 'namespace/name', got 'imdb'` (huggingface/datasets, issue 8612).
 #
-# Cure: write owner and name, `stanfordnlp/imdb`. Behind a wall or offline: choose the profile `mini`, or set `COURSE_MIRROR`.
+# Cure: write owner and name, `stanfordnlp/imdb`. Behind a firewall or offline: choose the profile `mini`, or set `COURSE_MIRROR` to a folder that `make mirror` filled.
 #
 # **10. 16-bit training on a CPU.** The trainer refuses `bf16=True` where it finds no GPU, though many CPUs can do it:
 
@@ -295,7 +295,7 @@ raised = sum(not m.startswith("no error") for messages_of in seen.values() for m
 print(f"{len(seen)} kinds of error, {raised} messages")
 
 # %% [markdown]
-# Cure: say `use_cpu=True`, with `bf16=True` beside it only where the processor computes in bf16 quickly ([the other appendix](appendix_machine.ipynb) measures it). `lab.precision_arguments` holds the right words for your machine. That was the last of the ten.
+# Cure: say `use_cpu=True`, with `bf16=True` beside it only where the processor computes in bf16 quickly ([the other appendix](appendix_machine.ipynb) measures it). `lab.precision_arguments` holds the right settings for your machine. That was the last of the ten.
 #
 # ### Exercise 0.5 Mend an old recipe ●●○ 7 minutes
 #
@@ -429,7 +429,7 @@ assert not fast and len(eager) == model.config.num_hidden_layers
 
 # %% [markdown]
 # **Silent 5: gradient accumulation multiplies the loss.** [Gradient accumulation](glossary.md#gradient-accumulation) takes several small batches for one step. The trainer
-# believes that this model divides its loss by the number of items in all of them. It doesn't. One line, `model.accepts_loss_kwargs = False`, tells the trainer so:
+# believes that this model divides its loss by the number of items in all of them. This model doesn't, so the loss comes out multiplied. One line, `model.accepts_loss_kwargs = False`, makes the trainer divide it:
 
 # %%
 twice = dict(per_device_train_batch_size=1, gradient_accumulation_steps=2)

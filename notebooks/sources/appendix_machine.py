@@ -83,7 +83,7 @@ if lab.device == "cuda":
 # ## 2. Which number format is fast here?
 #
 # A model spends most of its time multiplying matrices. Numbers of 16 bits ([bf16](glossary.md#bf16), [fp16](glossary.md#fp16)) can be much faster than the usual
-# 32 bits (fp32), or slower: it depends on the chip, and what the chip *accepts* says nothing about what it does *fast*. The course asks the processor whether it computes in bf16 itself; time shows what that is worth. A
+# 32 bits (fp32), or slower: it depends on the chip, and what the chip *accepts* says nothing about what it does *fast*. `start_lab` asks the processor whether it computes in bf16 itself and takes it where it does; the cell below times what that is worth. A
 # [GFLOP/s](glossary.md#gflops) is $10^9$ multiplications or additions per second.
 
 # %%
@@ -107,7 +107,7 @@ plots.show(figure,
            + ", ".join(f"{n} {s:,.1f} GFLOP/s" for n, s in speeds.items()) + ".")
 
 # %% [markdown]
-# On a CPU the lessons take bf16 only where it is more than one and a half times as fast. On a GPU the hardware's generation decides: an older one, like the T4
+# On a GPU the hardware's generation decides: an older one, like the T4
 # that Colab often lends, accepts bf16 but only imitates it, and gets fp16.
 #
 # ## 3. How does time grow with length?
@@ -151,8 +151,8 @@ plots.show(figure,
 assert growth > 1
 
 # %% [markdown]
-# Two forces pull at that factor. Short batches can't keep a fast chip busy, which makes it smaller than that of the lengths. [Attention](glossary.md#attention) compares every token with
-# every other, which makes it larger. Lesson 03 takes this apart.
+# Short texts leave a fast chip partly idle, so time grows more slowly than the length; [attention](glossary.md#attention) compares every token with every other, so it grows
+# faster. The factor is what is left of both.
 #
 # Training costs more than reading: after the [forward pass](glossary.md#forward-pass) comes the *backward pass*, which computes how each weight should change. How much more?
 
@@ -176,7 +176,7 @@ assert factor > 1
 
 # %% [markdown]
 # The rule of thumb is 3: the backward pass does about twice the work of the forward pass, because it computes a gradient for the inputs and one for the
-# weights of each layer. Optimiser, evaluation and loading come on top, so take an estimate by this rule as *at least*, for one number format: the speed above is that of fp32, and where the lessons train in 16 bits they may need less.
+# weights of each layer. Optimiser, evaluation and loading come on top, so an estimate by this rule is a lower limit in fp32, the format of the speed above; training in 16 bits can be faster.
 #
 # ### Exercise 0.7 How long will it take? ●○○ 5 minutes
 #
@@ -287,7 +287,7 @@ plots.show(figure,
            + ".")
 
 # %% [markdown]
-# A dash stands for a lesson that nobody has measured yet. The scaling is rough: it assumes that everything slows down as training does. The profiles `cpu` and `gpu` take longer; each training there prints an
+# The scaling is rough: it assumes that everything slows down as training does. The published model of the profiles `cpu` and `gpu` is twice as wide; each training there prints an
 # estimate before it starts. Now the whole table:
 
 # %%
