@@ -120,7 +120,7 @@ plots.show(figure, "Histogram of review lengths in tokens. Limits at 64, 128 and
            f"cut {cut[64]:.0%}, {cut[128]:.0%} and {cut[256]:.0%} of the reviews.")
 
 # %% [markdown]
-# Section 9 measures what a cut costs. The profile's limit here is `lab.profile.max_length`.
+# Section 9 measures what a cut costs. The profile's limit here is `lab.profile.max_length` (256 on `mini`).
 #
 # ## 3. From texts to batches
 #
@@ -239,7 +239,7 @@ settings = dict(
 # %% [markdown]
 # | argument | why this value |
 # |---|---|
-# | epochs, rate, batch size | for the published model the usual grid is 2–4 epochs, 2e-5 to 5e-5, batches of 16 or 32 (BERT paper, appendix A.3); here its upper end, for a thousand reviews are few. A smaller model takes a higher rate. Lesson 04 measures both |
+# | epochs, rate, batch size | for the published model the usual grid is 2–4 epochs, 2e-5 to 5e-5, batches of 16 or 32 (BERT paper, appendix A.3); here its upper end (on `mini` 4 epochs, batches of 16), for a thousand reviews are few. A smaller model takes a higher rate. Lesson 04 measures both |
 # | `warmup_steps=0.1` | the rate rises during the first tenth of the steps, then falls in a straight line to 0. A fixed 500, as articles advise, is longer than many whole runs |
 # | `train_sampling_strategy` | texts of similar length share a batch: less padding |
 # | `eval_*`, `save_*`, `load_best_model_at_end` | evaluate and save after each epoch; return the checkpoint that is best on validation, by the score that you will report |
@@ -366,8 +366,10 @@ plots.show(figure, "Left: training and validation loss over the steps. Right: va
 
 # %% [markdown]
 # Is the kept checkpoint ahead of counting words? Both judge the same rows, so the
-# [interval](glossary.md#confidence-interval) of their difference is taken text by text
-# ([bootstrap](glossary.md#bootstrap)). Where it holds 0, the two are *level*.
+# [interval](glossary.md#confidence-interval) of their difference is taken text by text: draw the
+# texts again, many times, some twice, some never, and keep the middle 95 % of the differences
+# ([bootstrap](glossary.md#bootstrap)). Where it holds 0, the two are *level*. It speaks for more
+# texts like these; other films may give another answer.
 
 # %%
 def compare(tuned, counted):
@@ -413,7 +415,7 @@ plots.finding(
 assert len(losses) > 2 and (losses.min() < losses[0] or accuracies[best] > accuracies[0])
 
 # %% [markdown]
-# Training loss jumps because it is a mean over a few batches. The model never learns from validation
+# Training loss jumps partly because it is a mean over a few batches. The model never learns from validation
 # texts, so they may choose: here by accuracy (`metric_for_best_model`), not by loss. The two can
 # disagree. Accuracy counts mistakes; the loss also asks how sure the model was of each, and a few
 # very sure ones raise it.
@@ -649,8 +651,8 @@ assert first > grouped, "padding must cost time"
 # %% [markdown]
 # ### Question 5.4 A look at the test split ●○○ 3 minutes, in writing
 #
-# Both articles evaluate on the test split after every epoch (one prints the accuracy, the other
-# only the loss). Nobody trains on the test rows. How can a test number that is read so often still
+# Two of the [articles](claims.md) evaluate on the test split after every epoch (one prints the
+# accuracy, the other only the loss). Nobody trains on the test rows. How can a test number that is read so often still
 # be too good, and which split is there for such looks?
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w5_4", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
@@ -763,7 +765,8 @@ assert [words[n].mean() for n in counts] == sorted(words[n].mean() for n in coun
 #
 # Suppose you had repeated section 10 with three seeds. Write a function that takes the scores of two
 # methods, one per seed, and returns `True` only if the first is better *in every seed*; it stops
-# with a `ValueError` where a run has no partner. It is stricter than comparing two means, but no
+# with a `ValueError` where a run has no partner, even if an earlier pair has decided already. It is
+# stricter than comparing two means, but no
 # proof: of two equal methods, one or the other wins all of three runs in a quarter of all cases
 # (twice 1/2³).
 
@@ -911,7 +914,8 @@ assert side(*results["requests"][2:]) == "ahead"
 assert results["reviews"][0] > 0.65 and results["reviews"][2] < 0.05
 
 # %% [markdown]
-# A guess, not a rule: fine-tuning pays where new texts say the same in other words, as new
+# Compare each method's two scores on the reviews, validation and test: which one moved, and by how
+# much? A guess, not a rule: fine-tuning pays where new texts say the same in other words, as new
 # customers do, and least where the words themselves give the answer away. Two tasks can't show it.
 # Decide by such a figure on *your* texts, with more seeds: `new_model(seed=1)` and
 # `make_trainer(…, seed=1)`.
@@ -952,8 +956,8 @@ assert count == 66_955_010
 # %% [markdown]
 # ## What to remember
 #
-# 1. Baselines first. Fine-tuning is worth its minutes where the interval of the difference says so,
-#    and other seeds agree.
+# 1. Baselines first. Fine-tuning is ahead where the interval of the difference lies above 0 and other
+#    seeds agree; whether those points are worth the cost, you decide.
 # 2. A new head knows nothing; "newly initialized" is information, not an error.
 # 3. Never pad in `map`: the collator pads per batch. Cut texts only after a look at their lengths.
 # 4. Choose on validation rows, by the score that you report; open the test split once.
@@ -964,7 +968,7 @@ assert count == 66_955_010
 # The core without the course: count, train, compare on new texts, save; section 6's `compare` adds
 # the interval. Nothing is chosen, so it has no validation split. Name, rate and epochs, which the
 # lesson takes from `lab`, are written out.
-# It needs `pip install transformers datasets accelerate torch scikit-learn`.
+# It needs `pip install "transformers>=5" datasets accelerate torch scikit-learn`.
 #
 # ```python
 # from datasets import Dataset
@@ -1005,7 +1009,7 @@ assert count == 66_955_010
 # | `classifier.weight … MISSING` after loading *your own* model | you loaded the base model, not your folder | load the folder you saved |
 # | `The model did not return a loss from the inputs` | the labels don't reach the model | the column must be called `label` or `labels` |
 # | loss stays at ln K | rate far too high or too low, or labels shuffled | the range test of lesson 04; look at a few rows |
-# | `trainer.predict` is right for nobody | with `group_by_length` it returns the rows in another order | compare with `label_ids` of the same result |
+# | `trainer.predict` is no better than guessing | with `group_by_length` it returns the rows in another order | compare with `label_ids` of the same result |
 # | loss grows with `gradient_accumulation_steps` | the Trainer believes that the model divides by the number of items | `model.accepts_loss_kwargs = False` |
 # | out of memory | batch × length is too large for this device | halve the batch, double the accumulation |
 # | accuracy 100 % after the first rows of a subset | IMDb is sorted by label; `select(range(n))` takes one class | `shuffle(seed=…)` first |
