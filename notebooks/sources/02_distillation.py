@@ -94,7 +94,8 @@ for ax, (T, p) in zip(axes, softened.items(), strict=True):
     plots.bars(ax, words, (p[top] / p[top[0]]).tolist(), fmt="{:.2f}")
     ax.set(title=f"T = {T}: these six hold {six[T]:.1%}", xlim=(0, 1.25), xticks=[0, 0.5, 1],
            xlabel=f"probability, that of “{words[0]}” = 1")
-figure.suptitle("A higher T keeps the order, brings the words closer, and leaves more for all others",
+figure.suptitle("A higher T keeps the order, brings the words closer, and leaves more for all "
+                "others",
                 fontweight="bold", fontsize=11.5, x=0.01, ha="left")
 plots.show(figure, f"Bars of the teacher's six likeliest words for the gap at T = 1, 2 and 5, the "
                    f"likeliest, {words[0]}, set to 1. The last, {words[-1]}, has "
@@ -742,7 +743,8 @@ def fine_tune(folder, rows, epochs=15, kind=Trainer):
     settings = TrainingArguments(
         str(lab.workdir / "task"), num_train_epochs=epochs, warmup_steps=0.1,
         learning_rate=3 * lab.profile.learning_rate,  # short texts stand a high one
-        per_device_train_batch_size=16, seed=lab.seed, remove_unused_columns=False, save_strategy="no", logging_strategy="no",
+        per_device_train_batch_size=16, seed=lab.seed,
+        remove_unused_columns=False, save_strategy="no", logging_strategy="no",
         report_to="none", disable_tqdm=True, **lab.precision_arguments)
     trainer = kind(model, settings, train_dataset=rows,
                    data_collator=DataCollatorWithPadding(tokenizer))
@@ -833,7 +835,8 @@ for name, epochs in PASSES.items():
 
 # %%
 certain = (answers[len(few):].argmax(-1) == np.array(inbox["label"])).mean()
-plots.finding(f"Taught on {len(texts)} texts, the student sorts {right['taught student'].mean():.0%} "
+plots.finding(f"Taught on {len(texts)} texts, the student sorts "
+              f"{right['taught student'].mean():.0%} "
               f"right: {compare('taught student', 'finished student')}, which had {len(few)} true "
               f"labels; {compare('taught student', 'teacher')}; "
               f"{compare('taught student', 'taught briefly')}. The teacher is right on "

@@ -559,8 +559,8 @@ assert by_seed.std(ddof=1) < 0.08, "texts are read whole: equal runs may not lie
 # %% [markdown]
 # An interval for a difference must count both kinds. Pretend to repeat the experiment: pick as many
 # runs and rows as there are, some twice, some never, and compute the difference again. After 2,000
-# times, the middle 95 % of the differences is the interval: a [bootstrap](glossary.md#bootstrap). It
-# makes every interval from here on.
+# times, cut off the extremes: the middle of the differences is the 95 % interval. That is a
+# [bootstrap](glossary.md#bootstrap); it makes every interval from here on.
 
 # %%
 def interval(runs, others=None, draws=2000):

@@ -367,7 +367,7 @@ plots.show(figure, "Left: training and validation loss over the steps. Right: va
 # %% [markdown]
 # Is the kept checkpoint ahead of counting words? Both judge the same rows, so the
 # [interval](glossary.md#confidence-interval) of their difference is taken text by text: draw the
-# texts again, many times, some twice, some never, and keep the middle 95 % of the differences
+# texts again, many times, some twice, some never; the middle of the differences is the 95 % interval
 # ([bootstrap](glossary.md#bootstrap)). Where it holds 0, the two are *level*. It speaks for more
 # texts like these; other films may give another answer.
 
