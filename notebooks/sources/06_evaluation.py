@@ -543,7 +543,7 @@ assert abs(precision_at(0.001, 0.99, 0.01) - 0.0901639) < 1e-6
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 6. Many classes
+# ## 6. Many classes: macro, weighted or micro F1?
 #
 # Now the requests of [lesson 00](00_start.ipynb): what does a customer want? As there, the class
 # for texts that belong nowhere is left out, and in the course's own data the writers of validation
