@@ -980,8 +980,8 @@ assert encoder.config.max_position_embeddings == 512 and not guesser.can_generat
 # ## 10. What do articles say, and what is true?
 #
 # The claims that this lesson could test. All others stand in [claims](claims.md); the famous "97 %"
-# is lesson 02's. On `mini` the rows that name sections 3, 5 and 8 were measured on the course's small
-# model, which has DistilBERT's architecture.
+# is lesson 02's. On `mini` the rows that name sections 3, 5, 8 and 9 were measured on the course's
+# small model, which has DistilBERT's architecture.
 
 # %%
 from IPython.display import Markdown, display

@@ -803,8 +803,8 @@ plots.finding("; ".join(compare(*pair) for pair in (
 # weights. On `mini` there is a likely reason more: its teacher began as a model tuned to tell alike
 # sentences from others (its card says so), which a cut keeps and masked LM doesn't train. So before
 # you distil anything, cut your model and fine-tune the half: it is the rival that a recipe of hours
-# has to beat. Why a distilled student should be *behind* the cut, one run can't say. (The intervals
-# count the luck of the requests only; another seed moves a bar by some points more.)
+# has to beat. Where a distilled student is *behind* the cut, as on `mini`, one run can't say why. (The
+# intervals count the luck of the requests only; another seed moves a bar by some points more.)
 #
 # ## 7. Can the teacher teach the task, too?
 #

@@ -34,7 +34,7 @@
 # {{setup}}
 
 # %% tags=["parameters"]
-profile = "auto"  # "mini", "cpu", "gpu", or "auto": the largest that this machine and network allow
+profile = "auto"  # "mini", "cpu", "gpu", or "auto": gpu where CUDA and the Hub are there, else mini
 
 # %%
 from course_utils.lab import start_lab
@@ -170,7 +170,7 @@ def answer(part, max_length):
     model.eval()
     ids, _ = tensors(part, max_length)
     order = (ids != tokenizer.pad_token_id).sum(1).argsort()  # texts of like length together
-    return torch.cat([logits_of(ids[rows]) for rows in order.split(28)])[order.argsort()]
+    return torch.cat([logits_of(ids[rows]) for rows in order.split(28)])[order.argsort().cpu()]
 
 
 def right(logits, part="validation"):

@@ -671,9 +671,9 @@ assert first > grouped, "padding must cost time"
 # ## 10. How many labels do you need?
 #
 # Labels cost money. So train on few of them, then on all, and give the word counter the same rows.
-# The task is `requests` of lesson 00: which wish does a customer have? The texts to judge on are
-# other writers'. Requests that fit no wish are left out; a real mailbox has such mails too, and
-# lesson [07](07_intents.ipynb) deals with them.
+# The task is `requests` of lesson 00: which wish does a customer have? On `mini` the texts to judge
+# on are by a writer new to both. Requests that fit no wish are left out; a real mailbox has such
+# mails too, and lesson [07](07_intents.ipynb) deals with them.
 #
 # Few rows need more epochs; else training ends before it has begun. The rate is three times that of
 # the reviews, near the one that lesson [04](04_hyperparameters.ipynb) uses for requests.

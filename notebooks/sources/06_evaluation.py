@@ -736,8 +736,8 @@ plots.finding("; ".join(verdicts) + ". Chance is what 95 % of perfectly calibrat
               f"below, on {len(second)} rows.")
 
 # %% [markdown]
-# Mind the direction: models are known for being too sure, and these two, after a short training, are
-# too modest. Where probabilities are calibrated, a threshold needs no search. If a false alarm costs
+# Mind the direction: fine-tuned models are known for being too sure; on `mini` both are too modest.
+# Read yours off the figure. Where probabilities are calibrated, a threshold needs no search. If a false alarm costs
 # three misses, flagging a message costs 3 · (1 − p) on average and leaving it p: flag from 3/4 on. We did not check the spam filter's, so its threshold had to be searched.
 #
 # ## 8. How much is chance? Intervals and pairs
