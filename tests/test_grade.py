@@ -679,9 +679,10 @@ def test_what_an_instructor_hands_out_is_complete():
         encoding="utf-8"
     )
     deck = (out / "slides/06.html").read_text(encoding="utf-8")
+    figures = (ROOT / "notebooks/06_evaluation.ipynb").read_text(encoding="utf-8")
     assert (
         deck.count("<section") > 20
-        and deck.count("data:image/png") >= 5
+        and deck.count("data:image/png") == figures.count('"image/png"') > 2
         and deck.count("data:image/svg+xml") >= 2
         and 'src="http' not in deck
     )
