@@ -679,10 +679,11 @@ def test_what_an_instructor_hands_out_is_complete():
         encoding="utf-8"
     )
     deck = (out / "slides/06.html").read_text(encoding="utf-8")
-    figures = (ROOT / "notebooks/06_evaluation.ipynb").read_text(encoding="utf-8")
+    cells = json.loads((ROOT / "notebooks/06_evaluation.ipynb").read_bytes())["cells"]
+    figures = [o for c in cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
     assert (
         deck.count("<section") > 20
-        and deck.count("data:image/png") == figures.count('"image/png"') > 2
+        and deck.count("data:image/png") == len(figures) > 2
         and deck.count("data:image/svg+xml") >= 2
         and 'src="http' not in deck
     )
