@@ -28,7 +28,7 @@ LIBRARIES = (
 # Task -> what the page says of it, its pieces at most, epochs, how many times the profile's learning rate.
 TASKS = {
     "requests": ("Requests to a shop", "Where is my parcel? It should be here by now.", 64, 4, 3),
-    "reviews": ("Film reviews", "A warm and funny film, though the end comes late.", 256, 2, 1),
+    "reviews": ("Film reviews", "A warm and funny film, though the end comes late.", 256, 4, 1),
 }
 
 

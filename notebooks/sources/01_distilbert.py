@@ -941,8 +941,8 @@ assert encoder.config.max_position_embeddings == 512 and not guesser.can_generat
 # ### Question 1.6 Half the work, three fifths of the size ●●○ 4 minutes, in writing
 #
 # DistilBERT has half of BERT's layers. It does about half of BERT's work, which you timed in section
-# 7, but has 39.4 % fewer parameters, not 50 %. Which part of the model makes the difference, and why
-# does it weigh so much in the one count and so little in the other?
+# 7, but has only 39.4 % fewer parameters. Which part of the model makes the difference, and why does it
+# weigh so much in the one count and so little in the other?
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w1_6", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in one or two sentences.*

@@ -161,7 +161,7 @@ def cosine_loss(student_hidden, teacher_hidden, mask):  # (rows, length, width);
 # | student, T = 2 | 0, 2 ln 2 | 0, ln 2 | 1/3, 2/3 |
 # | student, T = 1 | 0, 2 ln 2 | 0, 2 ln 2 | 1/5, 4/5 |
 #
-# * Soft: 2² · (3/4 · ln (3/4 ÷ 1/3) + 1/4 · ln (1/4 ÷ 2/3)) = 4 · (0.6082 − 0.2452) = 1.4520.
+# * Soft: 2² · (3/4 · ln (3/4 ÷ 1/3) + 1/4 · ln (1/4 ÷ 2/3)) = 1.4520.
 # * Masked LM, where the first word is right: −ln 1/5 = 1.6094.
 
 # %%
@@ -315,8 +315,8 @@ assert abs(kl([0.2, 0.3, 0.5], [0.6, 0.3, 0.1]) - 0.5850) < 1e-3
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# The timid student is ½ ln (0.5/0.7) + ½ ln (0.5/0.3) = 0.087 away, the bold one 1.614: giving
-# almost nothing to a word that the teacher finds likely costs much.
+# The bold student is by far the dearer one: giving almost nothing to a word that the teacher finds
+# likely costs much.
 #
 # ## 3. What does cutting layers out cost?
 #
@@ -905,8 +905,8 @@ plots.finding(f"The ratio of the means is {with_wnli:.1%}. By task it runs from 
 #
 # ### Exercise 2.5 What does 99 % hide? ●○○ 5 minutes
 #
-# On IMDb DistilBERT has 92.82 % accuracy, BERT 93.46 % (quoted: paper, table 2). It keeps 99.3 % of
-# the accuracy. A user doesn't see accuracy; a user sees mistakes. Write `extra_errors(teacher,
+# On IMDb DistilBERT has 92.82 % accuracy, BERT 93.46 %: it keeps 99.3 % (quoted: paper, table 2,
+# and their ratio). A user doesn't see accuracy; a user sees mistakes. Write `extra_errors(teacher,
 # student)`: by what share do the *errors* grow, when the student replaces the teacher? Accuracies
 # come in percent; return 0.5 for 50 % more errors.
 
@@ -924,7 +924,7 @@ def extra_errors(teacher, student):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# 6.54 become 7.18. The growth is measured against what was there before, the teacher's errors.
+# The errors are 100 minus the accuracy. The growth is measured against what was there before, the teacher's errors.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t2_5", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}

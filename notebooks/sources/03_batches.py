@@ -151,7 +151,7 @@ plots.picture("batch-padding")
 # * **[dynamic](glossary.md#dynamic-padding)**: no padding in `map`; the
 #   [collator](glossary.md#collator) pads each batch when it is made;
 # * **grouped**: dynamic, with `train_sampling_strategy="group_by_length"`. Its
-#   [sampler](glossary.md#sampler) sorts up to 50 batches' worth of random rows at a time.
+#   [sampler](glossary.md#sampler) sorts a few dozen batches' worth of random rows at a time.
 
 # %%
 import torch

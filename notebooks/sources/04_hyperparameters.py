@@ -731,7 +731,7 @@ assert pulled < 0.01
 #
 # Three limits. The order is that of *these* moves; half the rate is a smaller move than a tenth.
 # Three seeds show only part of their spread, so the intervals are a little narrow. And of many
-# intervals of 95 % one that just leaves out 0 may be luck.
+# 95 % intervals one that just leaves out 0 may be luck.
 #
 # > Quoted, for length: public runs of the real DistilBERT on IMDb reach 88.0 % at 128 tokens
 # > ([TextAttack's
@@ -795,8 +795,8 @@ assert training[-1] < training[0] / 4, "eight epochs must fit the training rows"
 assert lost < 0.06 and wrong_confidence[-1] > wrong_confidence[0] + 0.1
 
 # %% [markdown]
-# That last number is [over-confidence](glossary.md#over-confidence): the model has learned its 84
-# texts by heart, and is now sure also where it is wrong. The loss need not warn you: surer right
+# That last number is [over-confidence](glossary.md#over-confidence): the model has learned its
+# few texts by heart, and is now sure also where it is wrong. The loss need not warn you: surer right
 # answers lower it while surer mistakes raise it. If you need only the class, follow the accuracy.
 # If you use the probability, as in "ask a person below 80 %", follow the confidence on mistakes, as
 # sure ones slip past that rule: [calibration](glossary.md#calibration), lesson
@@ -1150,9 +1150,9 @@ assert (honest_report(lucky_runs + steady) == honest_report(steady + lucky_runs)
 # %% [markdown]
 # ### Question 4.6 Runs or rows? ●●○ 4 minutes, in writing
 #
-# One setting reaches 83 %, another 80 %: one run each, judged on the same 200 validation rows. You
-# have the time for ten more runs, or for labelling 800 more validation rows. What does each of the
-# two tell you that the other can't?
+# Suppose one setting reaches 83 % and another 80 %, one run each, judged on the same 200 validation
+# rows, and you have the time for ten more runs or for labelling 800 more validation rows. What does
+# each of the two tell you that the other can't?
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w4_6", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in one or two sentences.*

@@ -99,7 +99,7 @@ encoded = tokenizer("An unforgettable film, hardly a dull minute.")
 print(tokenizer.convert_ids_to_tokens(encoded["input_ids"]))
 
 # %% [markdown]
-# Every token costs time, and the model takes at most 512. A popular recipe
+# Every token costs time, and the model takes at most `512`. A popular recipe
 # [truncates](glossary.md#truncation) at 128 without looking. So look.
 
 # %%
@@ -832,7 +832,6 @@ assert not any(better_in_every_seed(*runs)
 # ```python
 # for p in run.model.parameters():  # every matrix becomes random numbers
 #     p.dim() > 1 and p.data.normal_(std=0.02)
-#
 # blank = fine_tune(few, wishes, epochs=6, rate=3)
 # print(np.mean(predict(blank, judged).argmax(1).numpy() == wanted))
 # ```

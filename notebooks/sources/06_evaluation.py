@@ -645,10 +645,10 @@ plots.finding(f"{again} of {errors} errors lie in pairs that are confused more t
 #
 # ## 7. When it says 90 %, is it right 90 % of the time?
 #
-# A model is [calibrated](glossary.md#calibration) when among all answers given with 80 %
-# confidence, 80 % are right. (*Confidence* is the probability of the class that it chose.) Sort the
-# answers by confidence, cut them into five groups, and draw for each the share right over the mean
-# confidence.
+# A model is [calibrated](glossary.md#calibration) when it keeps that promise at every level: imagine
+# all answers given with 80 % confidence: 80 % of them are right. (*Confidence* is the probability of
+# the class that it chose.) Sort the answers by confidence, cut them into five groups, and draw for
+# each the share right over the mean confidence.
 
 # %%
 def sure_and_right(logits, truth):
@@ -823,7 +823,7 @@ for kind, k in sorted({(kind, int(k)) for kind, k in zip(kinds, truth, strict=Tr
 # %% [markdown]
 # Does the label hold? What gives the message away, and does it stand in the text at all? Each
 # answer asks for another remedy: mend labels, collect such texts, or accept the error. A ranking of
-# groups of fewer than 20 rows is a hint where to read, not a finding.
+# small groups is a hint where to read, not a finding.
 #
 # ## 10. Does it behave?
 #
