@@ -1,4 +1,4 @@
-# Every program of the course behind one word. The workflows and .ci/run call these and nothing else.
+# Every program of the course behind one word.
 PYTHON ?= python3
 LESSON ?=
 RUN := .venv/bin/python
@@ -9,7 +9,7 @@ help:
 	@echo "make learn                     make .venv, install, open JupyterLab on the first lesson"
 	@echo "make run [LESSON=05]           execute lessons headless; table, notebooks and HTML in build/run/"
 	@echo "make progress                  which exercises you have solved on this machine"
-	@echo "make test                      everything that CI proves"
+	@echo "make test                      what must be green before a change is merged"
 	@echo "make notebooks [LESSON=05]     write and execute the learner notebooks from notebooks/sources/"
 	@echo "make instructor [LESSONS=\"05 06\"]  what a teacher hands out, shows and reads, in build/instructor/"
 	@echo "make grade SUBMISSIONS=export.zip  grade hand-ins, each alone in a sandbox; scores and feedback in build/grade/"
@@ -22,7 +22,7 @@ help:
 	@echo "make browser                   two fine-tuned models in a web page, in build/browser/; needs npm [ARGS='--task requests']"
 	@echo "make site                      the course as a site in build/site/, from the committed notebooks; make site-test tries it in a browser"
 	@echo "make serve                     the course's intent model as a service on 127.0.0.1:8000; trains it once (minutes)"
-	@echo "make clean                     remove build/"
+	@echo "make clean                     remove build/, except trained models"
 
 install:
 	@$(PYTHON) tools/launch.py install
@@ -79,8 +79,7 @@ test-newest:
 	@$(PYTHON) -m venv --clear .venv-newest
 	@mkdir -p build && sed 's/==.*//' requirements.txt > build/newest.txt
 	@.venv-newest/bin/python -m pip install -q -U -r build/newest.txt -e .
-	@$(NEWEST) -m pytest tests/test_data.py tests/test_exercises.py tests/test_lab.py tests/test_load_task.py tests/test_metrics.py \
-		tests/test_common.py tests/test_own_data.py tests/test_plots.py tests/test_setup.py tests/test_timing.py
+	@$(NEWEST) -m pytest @tests/helpers.txt
 	@$(NEWEST) -m tools.run_lessons $(LESSON)
 
 links:
@@ -109,5 +108,6 @@ serve: install
 	@test -f build/service/model.onnx || $(RUN) -m service.export build/service
 	@$(RUN) -m service --model build/service
 
+# Trained models (build/work) and a pretraining's checkpoints (build/pretrain) stay.
 clean:
-	rm -rf build
+	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name work ! -name pretrain -exec rm -rf {} +; fi

@@ -14,7 +14,7 @@ from conftest import ROOT
 
 from course_utils import setup
 from tools import build, colab
-from tools.lessons import lessons
+from tools.lessons import lessons, repository
 
 BEFORE = {"torch": "2.11.0", "numpy": "2.1.3"}
 AFTER = BEFORE | {"evaluate": "0.4.6"}
@@ -310,7 +310,7 @@ def test_the_setup_cell_fetches_the_course_into_an_empty_folder(setup_cell, tmp_
     code = f"{setup_cell}\nimport course_utils\nprint(added, course_utils.__file__)"
     for _ in range(2):  # the second time the course is there
         done = python(code, tmp_path / "content", COURSE_SOURCE=source)
-        course = tmp_path / "content/distilbert-course"
+        course = tmp_path / "content" / repository().folder
         assert done.stdout == f"[] {course / 'course_utils/__init__.py'}\n", done.stderr
         source = "file:///nowhere"
 
@@ -321,10 +321,10 @@ def test_a_course_that_cannot_be_fetched_ends_in_one_message_that_says_what_to_d
     source = (tmp_path / "nowhere.git").as_uri()
     done = python(setup_cell, tmp_path, COURSE_SOURCE=source, HOME=str(tmp_path / "home"))
     message = done.stderr[done.stderr.rindex("RuntimeError") :]
-    assert done.returncode == 1 and not (tmp_path / "distilbert-course").exists()
+    assert done.returncode == 1 and not (tmp_path / repository().folder).exists()
     assert re.match(
         rf"RuntimeError: The course could not be fetched from {re.escape(source)}\. Check this address and its "
-        r"branch main, then run the cell again\. Git said: fatal: ",
+        rf"branch {re.escape(repository().branch)}, then run the cell again\. Git said: fatal: ",
         message,
     ), done.stderr
     assert "CalledProcessError" not in done.stderr

@@ -20,8 +20,10 @@ def repository(tmp_path, monkeypatch):
 
     def create(folder, with_pip, clear):
         commands.append("venv")
-        launch.python_of(folder).parent.mkdir(parents=True)
+        launch.python_of(folder).parent.mkdir(parents=True, exist_ok=clear)
         launch.python_of(folder).touch()
+        version = sys.version.split()[0]
+        (folder / "pyvenv.cfg").write_text(f"version = {version}\n", encoding="utf-8")
 
     def run(command, **_):
         commands.append([str(part) for part in command])
@@ -90,10 +92,27 @@ def test_little_space_does_not_matter_once_everything_is_installed(repository, m
     assert len(repository.commands) == 2
 
 
-def test_another_python_installs_again(repository, monkeypatch):
+def test_another_python_makes_the_environment_anew_and_a_bug_fix_release_only_installs(
+    repository, monkeypatch
+):
+    monkeypatch.setattr(sys, "version", "3.98.0 (main)")
     launch.install()
+    monkeypatch.setattr(sys, "version", "3.98.1 (main)")
+    launch.install()
+    assert [c == "venv" for c in repository.commands] == [True, False, False]
     monkeypatch.setattr(sys, "version", "3.99.0 (main)")
     launch.install()
+    assert [c == "venv" for c in repository.commands[3:]] == [True, False]
+
+
+def test_the_pins_that_another_file_takes_over_count_too(repository):
+    (repository.root / "requirements-site.txt").write_text("-c requirements.txt\nsphinx\n")
+    folder = repository.root / ".venv-site"
+    launch.install(folder, "requirements-site.txt")
+    launch.install(folder, "requirements-site.txt")
+    assert len(repository.commands) == 2
+    (repository.root / "requirements.txt").write_text("torch==2.14.0\n", encoding="utf-8")
+    launch.install(folder, "requirements-site.txt")
     assert len(repository.commands) == 3
 
 

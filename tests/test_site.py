@@ -145,6 +145,17 @@ def test_a_fork_gets_its_own_addresses(monkeypatch):
     )
 
 
+def test_on_gitlab_no_button_leads_to_a_service_that_opens_github_alone(monkeypatch):
+    monkeypatch.setenv("SITE_REPOSITORY", "https://gitlab.com/ada/course")
+    monkeypatch.setenv("SITE_BRANCH", "main")
+    notebook = lessons()[0].notebook
+    path = f"notebooks/{notebook.name}"
+    assert site.launch_links(notebook) == {
+        "Binder": f"https://mybinder.org/v2/git/https%3A%2F%2Fgitlab.com%2Fada%2Fcourse.git/main?urlpath=lab/tree/{path}",
+        "GitLab": f"https://gitlab.com/ada/course/-/blob/main/{path}",
+    }
+
+
 def test_a_term_names_the_sections_that_use_it(gathered):
     glossary, lessons_texts = texts(gathered)["notebooks/glossary.md"], texts(gathered)
     uses = site.uses_of_terms()

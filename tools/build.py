@@ -23,7 +23,15 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert.filters import markdown2html
 
-from tools.lessons import ROOT, Lesson, Repository, lessons, measured, repository
+from tools.lessons import (
+    ROOT,
+    Lesson,
+    Repository,
+    lesson_number,
+    lessons,
+    measured,
+    repository,
+)
 
 SOLUTION = re.compile(
     r"^(?P<indent>[ \t]*)### BEGIN SOLUTION\n(?P<body>.*?)^[ \t]*### END SOLUTION[ \t]*\n?",
@@ -320,7 +328,9 @@ def readme_figure(notebook: nbformat.NotebookNode) -> bytes | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.build", description=__doc__)
-    parser.add_argument("lesson", nargs="*", help="two digits; all lessons by default")
+    parser.add_argument(
+        "lesson", nargs="*", type=lesson_number, help="two digits; all lessons by default"
+    )
     parser.add_argument(
         "--no-run",
         action="store_true",

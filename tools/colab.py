@@ -33,7 +33,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from course_utils.setup import requirement_name
 from tools.build import strip, write
 from tools.launch import python_of
-from tools.lessons import ROOT, Lesson, lessons, repository
+from tools.lessons import ROOT, Lesson, lesson_number, lessons, repository
 from tools.run_lessons import first_error, printed
 
 CONSTRAINTS = ROOT / ".github/colab-constraints.txt"
@@ -365,7 +365,7 @@ def run(lesson: Lesson, machine: Colab) -> Result:
         result.problems += judge(machine.packages, after, installed(machine.python), machine)
         if said := text_of(second.cells[0]):
             result.problems.append(f"the setup cell's second run printed {said!r}")
-        course = folder / "content/distilbert-course/course_utils/__init__.py"
+        course = folder / "content" / repository().folder / "course_utils/__init__.py"
         if text_of(second.cells[1]).split() != ["True", str(course)]:
             result.problems.append(
                 f"expected google.colab and the course's clone, found: {text_of(second.cells[1])!r}"
@@ -375,7 +375,12 @@ def run(lesson: Lesson, machine: Colab) -> Result:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.colab", description=__doc__)
-    parser.add_argument("lesson", nargs="*", help="two digits, or all; 00 and 05 by default")
+    parser.add_argument(
+        "lesson",
+        nargs="*",
+        type=lambda text: text if text == "all" else lesson_number(text),
+        help="two digits, or all; 00 and 05 by default",
+    )
     parser.add_argument(
         "--fetch",
         action="store_true",

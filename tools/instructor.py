@@ -24,7 +24,15 @@ from nbconvert.filters import markdown2html
 
 from tools import build
 from tools.launch import INSTRUCTOR_VENV, install, python_of
-from tools.lessons import NOTEBOOKS, ROOT, SOURCES, Lesson, lessons, repository
+from tools.lessons import (
+    NOTEBOOKS,
+    ROOT,
+    SOURCES,
+    Lesson,
+    lesson_number,
+    lessons,
+    repository,
+)
 
 OUT = ROOT / "build/instructor"
 TEMPLATES = jinja2.Environment(
@@ -220,11 +228,10 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("lesson", nargs="*", help="two digits; all lessons by default")
-    try:
-        chosen = lessons(parser.parse_args().lesson)
-    except ValueError as error:
-        raise SystemExit(str(error)) from None
+    parser.add_argument(
+        "lesson", nargs="*", type=lesson_number, help="two digits; all lessons by default"
+    )
+    chosen = lessons(parser.parse_args().lesson)
     install(INSTRUCTOR_VENV, "requirements-instructor.txt")
     shutil.rmtree(OUT, ignore_errors=True)
     release(chosen)

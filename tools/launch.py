@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -71,7 +72,20 @@ def check_machine() -> None:
 
 
 def wanted_stamp(requirements: str = "requirements.txt") -> str:
-    return hashlib.sha256((ROOT / requirements).read_bytes() + sys.version.encode()).hexdigest()
+    """Changes with this Python and with the pins, also those that another file takes by ``-c requirements.txt``."""
+    files = {ROOT / "requirements.txt", ROOT / requirements}
+    pins = b"".join(file.read_bytes() for file in sorted(files))
+    return hashlib.sha256(pins + sys.version.encode()).hexdigest()
+
+
+def same_python(folder: Path) -> bool:
+    """Whether an environment was made by this version of Python (3.11, 3.12 …)."""
+    try:
+        text = (folder / "pyvenv.cfg").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    made = re.search(r"(?m)^version *= *(\d+\.\d+)", text)
+    return made is not None and made[1] == ".".join(sys.version.split(".")[:2])
 
 
 def install(folder: Path | None = None, requirements: str = "requirements.txt") -> None:
@@ -85,8 +99,8 @@ def install(folder: Path | None = None, requirements: str = "requirements.txt") 
         and python_of(folder).exists()
     ):
         return
-    if not python_of(folder).exists():
-        print(f"Making {folder.name} …", flush=True)
+    if not python_of(folder).exists() or not same_python(folder):
+        print(f"Making {folder.name} for Python {sys.version.split()[0]} …", flush=True)
         try:
             venv.create(folder, with_pip=True, clear=folder.exists())
         except (subprocess.CalledProcessError, OSError) as error:

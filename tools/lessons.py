@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import tomllib
@@ -55,6 +56,15 @@ def lessons(wanted: list[str] | None = None) -> list[Lesson]:
             f"There is no lesson {', '.join(unknown)}. Lessons: {', '.join(sorted(numbers))}."
         )
     return [lesson for lesson in found if lesson.number in {w.zfill(2) for w in wanted}]
+
+
+def lesson_number(text: str) -> str:
+    """A lesson's number as an argument of a command: ``argparse`` prints why there is none."""
+    try:
+        lessons([text])
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 
 from tools.build import build_learner
-from tools.lessons import MEASURED, ROOT, Lesson, lessons, measured
+from tools.lessons import MEASURED, ROOT, Lesson, lesson_number, lessons, measured
 from tools.proof import fingerprint
 from tools.run_lessons import printed, record, run
 
@@ -106,7 +106,9 @@ def write() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.published", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("run").add_argument("lesson", nargs="*", help="two digits; all by default")
+    commands.add_parser("run").add_argument(
+        "lesson", nargs="*", type=lesson_number, help="two digits; all by default"
+    )
     commands.add_parser("merge").add_argument("folder", type=Path)
     commands.add_parser("write")
     args = parser.parse_args()

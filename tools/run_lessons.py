@@ -31,7 +31,7 @@ from tools.build import (
     strip,
     write,
 )
-from tools.lessons import MEASURED, ROOT, Lesson, lessons, measured
+from tools.lessons import MEASURED, ROOT, Lesson, lesson_number, lessons, measured
 from tools.proof import fingerprint, learner_part, proof_notebook
 
 OUT = ROOT / "build/run"
@@ -197,7 +197,9 @@ def untrained_mirror(data: Path, folder: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.run_lessons", description=__doc__)
-    parser.add_argument("lesson", nargs="*", help="two digits; all lessons by default")
+    parser.add_argument(
+        "lesson", nargs="*", type=lesson_number, help="two digits; all lessons by default"
+    )
     parser.add_argument("--solutions", action="store_true", help="run with the exercises solved")
     parser.add_argument(
         "--keep",

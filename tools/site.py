@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,6 +152,10 @@ def launch_links(notebook: Path) -> dict[str, str]:
     """Where a lesson can be run without installing anything."""
     here, path = home(), notebook.relative_to(ROOT).as_posix()
     on_github = here.files + path
+    if here.is_gitlab:  # Colab, Kaggle and Codespaces open notebooks of GitHub alone
+        address = urllib.parse.quote(here.url + ".git", safe="")
+        binder = f"https://mybinder.org/v2/git/{address}/{here.branch}?urlpath=lab/tree/{path}"
+        return {"Binder": binder, "GitLab": on_github}
     return {
         "Colab": here.colab(notebook),
         "Kaggle": f"https://www.kaggle.com/kernels/welcome?src={on_github}",
@@ -249,7 +254,7 @@ def start_page() -> str:
         "demo": demo(),
         "lessons": lesson_table(),
         "first": f"[Start with the first lesson]({first.relative_to(ROOT).as_posix()})",
-        "colab": f"[on Colab]({launch_links(first)['Colab']})",
+        "colab": "[on {}]({})".format(*next(iter(launch_links(first).items()))),
     }
     for name, value in values.items():
         text = text.replace(f"{{{{{name}}}}}", value)
@@ -380,7 +385,7 @@ def main() -> None:
             "The start page has no demo: `make browser` first, which trains its models (minutes)."
         )
     print(
-        f"Open {(OUT / 'index.html').relative_to(ROOT)}, or serve it: python -m http.server -d build/site"
+        f"Open {(OUT / 'index.html').relative_to(ROOT)}, or serve it: python -m http.server -b 127.0.0.1 -d build/site"
     )
 
 

@@ -32,7 +32,7 @@ async function search() {
     list.replaceChildren(...first.map(entry));
     said.textContent = results.length ? `${results.length} sections found` : `Nothing found for “${query}”.`;
   } catch {
-    said.textContent = "The search needs a web server: python -m http.server in the site's folder, then open the address it prints.";
+    said.textContent = "The search needs a web server: python -m http.server -b 127.0.0.1 in the site's folder, then open the address it prints.";
   }
   document.body.dataset.searched = query;
 }
