@@ -133,6 +133,21 @@ def test_hub_models_and_data_are_loaded_at_a_revision_and_as_safetensors():
                 assert words.get("use_safetensors") == "True", f"{place}: {what} may load a pickle"
 
 
+def test_programs_load_models_as_safetensors_and_files_of_the_hub_at_a_revision():
+    """The programs load models from folders of this repository, which have no revision."""
+    folders = ("tools", "service", "scale", "browser")
+    for file in sorted(f for folder in folders for f in (ROOT / folder).rglob("*.py")):
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            name = called(call) if isinstance(call, ast.Call) else ""
+            what = ast.unparse(call.func) if name else ""
+            words = {k.arg: ast.unparse(k.value) for k in call.keywords} if name else {}
+            place = f"{file.relative_to(ROOT)}:{call.lineno}: {what}" if name else ""
+            if name in {"snapshot_download", "hf_hub_download"}:
+                assert "revision" in words, f"{place} without a pinned revision"
+            elif name == "from_pretrained" and not re.search("Tokenizer|Config|Peft", what):
+                assert words.get("use_safetensors") == "True", f"{place} may load a pickle"
+
+
 def test_every_hub_source_is_pinned_to_a_full_revision():
     from course_utils.hub import DATASETS, MODELS
     from course_utils.spans import SOURCES

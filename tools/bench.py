@@ -142,7 +142,7 @@ def new_model(size: str, seed: int = 0):
         DistilBertForSequenceClassification(transformers.DistilBertConfig())
         if size == "full"
         else AutoModelForSequenceClassification.from_pretrained(
-            EMBEDDED_MODELS["mini-distilbert"], dtype=torch.float32
+            EMBEDDED_MODELS["mini-distilbert"], use_safetensors=True, dtype=torch.float32
         )
     )
     model.accepts_loss_kwargs = False  # lesson 05, "Common mistakes"
