@@ -388,8 +388,8 @@ assert at_names.sum() == sum(tag > 0 and word in set(read.word_ids(i))
 
 # %% [markdown]
 # **The third trap**: words vanish. The tokenizer throws invisible characters away, so a word made
-# of nothing else has no piece. **The fourth**: a limit cuts words off without a message. Who counts
-# pieces instead of asking `word_ids` is off from there on.
+# of nothing else has no piece. **The fourth**: a limit cuts words off without a message. If you
+# count pieces yourself instead of using `word_ids`, every later tag is wrong.
 
 # %%
 hidden = ["Ring", "\u200b", "Marta"]  # the second is a zero-width space, as web pages have them
@@ -565,7 +565,7 @@ plots.finding(
     f"On validation DistilBERT's entity F1 is {f1(mine):.2f}; that of “{best}” is "
     f"{f1(theirs):.2f}. The difference, note by note, is {lead:+.2f} [{low:+.2f}, {high:+.2f}]: "
     + ("DistilBERT is ahead beyond chance." if low > 0 else "the rival is ahead beyond chance."
-       if high < 0 else "no difference beyond chance."))
+       if high < 0 else "the difference could be chance."))
 
 # %% tags=["assert"]
 assert f1(mine) > 0.1 and judged["DistilBERT"][0] > judged["always O"][0]
@@ -629,8 +629,16 @@ for number, (name, fate) in enumerate(fates.items()):
                   color=[plots.COLOURS[0], plots.LIGHT][number], edgecolor="white")
     ax.bar_label(bars)
 ax.set_xticks(np.arange(4) + 0.2, boxes)
-worst_box = max(boxes, key=lambda box: fates["DistilBERT"][box])
-ax.set(ylabel="entities", title=f"DistilBERT's commonest error: {worst_box}")
+
+
+def more_or_fewer(box):
+    ours, theirs = (fate[box] for fate in fates.values())
+    return "fewer" if ours < theirs else "more" if ours > theirs else "no fewer"
+
+
+misses, invents = map(more_or_fewer, ("missed", "invented"))
+ax.set(ylabel="entities", title=f"DistilBERT misses {misses} names than the rival, "
+       f"{'and' if misses == invents else 'but'} invents {invents}")
 ax.margins(y=0.12)
 ax.legend()
 plots.show(figure, "Errors by kind on validation. " + " ".join(
@@ -700,9 +708,10 @@ plots.finding(
     f"{f1(judged['word features'][1]):.2f} to {lowered['word features']:.2f}. "
     f"DistilBERT stays at {lowered['DistilBERT']:.2f}: it never saw the capitals. {dropped} of "
     "its claims have no capital; without them its F1 changes by "
-    f"{change:+.3f} [{ends[0]:+.3f}, {ends[1]:+.3f}], so looking at capitals afterwards "
-    + ("pays here." if ends[0] > 0 else "does harm here." if ends[1] < 0
-       else "decides nothing here."))
+    f"{change:+.3f} [{ends[0]:+.3f}, {ends[1]:+.3f}]. "
+    + ("Looking at capitals afterwards pays here, beyond chance." if ends[0] > 0 else
+       "Looking at capitals afterwards does harm here, beyond chance." if ends[1] < 0
+       else "That could be chance."))
 
 # %% tags=["assert"]
 assert abs(lowered["DistilBERT"] - f1(mine)) < 0.02 and lowered["capitals"] < 0.02
@@ -786,7 +795,7 @@ assert tokenizer.model_max_length == 512 and joined["first"] > joined["simple"] 
 # `stride` must settle what two overlapping windows say of a word. The pipeline keeps the longer of two
 # names that overlap; here is another rule, word by word. A long note was cut into windows that overlap, and each has its
 # tags. `windows` is a list of pairs (number of the first word, tags). A word near a window's edge
-# lacks its neighbours; so take each word's tag from the window in which it stands *furthest from
+# lacks its neighbours; so take each word's tag from the window in which it is *furthest from
 # the nearer edge*, and from the earlier one of equals. Return `length` tags, `O` where no window is.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e8_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -805,7 +814,7 @@ def join_windows(length, windows):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Word number `start + place` stands `place` words from the window's left edge and `len(tags) - 1 - place` from its right one. The smaller of the two counts.
+# Word number `start + place` is `place` words from the window's left edge and `len(tags) - 1 - place` from its right one. The smaller of the two counts.
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -828,7 +837,7 @@ check("8.3 Join the windows",
        "return a list with one tag for each word"),
       ("side by side: one after the other",
        lambda: join_windows(4, [(0, ["x", "y"]), (2, ["z", "w"])]) == ["x", "y", "z", "w"],
-       "a window's first word is the number that stands beside its tags"),
+       "a window's first word is the number given beside its tags"),
       ("as many tags as words", lambda: len(join_windows(7, two)) == 7,
        "overlapping words must not be there twice"),
       ("in the overlap the deeper window counts",
@@ -866,21 +875,21 @@ assert join_windows(6, [(0, list("abcdef")), (2, ["x"])]) == list("abcdef")
 # *Write your answer here, in two or three sentences.*
 
 # %% [markdown] tags=["solution"]
-# The model learns to put a name's tag on a piece that stands a place or more before it, so hardly
+# The model learns to put a name's tag on a piece that comes a place or more before it, so hardly
 # any entity has the right borders and the entity F1 falls to almost nothing. The word accuracy falls
 # to that of "always O" or a little below, and still looks respectable, since most words are outside
 # names whatever the shift. The entity F1 warns at once (so does a marked page); the accuracy does
 # only beside that of "always O".
 #
 # Two things must be in it: entity F1 collapses while word accuracy stays around that of "always O",
-# and the reason, that tags stand on the wrong pieces while most words are O.
+# and the reason, that tags are on the wrong pieces while most words are O.
 
 # %% [markdown]
 # ## 10. Names that it has never met: the test split, opened once
 #
 # A list finds only what it has met, and not all of that: a name may come back with another kind or in
 # other letters. The point of a model is the rest: the new colleague, the new supplier. So the recall
-# is taken apart: names that stand whole among the training names, in capitals or small letters, and
+# is taken apart: names that appear whole among the training names, in capitals or small letters, and
 # names that don't. Parts of these may be known, and pretraining may have met them; your labels haven't.
 # The list can find none of them: look at the word features.
 
@@ -952,7 +961,7 @@ plots.finding(
     f"On test DistilBERT's entity F1 is {headline['DistilBERT']}, that of “{best}” "
     f"{headline[best]}; the difference is {gap(scores['DistilBERT'], scores[best]):+.2f} "
     f"[{test_gap[0]:+.2f}, {test_gap[1]:+.2f}], "
-    + ("beyond chance." if test_gap[0] > 0 or test_gap[1] < 0 else "not beyond chance.")
+    + ("beyond chance." if test_gap[0] > 0 or test_gap[1] < 0 else "which could be chance.")
     + f" Of names never met DistilBERT finds {recall['DistilBERT', False][0]:.0%}, “{best}” "
     f"{recall[best, False][0]:.0%}, a list {recall['names in a list', False][0]:.0%}.")
 
@@ -1010,7 +1019,7 @@ assert f1(scores["DistilBERT"]) > 0.1 and len(wanted) == sum(map(len, test_truth
 # | what you see | what it means | cure |
 # |---|---|---|
 # | as many rows as words | each word was taken for a text | `is_split_into_words=True` |
-# | word accuracy fine, F1 almost 0 | tags stand on the wrong pieces | `word_ids()`, and look at a marked page |
+# | word accuracy fine, F1 almost 0 | tags are on the wrong pieces | `word_ids()`, and look at a marked page |
 # | `zip() argument 2 is shorter` when joining words and answers | a word vanished or was cut off | go by `word_ids()`, `O` for the rest |
 # | `##lar` as an entity | the pipeline returns pieces | `aggregation_strategy="first"` |
 # | no names in the second half of a text | the pipeline reads 512 pieces | `stride=64` |
