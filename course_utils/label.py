@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from course_utils.tables import DELIMITERS, DataError, check_text, decode, read_table
+from course_utils.tables import DELIMITERS, DataError, Table, check_text, decode, read_table
 
 ADDED = ("label", "probability")
+THERE = "this file is there already, and it is not overwritten. Move it away, or name another."
 
 
 def label_texts(folder: Path, texts: Sequence[str], batch_size: int = 32) -> tuple[list, int]:
@@ -89,7 +91,8 @@ def label_file(
 
     Raises
     ------
-    DataError : for a folder or file that can't be used, or a file that would be overwritten.
+    DataError : for a folder or file that can't be used, a file that would be overwritten, or one
+    that can't be written. Then there is no new file, not even a part of one.
     """
     folder, file = Path(folder).expanduser(), Path(file).expanduser()
     target = Path(out).expanduser() if out else file.with_stem(f"{file.stem}_labelled")
@@ -97,19 +100,14 @@ def label_file(
     table = read_table(file, [text], encoding)
     raw = file.read_bytes()
     parquet = pq.read_table(pa.BufferReader(raw)) if table.form == "parquet" else None
-    columns = table.columns if parquet is None else parquet.column_names
-    if taken := [name for name in ADDED if name in columns]:
-        raise DataError(
-            f"{file}: there is a column {taken[0]!r} already, and it is not overwritten. Rename "
-            "it in a copy of the file."
-        )
+    objects, whole = (
+        read_objects(decode(file, raw, encoding)) if table.form == "JSON lines" else ([], False)
+    )
+    check_names(table, objects or [table.columns if parquet is None else parquet.column_names])
     if target.suffix.lower() != file.suffix.lower():
         raise DataError(f"{target}: expected a name that ends in {file.suffix}, as {file.name}.")
     if target.exists():
-        raise DataError(
-            f"{target}: this file is there already, and it is not overwritten. Move it away, or "
-            "name another."
-        )
+        raise DataError(f"{target}: {THERE}")
     if not target.parent.is_dir():
         raise DataError(f"{target.parent}: there is no such folder. Make it, or name another.")
     values = table.columns[text]
@@ -121,22 +119,26 @@ def label_file(
     found: list = [(None, None)] * len(values)
     for row, answer in zip(filled, answers, strict=True):
         found[row] = answer
-    if parquet is not None:
-        for number, name in enumerate(ADDED):
-            parquet = parquet.append_column(name, pa.array([answer[number] for answer in found]))
-        pq.write_table(parquet, target)
-    elif table.form == "JSON lines":
-        write_json(decode(file, raw, encoding), found, target)
-    else:
-        marked = encoding or not raw[:2].isascii()  # Excel reads UTF-8 by its mark alone
-        delimiter = {f"{name}-separated": sign for sign, name in DELIMITERS.items()}
-        with open(target, "x", encoding="utf-8-sig" if marked else "utf-8", newline="") as lines:
-            writer = csv.writer(
-                lines, delimiter=delimiter.get(table.form, ","), lineterminator="\n"
-            )
-            writer.writerow([*table.columns, *ADDED])
-            for cells, answer in zip(zip(*table.columns.values(), strict=True), found, strict=True):
-                writer.writerow([*cells, *("" if part is None else part for part in answer)])
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        if parquet is not None:
+            for number, name in enumerate(ADDED):
+                added = pa.array([answer[number] for answer in found])
+                parquet = parquet.append_column(name, added)
+            pq.write_table(parquet, part)
+        elif table.form == "JSON lines":
+            write_json(objects, whole, found, part)
+        else:
+            marked = encoding or not raw[:2].isascii()  # Excel reads UTF-8 by its mark alone
+            write_csv(table, found, part, "utf-8-sig" if marked else "utf-8")
+        put(part, target)
+    except OSError as error:
+        raise DataError(
+            f"{target}: can't be written ({error.strerror or error}). Make room on the disk, or "
+            "name a file in a folder that you may write to."
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
     counts = Counter(label for label, _ in answers)
     told = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
     print(f"{target}: {len(values):,} rows; {told}")
@@ -148,13 +150,30 @@ def label_file(
     return target
 
 
-def write_json(content: str, found: Sequence[tuple], target: Path) -> None:
+def read_objects(content: str) -> tuple[list[dict], bool]:
+    """The objects of a JSON file, and whether they are one list; otherwise they stand one a line."""
+    if content.lstrip().startswith("["):
+        return json.loads(content), True
+    return [json.loads(line) for line in content.split("\n") if line.strip()], False
+
+
+def check_names(table: Table, rows: Sequence[Collection[str]]) -> None:
+    """Raise DataError where a row has one of the added names; ``rows`` may be the header alone."""
+    for number, names in enumerate(rows, start=1):
+        for name in ADDED:
+            if name in names:
+                where = table.file if len(rows) == 1 else table.place(number)
+                raise DataError(
+                    f"{where}: there is a column {name!r} already, and it is not overwritten. "
+                    "Rename it in a copy of the file."
+                )
+
+
+def write_json(objects: Sequence[dict], whole: bool, found: Sequence[tuple], target: Path) -> None:
     """The objects as they were, each with two more names: one a line, or one list."""
-    whole = content.lstrip().startswith("[")
-    lines = [content] if whole else [line for line in content.split("\n") if line.strip()]
-    rows = json.loads(content) if whole else [json.loads(line) for line in lines]
     rows = [
-        row | dict(zip(ADDED, answer, strict=True)) for row, answer in zip(rows, found, strict=True)
+        row | dict(zip(ADDED, answer, strict=True))
+        for row, answer in zip(objects, found, strict=True)
     ]
     text = (
         json.dumps(rows, ensure_ascii=False, indent=1)
@@ -162,6 +181,35 @@ def write_json(content: str, found: Sequence[tuple], target: Path) -> None:
         else "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     )
     target.write_text(text + "\n", encoding="utf-8")
+
+
+def write_csv(table: Table, found: Sequence[tuple], target: Path, encoding: str) -> None:
+    """The rows as they were, with the delimiter they had, and two more columns."""
+    delimiter = {f"{name}-separated": sign for sign, name in DELIMITERS.items()}
+    with open(target, "w", encoding=encoding, newline="") as lines:
+        writer = csv.writer(lines, delimiter=delimiter.get(table.form, ","), lineterminator="\n")
+        writer.writerow([*table.columns, *ADDED])
+        for cells, answer in zip(zip(*table.columns.values(), strict=True), found, strict=True):
+            writer.writerow([*cells, *("" if part is None else part for part in answer)])
+
+
+def put(part: Path, target: Path) -> None:
+    """Give the finished file ``part`` the name ``target``.
+
+    Raises
+    ------
+    DataError : for a ``target`` that has come into being meanwhile; it stays as it is.
+    OSError : where the folder can't be written to.
+    """
+    try:
+        open(target, "x").close()  # takes the name, which os.replace alone would take from another
+    except FileExistsError:
+        raise DataError(f"{target}: {THERE}") from None
+    try:
+        os.replace(part, target)
+    except OSError:
+        target.unlink()
+        raise
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -174,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         label_file(given.model, given.file, given.text, given.out, given.encoding)
-    except DataError as error:  # its message names load_own's arguments
+    except (DataError, OSError) as error:  # a DataError's message names load_own's arguments
         message = re.sub(r'load_own\(\.\.\., encoding="([^"]+)"\)', r"--encoding \1", str(error))
         message = message.replace("load_own(..., text=..., label=...)", "--text")
         print(f"Nothing was written. {message}", file=sys.stderr)

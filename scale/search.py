@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import optuna
 import psutil
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -35,13 +36,19 @@ def owner() -> str:
 
 
 def requeue(study: optuna.Study) -> list[int]:
-    """Numbers of the trials that a dead process of this machine had begun; their settings are queued anew."""
+    """Numbers of the trials that a dead process of this machine had begun; their settings are queued anew.
+
+    Where several processes find the same trial, the one that ends it first queues it, and has its number.
+    """
     lost = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         host, _, process = trial.user_attrs.get("owner", "").partition(":")
         if host != socket.gethostname() or psutil.pid_exists(int(process)):
             continue
-        study.tell(trial.number, state=TrialState.FAIL)
+        try:
+            study.tell(trial.number, state=TrialState.FAIL)
+        except (ValueError, UpdateFinishedTrialError):  # before tell looked, or while it wrote
+            continue
         study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
         lost.append(trial.number)
     return lost

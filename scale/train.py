@@ -2,7 +2,7 @@
 
 ``python -m scale.train '{"data": …, "model": …, "labels": 26, "out": …}' …``: each argument is a run, the fields of ``Run``
 as JSON; each prints what it did as a line of JSON. With ``save_every`` a run that was interrupted goes on from its last
-checkpoint in ``out``, which all processes must be able to read.
+checkpoint in ``out``, which all processes must be able to read; one that was finished is not trained again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_callback import PrinterCallback, TrainerState
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
@@ -44,9 +44,8 @@ class Run:
     accumulation: int = 1
     steps: int = 12
     rate: float = 3e-4
-    fixed: bool = (
-        True  # False: the Trainer takes the model's loss for one that is summed over the batch
-    )
+    # False: the Trainer takes the model's loss for one that is summed over the batch.
+    fixed: bool = True
     save_every: int = 0
     die_at: int = 0  # the last process kills itself after this step, in its first life
     judge: str = ""  # folder of tokenised rows to compute the loss on at the end
@@ -118,13 +117,19 @@ def gathered(value: Any) -> list[Any]:
 
 
 def train(run: Run) -> dict[str, Any]:
-    """Losses step by step, bytes that a process holds, rows of each process' first batch, seconds."""
+    """Losses step by step, bytes that a process holds, rows of each process' first batch, seconds.
+
+    Of a run that was finished before, losses and ``judged`` come from its last checkpoint; nothing was held, no row read.
+    """
     logging.set_verbosity_error()  # no report on the new head, which is meant to be new
     logging.disable_progress_bar()
     set_seed(run.seed)
+    last = get_last_checkpoint(run.out) if run.save_every and Path(run.out).is_dir() else None
+    resumed_from = int(last.rsplit("-", 1)[1]) if last else 0
+    finished = resumed_from >= run.steps  # the Trainer would do a step too many, or none
     tokenizer = AutoTokenizer.from_pretrained(run.model)
     model = AutoModelForSequenceClassification.from_pretrained(
-        run.model,
+        last if finished else run.model,
         use_safetensors=True,
         num_labels=run.labels,
         dropout=0.0,  # each process would draw its own
@@ -159,18 +164,20 @@ def train(run: Run) -> dict[str, Any]:
         model, settings, train_dataset=rows, data_collator=collator, callbacks=[notebook]
     )
     trainer.remove_callback(PrinterCallback)
-    last = get_last_checkpoint(run.out) if run.save_every and Path(run.out).is_dir() else None
     began = time.perf_counter()
-    trainer.train(resume_from_checkpoint=last)
+    if finished:
+        trainer.state = TrainerState.load_from_json(str(Path(last) / "trainer_state.json"))
+    else:
+        trainer.train(resume_from_checkpoint=last)
     result = {
         "processes": settings.world_size,
         "effective": run.per_device * run.accumulation * settings.world_size,
         "losses": [line["loss"] for line in trainer.state.log_history if "loss" in line],
         "held": notebook.held,
-        "first_rows": gathered(collator.ids[0]),
+        "first_rows": gathered(collator.ids[0] if collator.ids else []),
         "seconds": time.perf_counter() - began,
         "lives": 1 + int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")),
-        "resumed_from": int(last.rsplit("-", 1)[1]) if last else 0,
+        "resumed_from": resumed_from,
     }
     if run.judge:
         result["judged"] = trainer.evaluate(load_from_disk(run.judge))["eval_loss"]

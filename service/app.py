@@ -8,8 +8,11 @@ what waits, up to ``batch`` texts for one forward pass. Texts are never logged.
 from __future__ import annotations
 
 import asyncio
+import difflib
 import hashlib
 import json
+import logging
+import math
 import time
 import unicodedata
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -32,11 +35,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tokenizers import Tokenizer
 
 FILES = ("model.onnx", "tokenizer.json", "labels.json")
-DRAINED = (
-    32 * 2**20
-)  # bytes of an oversized body that are read and thrown away, so that its sender reads the answer
+# Bytes of an oversized body that are read and thrown away, so that its sender reads the answer.
+DRAINED = 32 * 2**20
 
 UNREADABLE = 'The body is no JSON that can be read. Send {"text": "…"}.'
+FAILED = "The service failed on this request. The fault is not yours."
+log = logging.getLogger("service")
 
 
 # --- settings ---
@@ -59,22 +63,36 @@ class Settings:
     grace: float = 0.0  # seconds between the signal to stop and the last new request
 
     def __post_init__(self) -> None:
+        least = {"port": 0, "grace": 0, "max_pieces": 3}
         for setting in fields(self):
-            value = getattr(self, setting.name)
-            least = 0 if setting.name in ("port", "grace") else 1
-            if (isinstance(value, int) and value < least) or (
-                isinstance(value, float) and not (value > 0 or value == least == 0)
+            name, value = setting.name, getattr(self, setting.name)
+            where = f"SERVICE_{name.upper()}={value}"
+            if isinstance(value, int) and value < least.get(name, 1):
+                raise ValueError(f"{where}: the least value is {least.get(name, 1)}.")
+            if isinstance(value, float) and not (
+                math.isfinite(value) and value >= 0 and (value or name in least)
             ):
-                raise ValueError(f"{setting.name}={value}: it must be positive.")
+                floor = "0 or more" if name in least else "more than 0"
+                raise ValueError(f"{where}: it must be a number of seconds, {floor}.")
+        if self.port > 65_535:
+            raise ValueError(f"SERVICE_PORT={self.port}: the largest value is 65535.")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], **chosen: Any) -> Settings:
         """What ``chosen`` names, else what the environment says, else the default.
 
+        A variable that begins with ``SERVICE_`` and is no setting is logged as a warning; it may be another program's.
+
         Raises ValueError for a variable that isn't of its setting's type or range.
         """
-        for setting in fields(cls):
-            name, kind = f"SERVICE_{setting.name.upper()}", type(setting.default)
+        known = {f"SERVICE_{setting.name.upper()}": setting for setting in fields(cls)}
+        for name in sorted(environment):
+            if name.startswith("SERVICE_") and name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                meant = f" Did you mean {near[0]}?" if near else ""
+                log.warning("%s is no setting of the service, and is ignored.%s", name, meant)
+        for name, setting in known.items():
+            kind = type(setting.default)
             if name in environment and setting.name not in chosen:
                 try:
                     chosen[setting.name] = kind(environment[name])
@@ -89,7 +107,10 @@ class Settings:
 
 
 class Classifier:
-    """The int8 model and its tokenizer: texts in, probabilities out. No PyTorch is needed."""
+    """The int8 model and its tokenizer: texts in, probabilities out. No PyTorch is needed.
+
+    Raises FileNotFoundError for a folder without a model, ValueError for a ``max_pieces`` that the model can't read.
+    """
 
     def __init__(self, folder: Path, max_pieces: int = 64, threads: int = 1) -> None:
         if missing := [name for name in FILES if not (folder / name).is_file()]:
@@ -99,6 +120,9 @@ class Classifier:
         self.labels: list[str] = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
         self.version = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()[:12]
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        least = self.tokenizer.num_special_tokens_to_add(is_pair=False) + 1
+        if max_pieces < least:  # the tokenizer would cut nothing at all
+            raise ValueError(f"SERVICE_MAX_PIECES={max_pieces}: the least value is {least}.")
         self.tokenizer.enable_truncation(max_pieces)
         self.tokenizer.enable_padding(pad_id=self.tokenizer.token_to_id("[PAD]"))
         options = onnxruntime.SessionOptions()
@@ -106,6 +130,13 @@ class Classifier:
         self.session = onnxruntime.InferenceSession(
             str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
+        try:  # the longest text that it may get
+            self.probabilities(["a " * max_pieces])
+        except Exception as error:
+            raise ValueError(
+                f"SERVICE_MAX_PIECES={max_pieces}: the model in {folder} fails on a text of that many pieces. BERT and "
+                f"DistilBERT read at most 512; choose a smaller value. ({type(error).__name__})"
+            ) from error
 
     def probabilities(self, texts: Sequence[str]) -> tuple[np.ndarray, list[bool]]:
         """Shape (texts, labels), and which texts were cut at ``max_pieces``."""
@@ -289,14 +320,22 @@ class Gate:
             more = message.get("more_body", False)
         return kept, size
 
+    async def gone(self, receive: Receive) -> Message:
+        """Return when the connection is closed, or the answer is complete."""
+        while (message := await receive())["type"] != "http.disconnect":
+            pass
+        return message
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != "/predict":
             return await self.app(scope, receive, send)
-        began, metrics = time.perf_counter(), self.metrics
+        began, metrics, started = time.perf_counter(), self.metrics, False
         metrics.received.inc()
 
         async def booked(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 metrics.answered.labels(message["status"]).inc()
                 metrics.seconds.observe(time.perf_counter() - began)
                 if self.state.stopping:  # callers should turn to another server
@@ -318,10 +357,26 @@ class Gate:
                 return await answer(scope, receive, booked)
             whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-            async def replay() -> Message:
-                return whole.pop() if whole else await receive()
+            leaving = asyncio.create_task(self.gone(receive))
 
-            await self.app(scope, replay, booked)
+            async def replay() -> Message:
+                return whole.pop() if whole else await asyncio.shield(leaving)
+
+            answering = asyncio.ensure_future(self.app(scope, replay, booked))
+            try:
+                await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                if not answering.done() and not started:  # nobody is there to read an answer
+                    return metrics.left.inc()
+                await answering
+            except Exception:  # answered here, since Starlette's own answer would not be booked
+                if started:
+                    raise
+                log.exception("A request failed.")
+                await said(500, FAILED)(scope, receive, booked)
+            finally:
+                answering.cancel()
+                leaving.cancel()
+                await asyncio.gather(answering, leaving, return_exceptions=True)
 
 
 # --- app ---
@@ -358,7 +413,10 @@ def create_app(settings: Settings) -> FastAPI:
             raise HTTPException(429, "Too many texts wait already.", {"Retry-After": "1"}) from None
         metrics.waiting.set(worker.queue.qsize())
         try:
-            answer = await asyncio.wait_for(job.answer, settings.timeout)
+            async with asyncio.timeout(
+                settings.timeout
+            ):  # on a timeout, and when the caller leaves,
+                answer = await job.answer  # the answer is cancelled, and the worker skips the text
         except TimeoutError:
             words = f"No answer within {settings.timeout:g} s."
             raise HTTPException(503, words, {"Retry-After": "2"}) from None
@@ -394,7 +452,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> JSONResponse:
-        return said(500, "The service failed on this request. The fault is not yours.")
+        return said(500, FAILED)
 
     return app
 
@@ -428,7 +486,7 @@ class Server(uvicorn.Server):
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
-    Raises FileNotFoundError for a folder without a model, before anything listens.
+    Raises what ``Classifier`` raises, before anything listens.
     """
     Classifier(settings.model, settings.max_pieces)
     app = create_app(settings)

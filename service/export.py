@@ -8,9 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import shutil
+import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +115,42 @@ def network(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> onnx.
     return graph
 
 
+def check_folder(folder: Path, *beside: str) -> Path:
+    """The full path of ``folder``, if a model can be written there and nothing else is lost by it.
+
+    ``beside`` names the files that are written next to model.onnx and tokenizer.json.
+
+    Raises
+    ------
+    OSError : for a folder that is neither new, nor empty, nor an earlier export; for the folder that the program runs in;
+    and for one that can't be made.
+    """
+    folder, written = folder.expanduser().resolve(), {"model.onnx", "tokenizer.json", *beside}
+    cure = f"Name a folder that isn't there yet, such as {folder / 'model'}."
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file. Name a folder that isn't there yet.")
+    there = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
+    if there and there != written:
+        found = min(there - written, default="not all that an export writes")
+        raise FileExistsError(f"{folder} is no earlier export ({found}); it stays as it is. {cure}")
+    if folder == Path.cwd():
+        raise FileExistsError(f"{folder} is the folder that you are in. {cure}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent):
+        return folder
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """No warning is logged inside: of packages and preparations that aren't needed here."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
 def write_model(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -124,27 +163,35 @@ def write_model(
     Weights stay as they are (``bits=32``), or become whole numbers of 7 bits in int8 with one scale a row. With one scale
     a matrix, a few large weights would leave the others a handful of values; with all eight bits, sums overflow on CPUs
     that add in 16 bits (AVX2 without VNNI), and answers would differ from one machine to the next.
+
+    Raises
+    ------
+    OSError : as ``check_folder``, and where the disk is full.
     """
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    logging.disable(logging.WARNING)  # of packages and preparations that aren't needed here
-    graph = network(model, tokenizer)
-    if bits == 32:
-        onnx.save(graph, part / "model.onnx")
-    else:
-        int8 = {"weight_type": QuantType.QInt8, "per_channel": True, "reduce_range": True}
-        quantize_dynamic(graph, part / "model.onnx", **int8)
-    logging.disable(logging.NOTSET)
-    backend = tokenizer.backend_tokenizer
-    backend.no_truncation()
-    backend.no_padding()  # who reads the file cuts and pads by itself
-    backend.save(str(part / "tokenizer.json"))
-    for name, value in beside.items():
-        text = json.dumps(value, ensure_ascii=False, indent=1)
-        (part / name).write_text(text + "\n", encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+    target = check_folder(folder, *beside)
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    part.mkdir()
+    try:
+        with without_warnings():
+            graph = network(model, tokenizer)
+            if bits == 32:
+                onnx.save(graph, part / "model.onnx")
+            else:
+                int8 = {"weight_type": QuantType.QInt8, "per_channel": True, "reduce_range": True}
+                quantize_dynamic(graph, part / "model.onnx", **int8)
+        backend = tokenizer.backend_tokenizer
+        backend.no_truncation()
+        backend.no_padding()  # who reads the file cuts and pads by itself
+        backend.save(str(part / "tokenizer.json"))
+        for name, value in beside.items():
+            text = json.dumps(value, ensure_ascii=False, indent=1)
+            (part / name).write_text(text + "\n", encoding="utf-8")
+        check_folder(folder, *beside)  # exporting takes a while
+        if target.exists():
+            shutil.rmtree(target)
+        part.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return folder
 
 
@@ -160,8 +207,14 @@ def main() -> None:
     from course_utils.lab import start_lab
 
     parser = argparse.ArgumentParser(prog="python -m service.export", description=__doc__)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument(
+        "folder", type=Path, help="new, empty, or an earlier export: it is replaced"
+    )
     folder = parser.parse_args().folder
+    try:
+        check_folder(folder, "labels.json")  # before minutes of training
+    except OSError as error:
+        raise SystemExit(f"service.export: {error}") from None
     lab = start_lab("12")
     requests, wishes = wishes_only(load_task("requests", lab.profile))
     model, tokenizer = fine_tune(lab, requests["train"], wishes)

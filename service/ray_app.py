@@ -1,4 +1,7 @@
-"""The same app on Ray Serve with two replicas: ``python -m service.ray_app``, then POST to 127.0.0.1:8000/predict."""
+"""The same app on Ray Serve with two replicas: ``python -m service.ray_app``, then POST to 127.0.0.1:8000/predict.
+
+``SERVICE_HOST`` and ``SERVICE_PORT`` say otherwise. ``SERVICE_GRACE`` has no effect: Ray stops its replicas itself.
+"""
 
 import os
 
@@ -20,5 +23,7 @@ class Intents:
 
 
 if __name__ == "__main__":
-    serve.start(http_options={"host": "127.0.0.1", "port": 8000})
+    if not settings.port:
+        raise SystemExit("SERVICE_PORT=0: name a port; Ray Serve doesn't say which one it took.")
+    serve.start(http_options={"host": settings.host, "port": settings.port})
     serve.run(Intents.bind(), blocking=True)

@@ -121,6 +121,74 @@ def test_nothing_is_overwritten(model, tmp_path):
         label_file(model, file, out=tmp_path / "none/x.csv")
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_no_row_s_label_is_overwritten_also_where_the_first_row_has_none(model, tmp_path, whole):
+    file = tmp_path / ("new.json" if whole else "new.jsonl")
+    rows = [{"text": "a"}, {"text": "b", "label": "mine"}]
+    file.write_text(json.dumps(rows) if whole else "\n".join(map(json.dumps, rows)))
+    with pytest.raises(DataError, match=r"row 2.*a column 'label' already, and it is not overwr"):
+        label_file(model, file)
+    rows[1] = {"text": "b", "probability": None}
+    file.write_text(json.dumps(rows) if whole else "\n".join(map(json.dumps, rows)))
+    with pytest.raises(DataError, match=r"row 2.*a column 'probability' already"):
+        label_file(model, file)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def written(file, texts):
+    """``file`` with a column text, in the format of its ending."""
+    if file.suffix == ".csv":
+        return write(file, [["text"], *([text] for text in texts)])
+    if file.suffix == ".parquet":
+        pq.write_table(pa.table({"text": texts}), file)
+    else:
+        file.write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    return file
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_full_disk_is_told_and_leaves_no_part_of_a_file(
+    model, tmp_path, monkeypatch, capsys, ending
+):
+    resource = pytest.importorskip("resource", reason="Windows can't limit a file's size")
+    file = written(tmp_path / f"new.{ending}", [f"lamp {n}" for n in range(400)])
+    answers = lambda folder, texts: ([("lamp", 0.5)] * len(texts), 0)  # noqa: E731
+    monkeypatch.setattr(program, "label_texts", answers)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (512, before[1]))
+    try:
+        status = main([str(model), str(file)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    said = capsys.readouterr().err
+    assert status == 1 and "Nothing was written." in said and "can't be written" in said
+    assert "Make room on the disk" in said and list(tmp_path.iterdir()) == [file]
+    assert main([str(model), str(file)]) == 0, "the next run is not in its own way"
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_file_that_came_while_texts_were_labelled_stays(model, tmp_path, monkeypatch, ending):
+    file, target = tmp_path / f"new.{ending}", tmp_path / f"new_labelled.{ending}"
+
+    def meanwhile(folder, texts):
+        target.write_text("mine")
+        return [("lamp", 0.5)] * len(texts), 0
+
+    monkeypatch.setattr(program, "label_texts", meanwhile)
+    with pytest.raises(DataError, match="there already, and it is not overwritten"):
+        label_file(model, written(file, ["lamp"]))
+    assert target.read_text() == "mine" and sorted(tmp_path.iterdir()) == [file, target]
+
+
+def test_whatever_the_system_refuses_is_told_in_a_line(model, tmp_path, monkeypatch, capsys):
+    def fails(folder, texts):
+        raise PermissionError(13, "Permission denied", "tokenizer.json")
+
+    monkeypatch.setattr(program, "label_texts", fails)
+    assert main([str(model), str(written(tmp_path / "new.csv", ["lamp"]))]) == 1
+    assert "Nothing was written. " in (said := capsys.readouterr().err) and "tokenizer.json" in said
+
+
 def test_a_folder_that_holds_no_classifier_is_told_before_anything_is_loaded(
     model, tmp_path, monkeypatch, mini_model
 ):

@@ -62,6 +62,33 @@ def test_unanswered_questions_get_another_passage_of_their_article_without_the_a
     assert not [r for r in made if r["title"] == "b"], "an article with one passage gives none"
 
 
+def test_a_folder_without_the_rows_is_told_before_anything_is_loaded(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(reader.AutoTokenizer, "from_pretrained", lambda *_: pytest.fail("loaded"))
+    for missing in ("train.parquet or train_subset.parquet", "validation.parquet"):
+        with pytest.raises(SystemExit) as stopped:
+            reader.main(["--squad", str(tmp_path), "--work", str(tmp_path / "work")])
+        said = capsys.readouterr().err
+        assert stopped.value.code == 2 and f"{tmp_path}: no {missing}. --squad names" in said
+        (tmp_path / "train_subset.parquet").write_bytes(b"")
+
+
+def test_the_base_model_is_loaded_from_safetensors_alone(tmp_path, monkeypatch):
+    class LoadedError(Exception):
+        pass
+
+    def load(*_, **named):
+        raise LoadedError(named)
+
+    row = {"id": "1", "title": "a", "context": "It is red.", "question": "What?",
+           "answers": {"text": ["red"], "answer_start": [6]}}  # fmt: skip
+    for name, number in (("train", 2), ("validation", 500)):
+        reader.datasets.Dataset.from_list([row] * number).to_parquet(tmp_path / f"{name}.parquet")
+    monkeypatch.setattr(reader.AutoModelForQuestionAnswering, "from_pretrained", load)
+    with pytest.raises(LoadedError) as loaded:
+        reader.main(["--squad", str(tmp_path), "--work", str(tmp_path / "work")])
+    assert loaded.value.args[0]["use_safetensors"] is True
+
+
 def test_the_shipped_adapter_fits_the_shipped_model_and_changes_it(tokenizer):
     import peft
 

@@ -4,14 +4,18 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from itertools import chain
 
 import pytest
 from datasets import Dataset
 from optuna.trial import TrialState
 
+from scale import search
 from scale.launch import torchrun
 from scale.search import finished, open_study, owner, requeue, work_left
+from scale.train import Run, train
+from tests.tiny_model import tiny_model
 
 
 def begin(study, process: str, rate: float):
@@ -41,6 +45,37 @@ def test_a_dead_process_trial_is_queued_anew_with_its_settings_and_the_living_on
     assert again.user_attrs["again"] == dead.number and again.suggest_float("rate", 0, 1) == 0.25
 
 
+def test_two_searches_that_find_the_same_lost_trial_queue_it_once(tmp_path, monkeypatch):
+    """The second one works between two lines of the first: before tell looks, and while it writes."""
+    study, other = open_study(tmp_path / "study"), open_study(tmp_path / "study")
+    rates = [begin(study, gone(), rate).number for rate in (0.25, 0.5)]
+    exists, taken = search.psutil.pid_exists, []
+
+    def between(process):
+        if not taken:
+            taken.append(None)
+            taken[:] = requeue(other)  # it ends both trials after the first has listed them
+        return exists(process)
+
+    monkeypatch.setattr(search.psutil, "pid_exists", between)
+    assert requeue(study) == [] and taken == rates
+    waiting = [t for t in study.get_trials() if t.state == TrialState.WAITING]
+    assert sorted(t.user_attrs["again"] for t in waiting) == rates
+
+
+def test_a_trial_that_another_search_ends_while_this_one_tells_is_left_to_it(tmp_path, monkeypatch):
+    study, other = open_study(tmp_path / "study"), open_study(tmp_path / "study")
+    lost = begin(study, gone(), 0.25).number
+    write, taken = study._storage.set_trial_state_values, []
+
+    def writes_late(*arguments, **named):
+        taken[:] = requeue(other)
+        return write(*arguments, **named)
+
+    monkeypatch.setattr(study._storage, "set_trial_state_values", writes_late)
+    assert requeue(study) == [] and taken == [lost]
+
+
 def test_a_process_of_another_machine_is_never_taken_for_dead(tmp_path):
     study = open_study(tmp_path / "study")
     begin(study, "another-machine:1", 0.25)
@@ -62,6 +97,32 @@ def test_finished_trials_outlive_whoever_opened_the_study(tmp_path):
 def test_a_run_that_fails_says_why(tmp_path):
     with pytest.raises(RuntimeError, match="no-such-module"):
         torchrun("no-such-module", processes=1)
+
+
+@pytest.fixture(scope="module")
+def tiny_run(tmp_path_factory):
+    """A run of four steps on 16 rows, with a checkpoint after each third."""
+    folder = tmp_path_factory.mktemp("scale")
+    model, tokenizer = tiny_model()
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    rows = [{"id": n, "labels": n % 4, **tokenizer(f"order {n}")} for n in range(16)]
+    table = Dataset.from_list(rows)
+    table.save_to_disk(folder / "rows")
+    return Run(str(folder / "rows"), str(folder / "model"), 4, "", per_device=2, steps=4,
+               save_every=3, judge=str(folder / "rows"))  # fmt: skip
+
+
+@pytest.mark.parametrize("steps", [4, 8, 10])
+def test_a_finished_run_that_is_started_again_says_what_it_said(tiny_run, tmp_path, steps):
+    """Within an epoch of 8 steps, at its end, and in the next."""
+    run = replace(tiny_run, out=str(tmp_path), steps=steps)
+    first, again = train(run), train(run)
+    assert len(first["losses"]) == steps and first["resumed_from"] == 0
+    assert again["losses"] == first["losses"] and again["resumed_from"] == steps
+    assert again["judged"] == pytest.approx(first["judged"], abs=1e-6)
+    assert again["first_rows"] == [[]] and again["held"] == {}
+    assert max(int(f.name.partition("-")[2]) for f in tmp_path.glob("checkpoint-*")) == steps
 
 
 @pytest.mark.slow

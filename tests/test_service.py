@@ -6,13 +6,16 @@ Every test counts: what the callers got must be what the service says that it an
 from __future__ import annotations
 
 import json
+import logging
 import os
+import runpy
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import types
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,10 +26,12 @@ import httpx
 import numpy as np
 import pytest
 import torch
+import uvicorn
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.app import Classifier, Settings, create_app, refusal, serve
+import service.export as exporting
+from service.app import Classifier, Server, Settings, create_app, refusal, serve
 from service.export import export
 from tests.tiny_model import LABELS, tiny_model
 from tools.lessons import ROOT
@@ -105,6 +110,73 @@ def test_the_exported_model_gives_the_answers_of_the_original(pair):
     ]
 
 
+def refused_export(folder, monkeypatch) -> str:
+    """What ``python -m service.export FOLDER`` says where it refuses; it must do so before it trains."""
+    monkeypatch.setattr(sys, "argv", ["service.export", str(folder)])
+    monkeypatch.setattr("course_utils.lab.start_lab", lambda *_: pytest.fail("it began to train"))
+    with pytest.raises(SystemExit) as stopped:
+        exporting.main()
+    return str(stopped.value)
+
+
+def contents(folder) -> dict[str, bytes | None]:
+    return {str(f): f.read_bytes() if f.is_file() else None for f in sorted(folder.rglob("*"))}
+
+
+def test_a_folder_that_is_no_export_is_refused_before_the_training_and_stays(
+    pair, tmp_path, monkeypatch
+):
+    model, tokenizer, exported = pair
+    for name, files in {
+        "models": ["mine.txt"],
+        "mixed": [*(f.name for f in exported.iterdir()), "notes.md"],
+        "tokenizer": ["tokenizer.json"],
+    }.items():
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "models", target_is_directory=True)
+    monkeypatch.chdir(tmp_path / "models")
+    before = contents(tmp_path)
+    for name in ("models", "mixed", "tokenizer", "file", "link", "models/../models", "file/below"):
+        said = refused_export(tmp_path / name, monkeypatch)
+        assert said.startswith("service.export: ")
+        assert name == "file/below" or "Name a folder that isn't there yet" in said
+        with pytest.raises(OSError):
+            export(model, tokenizer, LABELS, tmp_path / name)
+    assert "no earlier export (mine.txt)" in refused_export(Path(), monkeypatch)
+    assert contents(tmp_path) == before
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert "the folder that you are in" in refused_export(Path(), monkeypatch)
+
+
+def test_an_earlier_export_and_an_empty_folder_are_replaced(pair, tmp_path):
+    model, tokenizer, _ = pair
+    (tmp_path / "new").mkdir()
+    for labels in (LABELS, LABELS[::-1]):
+        export(model, tokenizer, labels, tmp_path / "new")
+        assert Classifier(tmp_path / "new").labels == labels
+    assert [f.name for f in tmp_path.iterdir()] == ["new"]
+
+
+def test_an_export_that_fails_leaves_the_earlier_one_and_the_logging_as_they_were(
+    pair, tmp_path, monkeypatch
+):
+    model, tokenizer, _ = pair
+    folder = export(model, tokenizer, LABELS, tmp_path / "new")
+    before = contents(tmp_path)
+
+    def fails(*_):
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setattr(exporting, "network", fails)
+    with pytest.raises(RuntimeError):
+        export(model, tokenizer, LABELS, folder)
+    assert contents(tmp_path) == before and logging.root.manager.disable == logging.NOTSET
+
+
 def test_a_text_alone_and_in_a_batch_gets_nearly_the_same(pair):
     """Nearly: int8 scales the activations by the largest of the whole batch."""
     classify, texts = Classifier(pair[2]), ["track it", "I want my money back " * 5, "cancel"]
@@ -120,6 +192,83 @@ def test_settings_come_from_the_environment_and_wrong_ones_are_named():
     for name, value in [("QUEUE", "many"), ("QUEUE", "0"), ("TIMEOUT", "nan"), ("GRACE", "-1")]:
         with pytest.raises(ValueError, match=name.lower() + "|" + name):
             Settings.from_environment({f"SERVICE_{name}": value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("QUEUE", "0", "SERVICE_QUEUE=0: the least value is 1"),
+        ("PORT", "-1", "SERVICE_PORT=-1: the least value is 0"),
+        ("PORT", "65536", "SERVICE_PORT=65536: the largest value is 65535"),
+        ("MAX_PIECES", "2", "SERVICE_MAX_PIECES=2: the least value is 3"),
+        ("TIMEOUT", "0", "SERVICE_TIMEOUT=0.0: it must be a number of seconds, more than 0"),
+        ("TIMEOUT", "inf", "SERVICE_TIMEOUT=inf: it must be a number of seconds, more than 0"),
+        ("GRACE", "nan", "SERVICE_GRACE=nan: it must be a number of seconds, 0 or more"),
+    ],
+)
+def test_a_value_out_of_range_is_told_by_the_variable_and_the_range(name, value, words):
+    with pytest.raises(ValueError) as error:
+        Settings.from_environment({f"SERVICE_{name}": value})
+    assert words in str(error.value)
+
+
+def test_a_variable_that_is_no_setting_is_named(caplog):
+    assert Settings.from_environment({"SERVICE_QUEU": "3", "HOME": "/"}).queue == 64
+    (record,) = caplog.records
+    assert "SERVICE_QUEU is no setting" in (said := record.getMessage())
+    assert "Did you mean SERVICE_QUEUE?" in said
+
+
+@pytest.mark.parametrize(("pieces", "says"), [(1, "the least value is 3"), (513, "at most 512")])
+def test_pieces_that_the_model_cannot_read_are_refused_at_the_start(pair, pieces, says):
+    with pytest.raises(ValueError, match=f"SERVICE_MAX_PIECES={pieces}: .*{says}"):
+        Classifier(pair[2], max_pieces=pieces)
+    run = subprocess.run(
+        [sys.executable, "-m", "service", "--model", str(pair[2]), "--port", "0"],
+        cwd=ROOT,
+        env=os.environ | {"SERVICE_MAX_PIECES": str(pieces)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == 1 and not run.stdout and "Traceback" not in run.stderr
+    assert f"service: SERVICE_MAX_PIECES={pieces}: " in run.stderr
+
+
+@pytest.mark.parametrize("pieces", [3, 512])
+def test_the_least_and_the_most_pieces_cut_a_longer_text(pair, pieces):
+    (answer,) = Classifier(pair[2], max_pieces=pieces)(["word " * 600])
+    assert answer.truncated
+
+
+def test_ray_serve_listens_where_the_settings_say(monkeypatch):
+    """With a stand-in for Ray, which the course doesn't install."""
+    started = {}
+    ray = types.ModuleType("ray")
+    ray.serve = types.SimpleNamespace(
+        deployment=lambda **_: lambda made: made,
+        ingress=lambda _: lambda made: type("Made", (made,), {"bind": lambda: None}),
+        start=lambda http_options: started.update(http_options),
+        run=lambda *_, **__: None,
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setenv("SERVICE_PORT", "9001")
+    monkeypatch.setenv("SERVICE_HOST", "127.0.0.2")
+    runpy.run_module("service.ray_app", run_name="__main__")
+    assert started == {"host": "127.0.0.2", "port": 9001}
+    monkeypatch.setenv("SERVICE_PORT", "0")
+    with pytest.raises(SystemExit, match="SERVICE_PORT=0"):
+        runpy.run_module("service.ray_app", run_name="__main__")
+
+
+def test_the_container_s_health_check_asks_the_port_of_the_service(client, monkeypatch):
+    page = (ROOT / "service/Containerfile").read_text(encoding="utf-8")
+    (line,) = [row for row in page.splitlines() if row.startswith("HEALTHCHECK CMD ")]
+    _, *arguments = json.loads(line.removeprefix("HEALTHCHECK CMD "))
+    for port, status in ((client.base_url.port, 0), (1, 1)):
+        monkeypatch.setenv("SERVICE_PORT", str(port))
+        check = subprocess.run([sys.executable, *arguments], capture_output=True, timeout=60)
+        assert check.returncode == status
 
 
 def test_every_setting_stands_in_the_readme():
@@ -220,6 +369,58 @@ def test_a_caller_who_leaves_is_booked(client):
     assert books(client)["service_left_total"] == before + 1
 
 
+def posted(port: int, text: str) -> socket.socket:
+    """A connection on which a whole request was sent, and nothing read."""
+    line = socket.create_connection(("127.0.0.1", port))
+    body = json.dumps({"text": text}).encode()
+    head = "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    line.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    return line
+
+
+def until(true) -> None:
+    deadline = time.monotonic() + 20
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert true()
+
+
+def test_a_caller_who_leaves_after_the_request_is_booked_and_costs_no_pass(pair):
+    """One text is in the model, two wait, and one of their callers goes."""
+    app = create_app(Settings(model=pair[2], timeout=30))
+    server = Server(uvicorn.Config(app, port=0, log_level="warning"), app.state, 0)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    asked, goes_on, metrics = [], threading.Event(), app.state.metrics
+    try:
+        until(lambda: server.started)
+        port, classify = server.servers[0].sockets[0].getsockname()[1], app.state.worker.classify
+
+        def slow(texts):
+            asked.extend(texts)
+            assert goes_on.wait(20)
+            return classify(texts)
+
+        app.state.worker.classify = slow
+        first = posted(port, "first")
+        until(lambda: asked == ["first"])
+        leaver, last = posted(port, "leaver"), posted(port, "last")
+        until(lambda: app.state.worker.queue.qsize() == 2)
+        leaver.close()
+        until(lambda: metrics.left._value.get() == 1)
+        goes_on.set()
+        for line in (first, last):
+            with line:
+                assert b" 200 " in line.recv(1000)
+    finally:
+        goes_on.set()
+        server.should_exit = True
+        thread.join(30)
+    assert asked == ["first", "last"]
+    assert metrics.totals() == {"received": 3, "answered": 2}
+    assert metrics.progress._value.get() == 0
+
+
 # --- the books ---
 
 
@@ -252,6 +453,9 @@ def test_a_failure_is_answered_and_the_worker_lives_on(pair):
         assert ask(client).status_code == 500 and "not yours" in ask(client).json()["error"]
         app.state.worker.classify = classify
         assert ask(client).status_code == 200
+        count = books(client)
+        assert answered(count) == {500: 2, 200: 1} and count["service_received_total"] == 3
+        assert count["service_seconds_count"] == 3 and count["service_in_progress"] == 0
         app.state.task.cancel()
         time.sleep(0.1)
         assert (

@@ -127,6 +127,23 @@ def save(model: peft.PeftModel, folder: Path) -> None:
     (folder / "base.json").write_text(json.dumps({"model.safetensors": base_mark()}) + "\n")
 
 
+def rows_file(folder: Path, names: tuple[str, ...]) -> Path:
+    """The first of ``names`` that is a parquet file in ``folder``.
+
+    Raises
+    ------
+    FileNotFoundError : where there is none.
+    """
+    for name in names:
+        if (file := folder / f"{name}.parquet").is_file():
+            return file
+    wanted = " or ".join(f"{name}.parquet" for name in names)
+    raise FileNotFoundError(
+        f"{folder}: no {wanted}. --squad names the folder of rajpurkar/squad in a mirror, such as "
+        "mirror/datasets/rajpurkar/squad."
+    )
+
+
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -140,11 +157,16 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--rank", type=int, default=16)
     args = parser.parse_args(words)
 
+    names = {"train": ("train", "train_subset"), "validation": ("validation",)}
+    try:
+        files = {split: rows_file(args.squad, found) for split, found in names.items()}
+    except FileNotFoundError as error:
+        parser.error(str(error))
+
     transformers.set_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(BASE)
     parts = {}
-    for split, names in {"train": ("train", "train_subset"), "validation": ("validation",)}.items():
-        file = next(f for n in names if (f := args.squad / f"{n}.parquet").is_file())
+    for split, file in files.items():
         rows = datasets.Dataset.from_parquet(str(file), cache_dir=str(args.work / "cache"))
         rows = (
             rows.shuffle(seed=0)
@@ -158,7 +180,7 @@ def main(words: list[str] | None = None) -> None:
         print(split, len(rows), "questions", len(parts[split]), "windows", flush=True)
 
     model = AutoModelForQuestionAnswering.from_pretrained(
-        BASE, dtype=torch.float32, attn_implementation="eager"
+        BASE, use_safetensors=True, dtype=torch.float32, attn_implementation="eager"
     )
     model = peft.get_peft_model(
         model,
