@@ -128,8 +128,8 @@ plots.finding(f"Cut to its first 32 tokens, the counter loses {loss_of_cut[0]:.1
 
 # %% [markdown]
 # The [interval](glossary.md#bootstrap) says how far a difference could shift with other validation
-# texts; with 0 inside, the sign is open. This was a word counter at 32 tokens, not DistilBERT:
-# count your tokens, and test the limit that you want.
+# texts; if it contains 0, you can't say which is better. This was a word counter at 32 tokens, not
+# DistilBERT: count your tokens, and test the limit that you want.
 #
 # > Quoted: for long documents, the first 128 with the last 382 tokens did better than either end
 # > alone ([Sun et al. 2019](https://arxiv.org/abs/1905.05583)).
@@ -143,15 +143,16 @@ plots.finding(f"Cut to its first 32 tokens, the counter loses {loss_of_cut[0]:.1
 plots.picture("batch-padding")
 
 # %% [markdown]
-# The drawing's three habits in code, and a fourth, in `map`, that hides among them:
+# Here are the drawing's three habits in code, and a fourth, which is easily taken for dynamic:
 #
 # * **fixed**: `padding="max_length"`;
-# * **in `map`**: `padding=True` inside `dataset.map(batched=True)`. It looks dynamic, but `map`
-#   hands over 1,000 rows at a time, and all are padded to the longest of them;
+# * **in `map`**: `padding=True` inside `dataset.map(batched=True)`. But `map` hands over 1,000 rows
+#   at a time, and all are padded to the longest of them;
 # * **[dynamic](glossary.md#dynamic-padding)**: no padding in `map`; the
 #   [collator](glossary.md#collator) pads each batch when it is made;
 # * **grouped**: dynamic, with `train_sampling_strategy="group_by_length"`. Its
-#   [sampler](glossary.md#sampler) sorts a few dozen batches' worth of random rows at a time.
+#   [sampler](glossary.md#sampler) shuffles all rows, cuts them into portions of many batches, and
+#   sorts each portion by length.
 
 # %%
 import torch
@@ -252,11 +253,11 @@ plots.finding(f"Estimated from timed steps here, grouping by length is {gain:.1f
               f"tokens, it would take {cut_at_32 / seconds['grouped']:.0%} of that time.")
 
 # %% [markdown]
-# Padding in `map` gains only what the longest of 1,000 texts leaves free below the limit: much
-# where your longest text is short, and nothing when one text reaches the limit. Dynamic padding
-# waits for the longest of 16 random texts, and usually one is long. Only grouping lets long texts
-# meet long ones. Its price: batches are no longer fully random (question 3.6); what that does to
-# accuracy isn't measured here.
+# Padding in `map` saves only the space between the longest of 1,000 texts and the limit: much where
+# your longest text is short, and nothing where one text reaches the limit. Dynamic padding is as
+# wide as the longest of 16 random texts, and usually one of them is long. Only grouping puts long
+# texts with long ones. Its price: batches are no longer fully random (question 3.6); what that does
+# to accuracy isn't measured here.
 #
 # > Quoted: an article that pads IMDb inside `map` logs the `total_flos` of 512 tokens for every
 # > review (GeeksforGeeks, *DistilBERT in Natural Language Processing*, 24 March 2025).
@@ -323,8 +324,9 @@ assert abs(share_of_padding([[1, 2, 3], [6]]) - 0.2) < 1e-9 and share_of_padding
 # %% [markdown]
 # ## 3. A short training, kept for later
 #
-# The next sections need a model with an opinion. The task `messages` (spam or not) has short texts,
-# so 24 steps teach something. A rival that counts words learns from the same messages.
+# The next sections need a model that has learned something. The task `messages` (spam or not) has
+# short texts, so 24 steps are enough for that. A rival that counts words learns from the same
+# messages.
 
 # %%
 from course_utils.common import balanced_rows
@@ -390,10 +392,10 @@ assert accuracy > 0.6, "the run must beat a coin"
 
 # %%
 ahead = points(counted, called_spam == is_spam)
-side = "ahead of" if ahead[1] > 0 else "behind" if ahead[2] < 0 else "not shown to differ from"
+chance = "could be chance" if ahead[1] <= 0 <= ahead[2] else "beyond chance"
 plots.finding(f"After 24 steps this one run has {accuracy:.0%} of {len(is_spam)} held-out messages "
-              f"right, {side} counting words from the same {len(learn)} ({ahead[0]:+.1f} points, "
-              f"95 % interval {ahead[1]:+.1f} to {ahead[2]:+.1f}).")
+              f"right. Against counting words from the same {len(learn)} messages that is "
+              f"{ahead[0]:+.1f} points (95 % interval {ahead[1]:+.1f} to {ahead[2]:+.1f}): {chance}.")
 
 # %% [markdown]
 # This run is here to be taken apart; lesson [05](05_training.ipynb) trains to the end.
@@ -437,7 +439,7 @@ plots.show(figure, "Mean change of the spam probability against the width of the
                    f"without it is {moved['without', 64].mean():.2f} at 64 tokens "
                    f"and {moved['without', 160].mean():.2f} at 160.")
 plots.finding(f"Padded to 160 without the mask, {turned['without']} of {len(alone)} predictions "
-              f"turn over; with it {turned['with mask']}, and no probability moves by more than "
+              f"change; with it {turned['with mask']}, and no probability moves by more than "
               f"{moved['with mask', 160].max():.0e}.")
 
 # %% [markdown]
@@ -531,7 +533,8 @@ for ax in (left, right):
     ax.set_xlabel("texts per batch")
 left.axvline(enough, color="gray", linewidth=1)
 left.set(ylabel="texts per second", ylim=(0, None),
-         title=f"{enough} texts reach 90 % of the best speed tried")
+         title=f"Still faster at {enough}, the largest tried" if enough == sizes[-1]
+         else f"{enough} texts reach 90 % of the best speed tried")
 right.set_yscale("log")
 right.axhline(fixed_cost, color="gray", linestyle=":", label="weights, gradients, optimiser")
 right.legend()
@@ -563,24 +566,22 @@ for size, count in updates.items():
 
 # %%
 faster, better = rate[64] / rate[8], points(right_with[64], right_with[8])
-side = ("8 is ahead" if better[1] > 0 else "64 is ahead" if better[2] < 0
-        else f"{len(is_spam)} messages can't say which is ahead")
-plots.finding(f"A batch of 64 reads {faster:.1f} times as many texts per second as a batch of 8, "
-              f"and makes an eighth of the updates. After {2 * len(learn)} messages and one run "
-              f"each, 8 minus 64 is {better[0]:+.1f} points (95 % interval {better[1]:+.1f} to "
-              f"{better[2]:+.1f}): {side}.")
+side = ("8 is ahead, beyond chance" if better[1] > 0 else "64 is ahead, beyond chance"
+        if better[2] < 0 else "that could be chance")
+plots.finding(f"To make as many updates as a batch of 8, a batch of 64 must read eight times the "
+              f"texts, and it reads {'only ' * (faster < 8)}{faster:.1f} times as fast. After "
+              f"{2 * len(learn)} messages and one run each, 8 minus 64 is {better[0]:+.1f} points "
+              f"(95 % interval {better[1]:+.1f} to {better[2]:+.1f}): {side}.")
 
 # %% [markdown]
-# Count before you follow "as large as fits in memory": to make as many updates as a batch of 8, a
-# batch of 64 must read eight times the texts, and its higher speed makes up only the factor above. A
-# larger batch bears a larger learning rate, which wins a part back
-# ([04](04_hyperparameters.ipynb)). Where the curve of speed flattens, take the *smallest* batch that
-# is nearly at full speed. Where the line stands at the largest size tried, it didn't flatten: let
-# the updates decide.
+# Count before you follow "as large as fits in memory". A larger batch tolerates a larger learning
+# rate, which makes up for a part of the lost updates ([04](04_hyperparameters.ipynb)). Where the
+# curve of speed flattens, a still larger batch saves little time. Where it still rises at the
+# largest size tried, the updates decide.
 #
 # ## 6. How noisy is the gradient of a small batch?
 #
-# A larger batch makes fewer updates, but surer ones: its gradient is nearer to that of all rows.
+# A larger batch makes fewer updates, but better ones: its gradient is nearer to that of all rows.
 # How much nearer? Take 96 messages as "all rows", at the start of training, and compute the
 # gradients of the last block and the head.
 
@@ -656,7 +657,8 @@ longer = 2 ** np.arange(9)
 plots.curve(ax, longer, variance / longer, "predicted: variance of one row / B", 2,
             marker="", linestyle="-", linewidth=1)
 ax.axhline(signal, color="gray", linestyle=":", label="signal")
-ax.axvspan(fewest, min(most, 256), color="gray", alpha=0.15, label="noise equals signal: interval")
+band = f"{fewest:.0f} to {most:.0f} rows" if low > 0 else f"from {fewest:.0f} rows, no upper end"
+ax.axvspan(fewest, min(most, 256), color="gray", alpha=0.15, label=f"noise equals signal: {band}")
 ax.set_xscale("log", base=2)
 ax.set_yscale("log")
 ax.set_xticks(longer, [str(b) for b in longer])
@@ -666,21 +668,49 @@ ax.set(xlabel="rows per batch", ylabel="variance of the gradient",
 ax.legend(loc="upper right")
 plots.show(figure, "Variance of the gradient against batch size on logarithmic axes. The points "
                    f"follow the line of 1/B, {noise[0]:.2f} at 2 rows, {noise[-1]:.2f} at 32; the "
-                   f"signal is {signal:.2f}; a shaded band begins at {fewest:.0f} rows.")
+                   f"signal is {signal:.2f}; a shaded band for equality: {band}.")
+
+# %%
 scale = f"about {variance / signal:.0f} rows" if signal > 0 else "more rows than these can show"
-span = f"{fewest:.0f} to {most:.0f}" if low > 0 else f"{fewest:.0f} upwards, without an end"
-place = ("below it, where noise is the larger part" if enough < fewest
-         else "above it, where noise is the smaller part" if enough > most
-         else f"inside it: on which side, {len(pool)} messages can't say")
+span = f"{fewest:.0f} to {most:.0f}" if low > 0 else (
+    f"from {fewest:.0f} upwards; it has no upper end, because {len(pool)} messages don't show that "
+    "the signal is above 0")
+place = ("is below the interval: there the noise is the larger part" if enough < fewest
+         else "is above the interval: there the noise is the smaller part" if enough > most
+         else f"is inside the interval, so {len(pool)} messages can't say which is larger there")
 plots.finding(f"Noise equals signal at a batch of {scale} (95 % interval {span}). "
-              f"The {enough} texts that section 5 found fast enough lie {place}.")
+              f"The batch of {enough} that section 5 marks {place}.")
 
 # %% [markdown]
 # That batch size is the [gradient noise scale](glossary.md#gradient-noise-scale): far below it,
 # twice the rows need half the updates, far above it hardly fewer. It is no setting to copy, for it
-# grows as the loss falls (both [McCandlish et al. 2018](https://arxiv.org/abs/1812.06162)). Over
-# all rows, each taken once, the noise is 0: mini-batches are steadier than *single rows* only.
+# grows as the loss falls (both [McCandlish et al. 2018](https://arxiv.org/abs/1812.06162)). The
+# gradient of all rows has no such noise. So a mini-batch is steadier than a single row, and noisier
+# than the whole set.
 #
+# How large should a batch be, then? Of the three sizes trained in section 5, take the fastest that
+# was not visibly worse than 8, unless the curve of speed had flattened before it.
+
+# %%
+behind_8 = {size: points(right_with[8], right_with[size]) for size in updates}
+fair = [size for size in updates if behind_8[size][2] >= 0 and size <= max(8, enough)]
+take = max(fair, key=rate.get)  # chosen on validation
+advice = "Begin with 8: neither 16 nor 64 was clearly faster without being visibly worse."
+if take > 8:
+    gap, low_end, high_end = behind_8[take]
+    advice = (f"Begin with {take}: in these runs, one of each size, it was not visibly worse than 8 "
+              f"({gap:+.1f} points, 95 % interval {low_end:+.1f} to {high_end:+.1f}) and read "
+              f"{rate[take] / rate[8]:.1f} times as many texts per second.")
+if take == 16 and rate[64] > rate[16]:
+    advice += (" 64 was faster still, but learned less in the same passes." if behind_8[64][2] < 0
+               else f" 64 was only {rate[64] / rate[16]:.1f} times as fast as 16, for a quarter "
+               "of the updates.")
+plots.finding(f"{advice} If memory forbids {take}, accumulate (section 7).")
+
+# %% tags=["assert"]
+assert 8 in fair and rate[take] >= rate[8] and behind_8[take][2] >= 0
+
+# %% [markdown]
 # ### Exercise 3.3 Predict the noise ●●○ 5 minutes
 #
 # The *typical error* of a gradient is the square root of its variance. For batches of `measured_at`
@@ -725,7 +755,7 @@ assert abs(typical_error(16, 1, 2.0) - 0.5) < 1e-9 and abs(typical_error(1, 16, 
 # %% [markdown]
 # ## 7. Can small batches add up to a large one?
 #
-# They should: a batch's gradient is the mean of its equal parts' gradients. [Gradient
+# In mathematics, yes: a batch's gradient is the mean of its equal parts' gradients. [Gradient
 # accumulation](glossary.md#gradient-accumulation) computes the parts one after the other: it saves
 # memory, not time. The [effective batch size](glossary.md#effective-batch-size) is rows ×
 # accumulation × devices.
@@ -734,8 +764,9 @@ assert abs(typical_error(16, 1, 2.0) - 0.5) < 1e-9 and abs(typical_error(1, 16, 
 plots.picture("gradient-accumulation")
 
 # %% [markdown]
-# What does the `Trainer` do? One step on the same eight messages in three ways, as it comes and
-# with one line that mends it. All should log the same loss and the same gradient norm (its length).
+# What does the `Trainer` do? Make one step on the same eight messages in three ways, by default and
+# with one line that mends it. If accumulation equals a larger batch, all of them log the same loss
+# and the same gradient norm (the gradient's length).
 
 # %%
 import gc
@@ -800,15 +831,20 @@ assert 0.8 < ratio["adamw_torch"] < 1.25
 assert times_too_large < 1.01 or 6 < ratio["sgd"] < 10
 
 # %%
+verdict = (
+    "is imprecise. It is true in mathematics, but today's default multiplies the logged loss and "
+    "the gradient. AdamW nearly cancels this, SGD and clipping don't, and one line mends it."
+    if times_too_large > 1.01 else "is so, up to rounding: the default multiplies nothing.")
 plots.finding(f"By default, eight single rows move the weights {ratio['sgd']:.1f} times as far as "
               "one batch of eight with plain gradient descent (SGD), and "
-              f"{ratio['adamw_torch']:.1f} times as far with AdamW.")
+              f"{ratio['adamw_torch']:.1f} times as far with AdamW. “Accumulation equals a larger "
+              f"batch” {verdict}")
 
 # %% [markdown]
 # [AdamW](glossary.md#adamw) divides the gradient by its own running size, so a constant factor
-# cancels and the training looks fine. But the logged loss can't be compared with the validation
-# loss, and [gradient clipping](glossary.md#gradient-clipping) at 1.0 bites at a fraction of the
-# length that you set.
+# nearly cancels. Where the default multiplies, the training then looks fine, but the logged loss
+# can't be compared with the validation loss, and [gradient
+# clipping](glossary.md#gradient-clipping) at 1.0 shortens gradients that are not too long.
 #
 # ### Exercise 3.4 Fit the batch ●●○ 8 minutes
 #
@@ -919,16 +955,16 @@ plots.finding(f"At step 6 the loss is {before:.2f} with sorted rows, and {losses
 # %% [markdown]
 # A sorted pass is six batches of ham, then six of spam. Each asks for one answer to everything, and
 # while the class stays the first, the training loss looks *good*; when it changes, the loss leaps.
-# What comes late moves the weights less, because the learning rate falls to 0. The `Trainer`'s default sampler
-# is random; the error creeps in with `select(range(n))` or `shuffle=False`.
+# What comes late moves the weights less, because the learning rate falls to 0. The `Trainer`'s
+# default sampler is random; the error creeps in with `select(range(n))` or `shuffle=False`.
 #
 # Where nothing is learned, sorting is fine: predict in order of length, and put the answers back.
 # `placed[[2, 0]] = [7, 8]` writes 7 to place 2 of the array `placed`, and 8 to place 0.
 #
 # ### Exercise 3.5 Put them back ●●● 10 minutes
 #
-# A colleague predicts in order of length. It is fast, with the accuracy of a coin: the answers no
-# longer stand beside their texts. Mend it: `predict` takes a list of texts and returns one number
+# A colleague predicts in order of length. It is fast, but no better than a coin: the answers are no
+# longer in the order of the texts. Mend it: `predict` takes a list of texts and returns one number
 # for each. It must get the texts from short to long (by `len`); your function returns the numbers
 # in the order of `texts`.
 
@@ -1002,8 +1038,8 @@ assert list(predict_by_length(["xx", "xxxxx", "x", "xxxx", "xxx"], answer)) == [
 # ### Question 3.7 Change one argument ●●○ 6 minutes, in writing
 #
 # In the cell of `sorted_run`, add `train_sampling_strategy="random"` to `trained`; the rows stay
-# sorted. Write down what you expect of curve and sentence, then run from that cell to the
-# sentence. What changed, and why?
+# sorted. Write down what you expect of the curve and of the **Found** line, then run from that cell
+# to the **Found** line. What changed, and why?
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w3_7", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in two or three sentences.*
@@ -1070,8 +1106,8 @@ assert rates[0] == 0 and rates[1] > 0
 # 1. Count your tokens, then test a limit.
 # 2. Leave padding to the collator. Group by length for speed, and check the accuracy.
 # 3. Pass the attention mask, and use it again whenever you average over tokens.
-# 4. Where speed no longer grows, take the smallest such batch: it makes more updates. Reach a larger
-#    one by accumulation, with `model.accepts_loss_kwargs = False`.
+# 4. Take the fastest batch that is not visibly worse after the same texts (section 6 names it). If
+#    memory forbids it, accumulate, with `model.accepts_loss_kwargs = False`.
 # 5. Shuffle. A sorted run has beautiful losses for a while, and one answer for all texts.
 #
 # ## Take this with you

@@ -35,7 +35,7 @@ WRONG = {
         ),
     ],
     "e12_2": [
-        ("returns a constant", "    return 0.5\n", "brings the whole crowd back"),
+        ("returns a constant", "    return 0.5\n", "doesn't ease off"),
         (
             "tries everything again",
             "    return None if attempt >= 4 else max(0.5 * 2**attempt, retry_after or 0)\n",
