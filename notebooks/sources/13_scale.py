@@ -12,7 +12,7 @@
 # # When is one machine not enough, and what do more of them cost?
 #
 # More processes promise less waiting. They also bring wrong losses without an error, rows read
-# twice, workers that die, and time spent on talk. Here you train, stream and search with several
+# twice, workers that die, and time spent on communication. Here you train, stream and search with several
 # processes of this machine; the programs are those that run on a hundred. Then you compute how many
 # would be worth it.
 #
@@ -115,7 +115,7 @@ Code(inspect.getsource(torchrun), language="python")
 
 # %% [markdown]
 # Now two processes with 8 rows each, the rest unchanged; and once more without one line that
-# section 2 is about. Between CPUs the processes speak through *gloo*, between GPUs through *NCCL*.
+# section 2 is about. Between CPUs the processes communicate through *gloo*, between GPUs through *NCCL*.
 
 # %%
 import json
@@ -149,7 +149,8 @@ assert not set(first[0]) & set(first[1])
 
 # %% [markdown]
 # A model that doesn't fit one worker needs another division: FSDP or ZeRO also divide weights,
-# gradients and optimiser states, and send more. DistilBERT fits everywhere.
+# gradients and optimiser states and, once the weights are divided too, send about half as much
+# again (ZeRO's paper). DistilBERT seldom needs it.
 #
 # ## 2. Is it the same training?
 #
@@ -220,10 +221,12 @@ small, same, doubled = after.values()
 lost = same - small
 won = (same - doubled) / lost if lost > 0 else 0
 plots.finding(
-    f"After four epochs the loss is {small:.2f} with batch 16 and {same:.2f} with batch 32: "
+    f"In one run each, the loss after four epochs is {small:.2f} with batch 16 and {same:.2f} "
+    "with batch 32: "
     + ("half the steps learn less. " if lost > 0.02 else "half the steps cost nothing here. ")
-    + f"With the doubled rate {doubled:.2f}"
-    + (f", which wins {won:.0%} of that back. " if lost > 0.02 else ". ")
+    + f"With the doubled rate it is {doubled:.2f}"
+    + (". " if lost <= 0.02 else ", which more than makes up for it. " if won > 1 else
+       f", which wins {won:.0%} of that back. " if won > 0 else ", which doesn't help. ")
     + "One process that accumulates two batches of 8 has the losses of two processes, within "
     f"{np.abs(np.array(halves['losses']) - both).max():.0e}.")
 
@@ -327,7 +330,7 @@ assert Counter(Counter([*chain(*ways["split, then Trainer"])]).values()) == {2: 
 # %% [markdown]
 # Divide once. The Trainer reads in process 0 and deals rows out: simple, but one process reads for
 # all. In your own loop each process opens only its files, which is what many machines need. A
-# stream can also be **resumed**: its place is a small dictionary that belongs into the checkpoint.
+# stream can also be **resumed**: its place is a small dictionary that belongs in the checkpoint.
 
 # %%
 from itertools import islice
@@ -393,7 +396,7 @@ check("13.2 Keep the books",
       ("once in each of two workers", lambda: audit([[5, 6], [6, 5]], [5, 6])[1] == [5, 6],
        "count over all workers together"),
       ("three times is named once", lambda: audit([[7, 7], [7]], [7]) == ([], [7]),
-       "each row stands in the list once"));
+       "each row is in the list once"));
 ### BEGIN HIDDEN TESTS
 assert audit([], [2, 1]) == ([1, 2], [])
 assert audit([[9, 1], [9], [9, 1]], {1, 9, 4}) == ([4], [1, 9])
@@ -402,7 +405,7 @@ assert audit([[9, 1], [9], [9, 1]], {1, 9, 4}) == ([4], [1, 9])
 # %% [markdown]
 # ## 5. What if a worker dies?
 #
-# On one machine that is bad luck, on five hundred it is Tuesday. `torchrun --max-restarts 1` starts
+# On one machine that is bad luck, on five hundred it is routine. `torchrun --max-restarts 1` starts
 # all workers anew when one is gone; going on where they were is the program's part, and needs
 # checkpoints on storage that every machine reads.
 
@@ -467,9 +470,9 @@ check("13.3 How often to save?",
        "with more machines failures come sooner"),
       ("four times as dear to write: half as often",
        lambda: abs(save_every(8, 5, 3) - 2 * save_every(2, 5, 3)) < 1e-9,
-       "the price of a checkpoint stands under the root"),
-      ("safer machines: seldomer", lambda: save_every(1, 400, 2) > 1.9 * save_every(1, 100, 2),
-       "hours stand under the root, above the machines"));
+       "the price of a checkpoint goes under the root"),
+      ("safer machines: less often", lambda: save_every(1, 400, 2) > 1.9 * save_every(1, 100, 2),
+       "hours go under the root, above the machines"));
 ### BEGIN HIDDEN TESTS
 assert abs(save_every(10, 1000, 100) - math.sqrt(720_000)) < 1e-6
 assert abs(save_every(0.5, 3, 27) - 20) < 1e-9
@@ -572,7 +575,7 @@ torch.set_num_threads(threads)
 
 # %% [markdown]
 # The model of the cost has two parts. Computing: a fixed part (the optimiser touches every weight)
-# and so much a text. Talking: a ring [all-reduce](glossary.md#all-reduce) among $N$ workers takes
+# and so much a text. Communication: a ring [all-reduce](glossary.md#all-reduce) among $N$ workers takes
 # $2(N-1)$ rounds, and each sends $\frac{1}{N}$ of the gradients. Both are straight lines; fit them.
 
 # %%
@@ -598,13 +601,16 @@ def step_time(workers, texts, bandwidth=here, speed=1):
 
 # %%
 error = {texts: step_time(2, texts) / seconds - 1 for texts, seconds in pair.items()}
+low, high = min(error.values()), max(error.values())
+off = (f"{-high:.0%} to {-low:.0%} below" if high < 0 else f"{low:.0%} to {high:.0%} above"
+       if low > 0 else f"between {-low:.0%} below and {high:.0%} above")
 ratio = single[16] / pair[8]
 plots.finding(
     f"A step takes {fixed:.2f} s and {each * 1e3:.0f} ms a text; the exchange runs at "
-    f"{here / 1e9:.1f} GB/s with {latency * 1e3:.1f} ms a round. For two processes the model says "
-    f"{min(error.values()):+.0%} to {max(error.values()):+.0%} of what was measured"
-    + (": too little, since two busy cores also share caches and memory. "
-       if max(error.values()) < -0.02 else ". ")
+    f"{here / 1e9:.1f} GB/s with {latency * 1e3:.1f} ms a round. For two processes the model lies "
+    f"{off} what was measured"
+    + (", probably because two busy cores also share caches and memory. "
+       if high < -0.02 else ". ")
     + f"Sixteen texts take {single[16]:.2f} s in one process and {pair[8]:.2f} s in two: "
     f"{ratio:.2f} times as fast, not twice.")
 
@@ -612,13 +618,15 @@ plots.finding(
 assert each > 0 and gradients > 1e7 and max(map(abs, error.values())) < 0.75
 
 # %% [markdown]
-# Now draw it out. **Weak scaling**: each worker keeps 16 texts, the effective batch grows.
-# **[Strong scaling](glossary.md#strong-scaling)**: 512 texts are shared, each worker gets fewer. Efficiency is the share of the
-# workers' time that is worth something: 1 if twice the workers do twice the work.
+# Now extrapolate. **Weak scaling**: each worker keeps 16 texts, the effective batch grows.
+# **[Strong scaling](glossary.md#strong-scaling)**: 512 texts are shared, each worker gets fewer.
+# Efficiency is the speed-up divided by the number of workers: 1 if twice the workers do twice the
+# work.
 #
-# Assumed, so name it when you quote it: workers as fast as this core, all equally; talk begins when
-# computing ends (DDP overlaps them, which helps; shared caches and memory, left out too, hurt);
-# this machine's latency in each round; and the bandwidth, which is therefore drawn as a range.
+# Assumed, so name it when you quote it: workers as fast as this core, all equally; communication
+# begins when computing ends (PyTorch's DistributedDataParallel (DDP) overlaps them, which helps;
+# shared caches and memory, left out too, hurt); this machine's latency in each round; and the
+# bandwidth, which is therefore drawn as a range.
 
 # %%
 bandwidths = {"this machine": here, "1 Gbit/s": 0.125e9, "10 Gbit/s": 1.25e9, "100 Gbit/s": 12.5e9}
@@ -650,14 +658,16 @@ plots.show(figure, "Efficiency over 1 to 512 workers, four bandwidths. At 64 wor
 
 # %%
 def below_half(law, bandwidth, speed=1):
-    return next((str(n) for n in counts if law(n, bandwidth, speed) < 0.5), "more than 512")
+    return next((str(n) for n in counts if law(n, bandwidth, speed) < 0.5),
+                f"none up to {counts[-1]}")
 
 
-plots.finding("Less than half of the work is worth something from: " + "; ".join(
-    f"{name}: {below_half(weak, b)} workers (weak), {below_half(strong, b)} (strong)"
-    for name, b in bandwidths.items()) + ". Workers ten times as fast, 10 Gbit/s: "
-    f"{below_half(weak, 1.25e9, 10)} and {below_half(strong, 1.25e9, 10)}, for the network is then "
-    "what they wait for.")
+plots.finding("Numbers of workers (powers of two tried) at which efficiency first falls below one "
+              "half. " + "; ".join(
+    f"{name}: {below_half(weak, b)} (weak), {below_half(strong, b)} (strong)"
+    for name, b in bandwidths.items()) + ". With workers ten times as fast and 10 Gbit/s: "
+    f"{below_half(weak, 1.25e9, 10)} (weak), {below_half(strong, 1.25e9, 10)} (strong), for they "
+    "then wait for the network.")
 
 # %% tags=["assert"]
 assert strong(512, 1.25e9) < 0.5 and strong(8, 12.5e9) > strong(512, 12.5e9)
@@ -665,7 +675,7 @@ assert weak(64, 1.25e9, 10) < weak(64, 1.25e9)
 
 # %% [markdown]
 # Strong scaling ends on every network, because two parts of each step don't shrink with the texts:
-# the fixed part, in which the optimiser touches all weights, and the talk. The limit set by the
+# the fixed part, in which the optimiser touches all weights, and the communication. The limit set by the
 # fixed part alone is [Amdahl's law](https://en.wikipedia.org/wiki/Amdahl%27s_law).
 #
 # ## 8. What could this one machine have done?
@@ -690,19 +700,24 @@ plots.show(figure, "Speed beside one process with one thread: " + ", ".join(
 
 # %%
 best = max(speedup, key=speedup.get)
+used = ("Processes and threads used the same cores." if os.cpu_count() <= 2 else
+        f"The two processes used two cores, the threads all {os.cpu_count()}.")
 plots.finding(
     f"Two processes {speedup['two processes']:.1f} times as fast, all cores of this machine as "
     f"threads of one process {speedup['one process, all cores']:.1f} times, bf16 "
-    f"{speedup['bf16, one thread']:.1f}; best: {best} ({speedup[best]:.1f}). Gradient "
+    f"{speedup['bf16, one thread']:.1f}; best: {best} ({speedup[best]:.1f}). {used} Gradient "
     "accumulation gives the larger effective batch without any of them, at the price of time.")
 
 # %% [markdown]
+# Each process updates every weight, and the two exchange gradients; threads share one update and
+# exchange nothing.
+#
 # ### Question 13.4 The trap in accumulation ●●○ 6 minutes, in writing
 #
-# Section 2's trap also waits in accumulation. Predict three numbers before you run the lines below
-# in a cell of their own: the first loss, its ratio to `one[0]`, and whether the last loss divided
-# by that ratio is the right one. Then explain: who multiplies, and why does the model hardly
-# notice?
+# Section 2's trap also waits in accumulation. Before you run the lines below in a cell of their
+# own, predict two numbers and a yes or no: the first loss; its ratio to `one[0]`; and is the last
+# loss, divided by that ratio, the right one (difference near 0)? Then explain: who multiplies, and
+# why does the model hardly notice?
 #
 # ```python
 # trap = train(Run(**base, out=str(work / "trap"), per_device=4, accumulation=4, fixed=False))
@@ -770,8 +785,10 @@ plots.finding(
 # ## Take this with you
 #
 # Runs alone, and as `torchrun --standalone --nproc-per-node 2 program.py`. Delete the folder `run`
-# between the two: else the second finds a finished training and prints its losses again. It needs
-# `pip install transformers accelerate torch`.
+# between the two: else the second finds a finished training and prints its losses again. The losses
+# won't equal one process' to the last digit: dropout is on. On a machine with several GPUs use
+# `torchrun` there too: started plainly, the Trainer uses DataParallel and multiplies the batch by
+# the GPUs. It needs `pip install transformers accelerate torch`.
 #
 # ```python
 # import os
@@ -805,14 +822,14 @@ plots.finding(
 # | the loss is twice as large with two processes | the Trainer takes the mean for a sum | `model.accepts_loss_kwargs = False` |
 # | it learns less since there are more GPUs | the effective batch grew, the steps fell | section 3 |
 # | half of a stream is never read | it was divided twice | section 4; audit row numbers |
-# | all hang at the first step | a worker is missing, or a firewall stands between | look for the one that didn't start; open the port |
+# | all hang at the first step | a worker is missing, or a firewall is in between | look for the one that didn't start; open the port |
 # | every process prints everything | each runs the whole program | `is_world_process_zero()` |
 # | two processes are slower than one | their threads fight for the cores | `OMP_NUM_THREADS=1` a process |
 #
 # ## Further reading
 #
 # * Li et al. 2020, [*PyTorch Distributed*](https://arxiv.org/abs/2006.15704): how DDP overlaps
-#   computing and talk.
+#   computing and communication.
 # * Goyal et al. 2017, [*Accurate, large minibatch SGD*](https://arxiv.org/abs/1706.02677): the rate
 #   that grows with the batch, and its warm-up.
 # * McCandlish et al. 2018, [*An empirical model of large-batch

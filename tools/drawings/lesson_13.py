@@ -43,8 +43,9 @@ def stream_split() -> Drawing:
     d = Drawing(
         820,
         248,
-        "Two ways to divide a stream of eight batches, A to H, between two processes. Divided once: "
-        "process 0 reads A, B, E, F, process 1 reads C, D, G, H; each batch is met once. Divided "
+        "Two ways to divide a stream of eight batches, A to H, between two processes. Divided once, by "
+        "split_dataset_by_node in your own loop: process 0 reads A, B, E, F, process 1 reads C, D, G, "
+        "H; each batch is met once. The Trainer alone deals A, C, E, G and B, D, F, H. Divided "
         "twice: split_dataset_by_node leaves process 0 with A, B, E, F, then the Trainer reads in "
         "process 0 alone and deals these out to both. When they are used up it begins anew: A, B, E, F "
         "are met twice, C, D, G, H never.",
@@ -76,7 +77,12 @@ def stream_split() -> Drawing:
     row(420, 134, "process 1", "BFBF")
     row(420, 182, "never read", "CDGH", missing=True)
     d.text(
-        20, 206, "By split_dataset_by_node in your own\nloop, or by the Trainer.", 13, colour=GREY
+        20,
+        206,
+        "By split_dataset_by_node, in your own loop.\n"
+        "(The Trainer alone deals A C E G and B D F H.)",
+        13,
+        colour=GREY,
     )
     d.text(420, 238, "By both. No error, no warning.", 13, colour=GREY)
     return d
