@@ -65,9 +65,9 @@ def place(name):
 # ## 1. Did everything arrive?
 #
 # A wrong delimiter, a lost umlaut, an open quotation mark: most libraries guess, and say nothing.
-# So the first step is a gate. `load_checked` hands each text and label on exactly as it is written,
-# or stops and names file, row and cure. Whatever it drops, it prints. The other two files of the
-# cell above are opened now, too: a wrong name should stop you here, not after the training.
+# So the first step is a gate. `load_checked` passes every text and label on unchanged, or stops and
+# names the file, the row and the cure. It prints whatever it drops. The other two files of the cell
+# above are opened now, too: a wrong name should stop you here, not after the training.
 
 # %%
 from course_utils.gate import load_checked
@@ -89,8 +89,8 @@ new_texts, wrong_texts = texts_of(new_file), texts_of(known_wrong)
 print(f"{len(new_texts)} texts to label at the end, {len(wrong_texts)} planted labels")
 
 # %% [markdown]
-# What does a gate do that reading alone doesn't? Break a file as people break files: one label of
-# forty is typed with a capital letter.
+# What does a gate do that reading alone doesn't? Break a file the way people do: one label of forty
+# is typed with a capital letter.
 
 # %%
 from course_utils.tables import DataError
@@ -111,8 +111,8 @@ import pandas as pd
 from course_utils import plots
 
 plain = pd.read_csv(broken)
-plots.finding(f"Without the gate the same file reads without a word, with {plain.label.nunique()} "
-              f"classes: {', '.join(sorted(plain.label.unique()))}. One of them has "
+plots.finding("Without the gate the same file loads without a warning, with "
+              f"{plain.label.nunique()} classes: {', '.join(sorted(plain.label.unique()))}. One has "
               f"{plain.label.value_counts().min()} row, and the model would have learned it.")
 
 # %% tags=["assert"]
@@ -185,21 +185,23 @@ assert leaves_the_list()
 # ## 2. Whose texts judge it?
 #
 # A person writes many tickets, and always in the same voice. If some are learned and others judge,
-# the test asks for known voices. Tomorrow's tickets come from new people too. So all rows of one
-# group go into one split.
+# the test asks about known voices. But tomorrow's tickets come from new people too. So all rows of
+# one group go into one split.
 
 # %%
 plots.picture("split-by-sender")
 
 # %% [markdown]
 # Groups don't catch everything: a forwarded ticket has another sender and the same words. The gate
-# compared all texts, and dropped from the earlier split what stands almost word for word in a later
-# one. It printed this above.
+# compared all texts and dropped from the earlier split what is almost word for word in a later one.
+# It printed this above.
 #
 # How different are these splits from rows drawn at random? Count words
 # ([TF-IDF](glossary.md#tf-idf) with logistic regression) on four fifths of the training rows and
 # judge the remaining fifth. Five turns, and each row has been judged once. Do it twice: with all
-# rows of a sender in the same fifth, and with rows drawn freely.
+# rows of a sender in the same fifth, and with rows drawn freely. Drawn freely, a score usually looks
+# too good. If yours doesn't, that is no licence to split freely: one draw of the folds on few rows
+# can hide the effect.
 
 # %%
 import warnings
@@ -233,17 +235,18 @@ ends = bootstrap_interval(lambda a, b: a.mean() - b.mean(), together, freely)
 
 
 def chance(ends):
-    return "no more than chance" if ends[0] <= 0 <= ends[1] else "more than chance"
+    return "could be chance" if ends[0] <= 0 <= ends[1] else "beyond chance"
 
 
 # %%
 plots.finding(
     f"Kept together: {together.mean():.0%} right. Drawn freely: {freely.mean():.0%}. The "
-    f"difference, {100 * gap:+.1f} points [{100 * ends[0]:+.1f}, {100 * ends[1]:+.1f}], "
-    f"is {chance(ends)}"
-    + (": drawn freely, the score would promise too much. " if ends[1] < 0 else
-       ". Here people's voices give little away. ")
-    + "Keeping groups together asks the question of tomorrow's people." if group else
+    f"difference: {100 * gap:+.1f} points [{100 * ends[0]:+.1f}, {100 * ends[1]:+.1f}], "
+    + chance(ends)
+    + (": drawn freely, the score promises too much." if ends[1] < 0 else
+       ", and not in the usual direction. Keep groups together all the same." if ends[0] > 0 else
+       ", so this draw can't show what known voices give away. Keep groups together even so.")
+    if group else
     "This file names no group, so rows were drawn by label. If one person, customer or device "
     "stands behind several rows, name that column.")
 
@@ -253,8 +256,8 @@ plots.finding(
 # Three [baselines](glossary.md#baseline): the commonest label, counting words, and DistilBERT
 # *without* training. Its vectors for all pieces of a text are averaged to one
 # ([mean pooling](glossary.md#mean-pooling)), and only logistic regression learns
-# ([feature extraction](glossary.md#feature-extraction)). That takes seconds, and it will serve
-# twice more below.
+# ([feature extraction](glossary.md#feature-extraction)). That takes seconds, and it is used again
+# below.
 
 # %%
 import torch
@@ -319,9 +322,9 @@ plots.finding("Right on validation: " + ", ".join(
 # ## 4. Which settings suit so few rows?
 #
 # With few rows an [epoch](glossary.md#epoch) has few steps, and three epochs, the usual advice, end
-# before the new head has learned anything. So the fewer rows, the more epochs, up to a limit. With
-# many rows the epochs reach their minimum, and the work grows with the file. The rate is the one at which small sets of short texts
-# trained well in lessons 00 and 05.
+# before the new head has learned much. So the fewer rows, the more epochs, up to a limit. With many
+# rows the epochs reach their minimum, and the work grows with the file. The rate is the one at which
+# small sets of short texts trained well in lessons 00 and 05.
 
 # %%
 import math
@@ -348,8 +351,8 @@ for rows in sorted({50, 200, len(train), 1000, 3000}):
 #
 # The loss is a mean over rows, so a rare class hardly counts in it. [Class
 # weights](glossary.md#class-weight) undo that: each row weighs n / (K · rows of its class), for n
-# rows and K classes. They are no free gift, for what the rare class gains others may lose. Try it
-# where trying is cheap, on the frozen vectors, out of fold, on training rows alone.
+# rows and K classes. They aren't free: what the rare class gains, others may lose. Try it where
+# trying is cheap: on the frozen vectors, out of fold, on training rows alone.
 
 # %%
 from sklearn.utils.class_weight import compute_class_weight
@@ -380,15 +383,15 @@ weighted = bool(gain[0] > 0)  # chosen on train: a change that chance could give
 plots.finding(
     f"With weights, “{names[rare]}” is found in {recall['balanced'][rare]:.0%} instead of "
     f"{recall[None][rare]:.0%}. The mean over classes, macro F1, goes from {macro[None]:.3f} to "
-    f"{macro['balanced']:.3f}; the change, [{gain[0]:+.3f}, {gain[1]:+.3f}], is {chance(gain)}. "
+    f"{macro['balanced']:.3f}: a change within [{gain[0]:+.3f}, {gain[1]:+.3f}], {chance(gain)}. "
     f"So the training below goes {'with' if weighted else 'without'} weights.")
 
 # %% [markdown]
 # ## 6. Train
 #
 # The one thing that differs from lesson [05](05_training.ipynb): the loss gets the weights, by
-# `compute_loss_func`. A loss of one's own may divide by 0, and the `Trainer` would go on and log a
-# plausible number; `StopAtNaN` stops with the step and a cure.
+# `compute_loss_func`. A loss function of your own may divide by 0, and the `Trainer` would go on and
+# log a plausible number; `StopAtNaN` stops, and names the step and a cure.
 
 # %%
 from transformers import (AutoModelForSequenceClassification, Trainer, TrainingArguments,
@@ -520,11 +523,11 @@ for i in np.argsort(-losses[best])[:10]:
 
 # %% [markdown]
 # Read them. Some are wrong, some are hard, some could be either: the list says where to look, a
-# person decides. In your own file, mend them now and start again from the top, before section 11
-# opens the test. Whoever lets a program change the labels trains the model to agree with itself.
+# person decides. In your own file, correct them now and start again from the top, before section 11
+# opens the test. A program that changes the labels by itself trains the model to agree with itself.
 #
-# In the tickets eight wrong labels were planted, and the lesson's file says where. So the lists can
-# be judged: how many of the planted ones in these rows stand among the first twenty?
+# In the tickets eight wrong labels were planted, and a file of the course says where. So the lists
+# can be judged: how many of those planted in these rows are among the first twenty?
 
 # %%
 TOP = 20
@@ -536,18 +539,19 @@ for name in caught if planted else ():
     print(f"{name}: {caught[name]} of {len(planted)} (at random {expected:.1f})")
 
 # %%
-most = max(caught, key=caught.get)
 learned = caught["fine-tuned, on rows it learned"]
 suspects = sum(judges[best].argmax(1) != known)
 plots.finding(
-    f"Whoever reads {TOP} of {len(known)} rows in the order of frozen vectors finds "
+    f"If you read {TOP} of {len(known)} rows in the order of frozen vectors, you find "
     f"{caught[best]} of {len(planted)} planted labels; at random it would be {expected:.1f}. "
-    f"The model that had most of these rows in training finds {learned}: " + (
-        "it has begun to learn the wrong labels by heart, so ask a model that hasn't seen the row."
-        if learned < caught[best] else "it has not yet learned them by heart, with so few epochs.")
+    f"The fine-tuned model finds {learned}, " + (
+        "fewer, probably because it trained on most of them: ask a model that hasn't seen the row."
+        if learned < caught[best] else
+        "although it trained on most of them. Ask a model that hasn't seen the row all the same: "
+        "longer training can hide wrong labels.")
     if planted else
     f"For {suspects} of {len(known)} rows the model would give another label. Read the first "
-    f"{TOP} by loss, mend in the file what is wrong, and run the lesson again.")
+    f"{TOP} by loss, correct in the file what is wrong, and run the lesson again.")
 
 # %% tags=["assert"]
 assert not planted or caught[best] > 2 * expected
@@ -555,9 +559,10 @@ assert not planted or caught[best] > 2 * expected
 # %% [markdown]
 # ### Exercise 10.2 Rows to read first ●●○ 8 minutes
 #
-# Write `rows_to_read(probabilities, labels, count)`, where the first two may be plain lists: the
-# numbers of the `count` rows with the highest loss, the highest first, as a list. Leave out the rows where the given label is also the
-# most probable one: nobody has to read those. Of equal losses the earlier row comes first.
+# Write `rows_to_read(probabilities, labels, count)`, where the first two may be plain lists. It
+# returns a list: the numbers of the `count` rows with the highest loss, the highest first. Leave out
+# the rows where the given label is also the most probable one: nobody has to read those. Of equal
+# losses the earlier row comes first.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e10_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def rows_to_read(probabilities, labels, count):
@@ -577,8 +582,9 @@ def rows_to_read(probabilities, labels, count):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# After `np.asarray(...)`, `probabilities[np.arange(len(labels)), labels]` takes one number of each row. `np.argsort(...,
-# kind="stable")` keeps equal ones in their order. Filter before you cut the list to `count`.
+# After `np.asarray(...)`, `probabilities[np.arange(len(labels)), labels]` takes one number of each
+# row. `np.argsort(..., kind="stable")` keeps equal ones in their order. Filter before you cut the
+# list to `count`.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t10_2", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -618,8 +624,9 @@ assert all(agrees_with_a_loop(seed) for seed in range(1, 6))
 # ## 9. Are more labels worth buying?
 #
 # Train on 50 of the rows, then on 200, then on all, and judge each time on the same validation rows.
-# The last step of the curve tells: if it still rises there, more labels may help. Look at the left
-# end too: with few labels a cheap method may lead.
+# Each point is trained with section 4's settings, so epochs change along the curve, and one seed is
+# behind each point. Look at the last step: if the curve still rises there, more labels may help.
+# Look at the left end too: with few labels a cheap method may lead.
 
 # %%
 from course_utils.splits import stratified
@@ -643,6 +650,10 @@ for n in sizes:
     cheap["counting words"][n] = words.predict(validation["text"][:]) == truth
 
 # %%
+last, before = sizes[-1], sizes[max(len(sizes) - 2, 0)]  # the end of the curve, and the step to it
+step = tuned[last].astype(float) - tuned[before]
+low, high = (100 * end for end in bootstrap_interval(np.mean, step))
+rows_more, whole = last - before, 100 * (tuned[last].mean() - tuned[sizes[0]].mean())
 figure, ax = plots.new_figure(height=3.4)
 for number, (name, points) in enumerate({"fine-tuned": tuned, **cheap}.items()):
     plots.curve(ax, sizes, [points[n].mean() for n in sizes], name, number)
@@ -650,29 +661,27 @@ ax.set_xscale("log")
 ax.set_xticks(sizes, [f"{n:,}" for n in sizes])
 ax.minorticks_off()
 ax.set(xlabel="labelled rows in training (log scale)", ylabel="right on validation",
-       title="From " + ", ".join(f"{tuned[n].mean():.0%}" for n in sizes[:1])
-       + f" with {sizes[0]} labels to {tuned[sizes[-1]].mean():.0%} with {sizes[-1]}")
+       title=f"Fine-tuned, the last {rows_more} labels: {100 * step.mean():+.1f} points, "
+       + chance((low, high)) if len(sizes) > 1 else f"{last} rows: too few for a curve")
 ax.legend()
 plots.show(figure, "Accuracy against the number of labels. " + " ".join(
     f"{name}: " + ", ".join(f"{n} labels {points[n].mean():.0%}" for n in sizes) + "."
     for name, points in {"fine-tuned": tuned, **cheap}.items()))
 
 # %%
-last, before = sizes[-1], sizes[max(len(sizes) - 2, 0)]  # the end of the curve, and the step to it
-step = tuned[last].astype(float) - tuned[before]
-low, high = (100 * end for end in bootstrap_interval(np.mean, step))
-rows_more, whole = last - before, 100 * (tuned[last].mean() - tuned[sizes[0]].mean())
 plots.finding(
     f"All the way, from {sizes[0]} to {last} labels: {whole:+.1f} points. The last {rows_more} of "
     f"them brought {100 * step.mean():+.1f} [{low:+.1f}, {high:+.1f}], {chance((low, high))}. "
     + (f"The next {rows_more} seldom bring more: ask what it is worth to you, and what "
        "the rows cost." if low > 0 else
-       "So these rows can't show that more labels help: mend the labels you have first.")
+       "Accuracy fell: look at the added labels and at the epochs before you buy." if high < 0 else
+       "So these rows can't show that more labels help: correct the labels you have first.")
     if len(sizes) > 1 else f"{last} rows are too few to draw a curve from.")
 
 # %% [markdown]
-# Judge the price, too: label a few rows with a watch beside you. And choose which: rows of the weakest
-# class, and rows for which the two largest probabilities are close, teach more than rows at random.
+# Judge the price, too: label a few rows with a watch beside you. And choose which. Rows of the
+# weakest class, and rows for which the two largest probabilities are close, are the usual first
+# choice; compare with rows at random.
 #
 # ### Exercise 10.3 How many labels for 90 %? ●●○ 8 minutes
 #
@@ -730,19 +739,21 @@ assert labels_needed((100, 0.4), (1600, 0.2), 0.4) == 100
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# And on your own curve? In a cell of its own: labels for 90 %, from the last two points above.
+# And on your own curve? Run this in a cell of its own:
 #
 # ```python
-# print(labels_needed(*[(n, 1 - tuned[n].mean()) for n in sizes[-2:]], target=0.1))
+# ends = [(n, 1 - tuned[n].mean()) for n in (sizes[0], sizes[-1])]
+# print(labels_needed(*ends, target=0.1))
 # ```
 #
-# Two points so close together carry all their noise into the law: take it as an order of magnitude.
+# Labels for 90 %, from the two ends of the curve. It assumes that the law holds far beyond your
+# rows, so read only the order of magnitude. `None` means that the error didn't fall.
 
 # %% [markdown]
 # ## 10. Does it help to read your texts first?
 #
-# Unlabelled texts cost nothing. Before fine-tuning, the model can go on with what it was pretrained
-# by: guess hidden words, now in *your* texts ([masked language
+# Unlabelled texts cost nothing. Before fine-tuning, the model can go on with its pretraining task:
+# guess hidden words, now in *your* texts ([masked language
 # model](glossary.md#masked-language-model)). Articles recommend this [domain
 # adaptation](glossary.md#domain-adaptation). Does it pay here?
 
@@ -787,6 +798,15 @@ for n in sizes:
     pays[n] = 100 * np.array([change.mean(), *bootstrap_interval(np.mean, change)])
 
 # %%
+gains = ", ".join(f"{n:,}" for n in sizes if pays[n][1] > 0)
+losses = ", ".join(f"{n:,}" for n in sizes if pays[n][2] < 0)
+outcome = "Reading first " + (
+    f"gains beyond chance with {gains} labels"
+    + f", but costs accuracy with {losses}" * bool(losses)
+    if gains else f"costs accuracy with {losses} labels, and gains at no size" if losses else
+    "changes nothing beyond chance, at any size")
+
+# %%
 figure, ax = plots.new_figure(width=8, height=2.3)
 for y, n in enumerate(sizes):
     middle, low, high = pays[n]
@@ -796,10 +816,9 @@ ax.axvline(0, color="gray", linewidth=1)
 ax.set_yticks(range(len(sizes)), [f"{n:,} labels: {tuned[n].mean():.0%} -> {adapted[n].mean():.0%}"
                                   for n in sizes])
 ax.set_ylim(len(sizes) - 0.5, -0.5)
-gains = [f"{n:,}" for n in sizes if pays[n][1] > 0]
 ax.set(xlabel="points gained by reading the texts first; 95 % interval, text by text",
-       title=f"Pays beyond chance with: {', '.join(gains) or 'no number of'} labels")
-plots.show(figure, "Change of accuracy by domain adaptation: " + "; ".join(
+       title=outcome)
+plots.show(figure, outcome + ". Change of accuracy by domain adaptation: " + "; ".join(
     f"{n} labels {p[0]:+.1f} points from {p[1]:+.1f} to {p[2]:+.1f}"
     for n, p in pays.items()) + ".")
 
@@ -807,13 +826,13 @@ plots.show(figure, "Change of accuracy by domain adaptation: " + "; ".join(
 use_adapted = bool(pays[last][1] > 0)  # chosen on validation
 plots.finding(
     f"Reading {len(known_texts):,} texts took {duration(reading_watch.seconds)} and changed "
-    + "; ".join(f"{p[0]:+.1f} points [{p[1]:+.1f}, {p[2]:+.1f}] with {n:,} labels"
+    "accuracy by " + "; ".join(f"{p[0]:+.1f} points [{p[1]:+.1f}, {p[2]:+.1f}] with {n:,} labels"
                 for n, p in pays.items())
-    + ". " + ("It pays" if gains else "It does not pay beyond chance") + " here"
-    + (f" with {', '.join(gains)} labels." if gains else
-       f": {len(known_texts):,} short texts are little beside what it was pretrained on. "
-       "Try again when you have many more.")
-    + f" So the model that stays is the one {'with' if use_adapted else 'without'} it.")
+    + f". {outcome}. "
+    + ("" if gains else f"{len(known_texts):,} short texts are few beside what it was pretrained "
+       "on: try again when you have many more. ")
+    + f"So the model that stays, with all {last:,} labels, is the one "
+    f"{'with' if use_adapted else 'without'} it.")
 
 # %% [markdown]
 # ### Question 10.4 Fewer epochs for few rows ●●○ 8 minutes, in writing
@@ -827,16 +846,16 @@ plots.finding(
 #       tuned[sizes[0]].mean(), right["commonest label"].mean())
 # ```
 #
-# How does it stand beside the proposed epochs and beside the commonest label, and why? Would the
-# same cut hurt as much with all rows?
+# How does it compare with the proposed epochs and with the commonest label, and why? Would the same
+# cut hurt as much with all rows?
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w10_4", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in two or three sentences.*
 
 # %% [markdown] tags=["solution"]
-# Fifty rows in batches of eight are seven steps an epoch, so three epochs are 21 steps, the
-# first of them warm-up. The new head has hardly moved from its random start, so accuracy falls, towards
-# the commonest label. With all rows three epochs are many more steps, and the same cut costs little.
+# Fifty rows in batches of eight are seven steps an epoch, so three epochs are 21 steps, the first of
+# them warm-up. The new head has hardly moved from its random start, so accuracy falls, towards the
+# commonest label. With all rows three epochs are many more steps, and the same cut costs little.
 #
 # Two things must be in it: accuracy falls because there are too few steps for a new head, and with
 # all rows an epoch has more steps, so that the cut hurts less.
@@ -877,11 +896,15 @@ assert hits["fine-tuned"].mean() > 1.5 / len(names)
 # %% [markdown]
 # A folder with weights says nothing about itself. The [model card](glossary.md#model-card) is the
 # `README.md` in it: what it is for, what it was trained on, how good it is, where it fails.
+#
+# The lesson saves the fine-tuned model because the pipeline of section 12 loads it. Where frozen
+# vectors did as well, save those instead; in any case the card must name them.
 
 # %%
 folder = work / "my-classifier"
 final.save_pretrained(folder)
 tokenizer.save_pretrained(folder)
+f1 = by_class(truth, probabilities(final, validation["text"][:]).argmax(1))[1]
 card = f"""---
 library_name: transformers
 pipeline_tag: text-classification
@@ -890,8 +913,10 @@ pipeline_tag: text-classification
 For: {", ".join(names)}. One label for each text; it has no "none of these".
 Data: {Path(file).name}, {sum(map(len, splits.values())):,} rows, split by {group or "label"}.
 Labels in training: {", ".join(f"{n} {np.sum(labels == k)}" for k, n in enumerate(names))}.
-Test ({len(test):,} rows, opened once): {test_line["fine-tuned"]} right, 95 % interval; counting
-words {test_line["counting words"]}. Weakest on validation: {names[worst]}, F1 {each[worst]:.2f}.
+Test ({len(test):,} rows, opened once; share right, 95 % interval): this model
+{test_line["fine-tuned"]}, frozen vectors {test_line["frozen vectors"]},
+counting words {test_line["counting words"]}.
+Weakest on validation: {names[int(f1.argmin())]}, F1 {f1.min():.2f}.
 Limits: reads {max_length} pieces of a text. Not tested on other languages or other writers' jobs.
 """
 (folder / "README.md").write_text(card, encoding="utf-8")
@@ -900,8 +925,8 @@ print(f"saved as {folder.name}, in the folder lab.workdir\n\n{card}")
 # %% [markdown]
 # ## 12. Label a new file
 #
-# What it was all for. The gate has read the new file as strictly as the first one, in section 1. The
-# rest is nothing but `transformers`:
+# This is what it was all for. In section 1 the gate read the new file as strictly as the first one.
+# The rest is nothing but `transformers`:
 
 # %%
 from transformers import pipeline
@@ -921,7 +946,7 @@ lowest = new.sort_values("probability").iloc[0]
 plots.finding(
     f"{len(new)} texts labelled; for {unsure} of them no label got half of the probability. The "
     f"least sure, “{lowest[text][:70]}”, got {lowest['probability']:.0%}: let people read such "
-    "rows, from the bottom up.")
+    "rows, the least sure first.")
 
 # %% [markdown]
 # The same as a program, for files of every kind that the gate reads. It keeps all columns and the
@@ -947,8 +972,8 @@ same = (pd.read_csv(target, dtype=str, keep_default_na=False)["label"] == new["l
 assert same == 1
 
 # %% [markdown]
-# **On the Hub, if you like.** Three lines put the folder there, card and all. A model can give
-# away pieces of the texts it learned, and that can hurt the people in them. Keep it private unless
+# **On the Hub, if you like.** Three lines put the folder there, card included. A model can give away
+# parts of the texts it learned, and that can hurt the people in them. Keep it private unless
 # you may publish the data too. `login()` asks for a token and stores it; write none into a notebook.
 #
 # ```python
@@ -964,9 +989,9 @@ assert same == 1
 # 1. Read through a gate: what is dropped is printed, and what can't be read stops with its row.
 # 2. Split by whoever is behind the rows, and look for near-copies.
 # 3. Few rows need more epochs; the cheap rivals tell whether they were worth it.
-# 4. Sort by the loss of a model that hasn't seen the row, and read the top: there are your wrong
-#    labels.
-# 5. Buy labels while the curve rises. Save the model with a card that says where it fails.
+# 4. Sort by the loss of a model that hasn't seen the row, and look for wrong labels from the top.
+# 5. Buy labels while the curve rises. Save the model with a card that says where it fails and names
+#    the best rival.
 #
 # ## Take this with you
 #
@@ -1010,7 +1035,7 @@ assert same == 1
 #
 # | what you see | what it means | cure |
 # |---|---|---|
-# | one class has a single row | a second spelling, or a slip of the hand | mend it in the file; the gate names the row |
+# | one class has a single row | a second spelling, or a typing error | correct it in the file; the gate names the row |
 # | 99 % right at the first try | copies of test rows in training, or a text that names its label | look for near-copies; search the texts for the label's name |
 # | good on test, bad in use | random split, while new texts come from new people | split by group |
 # | the rare class is never predicted | the loss hardly sees it | class weights, or more rows of it |
@@ -1035,5 +1060,5 @@ assert same == 1
 from course_utils.exercises import progress
 
 progress("{{lesson}}")  # what you have solved, kept on this machine
-lab.finish(f"{Path(file).name}: fine-tuned {test_line['fine-tuned']} against "
-           f"{test_line['counting words']} by counting words")
+lab.finish(f"{Path(file).name}, test: " + ", ".join(
+    f"{name} {test_line[name]}" for name in ("fine-tuned", "frozen vectors", "counting words")))
