@@ -449,7 +449,7 @@ def test_without_isolation_nothing_runs(tmp_path, monkeypatch):
 
 
 def test_the_sandbox_holds_no_solutions_no_tests_no_network_and_no_home():
-    words = sandbox.command(sandbox.Limits(), isolated=True)
+    words = sandbox.command(isolated=True)
     bound = [words[i + 1] for i, word in enumerate(words) if word in ("--ro-bind", "--bind")]
     assert (
         "--bind" not in words
@@ -468,9 +468,7 @@ def test_every_file_ends_as_a_row_or_a_reason():
 
 
 def graded(notebook):
-    one = sandbox.grade_files(
-        [("05.ipynb", as_bytes(notebook))], {"05": lesson_05()}, "ada", sandbox.Limits()
-    )
+    one = sandbox.grade_files([("05.ipynb", as_bytes(notebook))], {"05": lesson_05()}, "ada")
     results = one["lessons"]["05"]["results"]
     return {
         e.grade_id: report.points(results[e.grade_id], e.points) for e in lesson_05().exercises

@@ -22,8 +22,9 @@ import psutil
 from tools import build
 from tools.grade import report
 from tools.grade.assemble import Assignment, read_assignment
+from tools.grade.find import MEMORY
 from tools.grade.intake import HandIn, Roster, printable, read_export
-from tools.grade.sandbox import NO_ISOLATION, IsolationError, Limits, check_isolation, grade_files
+from tools.grade.sandbox import NO_ISOLATION, IsolationError, check_isolation, grade_files
 from tools.launch import INSTRUCTOR_VENV, install, python_of
 from tools.lessons import ROOT, lessons
 
@@ -54,7 +55,7 @@ def grade_one(
     if contents and file.exists() and hand_in.person.key not in args.student:
         graded = json.loads(file.read_text(encoding="utf-8"))
     elif contents:
-        graded = grade_files(contents, assignments, hand_in.person.key, Limits(), not args.unsafe)
+        graded = grade_files(contents, assignments, hand_in.person.key, not args.unsafe)
         report.write_text(file, json.dumps(graded))
     else:
         graded = {"files": [], "lessons": {}}
@@ -148,7 +149,7 @@ def grade(args: argparse.Namespace) -> None:
         *(a.mark for a in assignments.values()),
     ]
     mark = hashlib.sha256("".join(inputs).encode()).hexdigest()
-    memory = psutil.virtual_memory().available // (Limits.memory + 2**30)
+    memory = psutil.virtual_memory().available // (MEMORY + 2**30)
     workers = args.workers or max(1, min(os.cpu_count() or 1, int(memory)))
     files = sum(len(h.files) for h in hand_ins)
     print(f"{len(hand_ins)} students, {files} files, {workers} at a time", flush=True)

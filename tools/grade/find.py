@@ -14,6 +14,7 @@ import zipfile
 from pathlib import PurePosixPath
 
 BYTES, FILES, CELLS, CELL, ANSWER = 20 * 2**20, 50, 2000, 64 * 2**10, 20_000
+MEMORY = 2 * 2**30  # of one process, above the libraries' own
 PRELUDE = "from course_utils.exercises import check"
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 GONE = "(the cell for this answer was not found: look into the notebook)"

@@ -25,17 +25,21 @@ import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 import course_utils.exercises
 from tools.grade import find
 
 PHASE_SECONDS, CPU_SECONDS = 8.0, 25  # of the processor
+# for one exercise with its setup; on a busy machine five times what the libraries took to load
+SECONDS = 40
 VARIED, LINES, LINE = 40, 60, 300
 SENT, PROCESSES = 4 * 2**20, 64
+TEMPORARY = (Path("/tmp"), Path("/dev/shm"))
 SIMPLE = (bool, int, float, complex, str, type(None))
 
 
@@ -46,6 +50,21 @@ def is_tensor(value: object) -> bool:
 
 class TooLong(BaseException):
     """Student code ran longer than a part of the test may take."""
+
+
+@contextlib.contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Raise TooLong after so many seconds of the processor."""
+
+    def stop(*_) -> None:
+        raise TooLong
+
+    signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 # --- plain values ---
@@ -130,10 +149,13 @@ def varied(value: object, dice: random.Random) -> object:
 # --- one exercise ---
 
 
-def quietly(statements: list[str], namespace: dict) -> None:
+def quietly(statements: list[str], namespace: dict | None = None) -> dict:
+    """Run the statements, in a new namespace unless one is given; the namespace."""
+    namespace = {"__name__": "__main__"} if namespace is None else namespace
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         for statement in statements:
             exec(compile(statement, "<lesson>", "exec"), namespace)
+    return namespace
 
 
 def attempt(code: str, namespace: dict) -> str:
@@ -161,8 +183,7 @@ def recorder(function: Callable, calls: list) -> Callable:
 
 def recorded(exercise: dict, setup: list[str]) -> tuple[dict[str, Callable], dict[str, list]]:
     """(the solution's functions, the arguments of every call that the tests make of each)."""
-    namespace: dict = {"__name__": "__main__"}
-    quietly([*setup, exercise["solution"]], namespace)
+    namespace = quietly([*setup, exercise["solution"]])
     functions = {n: namespace[n] for n in exercise["names"] if callable(namespace[n])}
     calls: dict[str, list] = {name: [] for name in functions}
     namespace |= {name: recorder(function, calls[name]) for name, function in functions.items()}
@@ -227,27 +248,6 @@ class Guard:
         sys.setprofile(None)
 
 
-def too_long(*_) -> None:
-    raise TooLong
-
-
-def own_namespace(wanted: list[str], least: list[str]) -> dict:
-    """The lesson's names for the student's code: all that it reads, unless the lesson takes long to compute them."""
-    signal.signal(signal.SIGPROF, too_long)
-    for statements in (wanted, least):
-        namespace: dict = {"__name__": "__main__"}
-        signal.setitimer(signal.ITIMER_PROF, PHASE_SECONDS if statements is wanted else 0)
-        try:
-            quietly(statements, namespace)
-            break
-        except (Exception, TooLong):
-            if statements is least:
-                raise
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
-    return namespace
-
-
 GUARDED = (
     "builtins math random numpy torch torch.nn.functional sklearn.metrics course_utils.exercises"
 )
@@ -263,9 +263,12 @@ def run_exercise(
     cases = expectations(exercise, own_setup, seed)
     # where a model runs, a right answer is slow
     phase = PHASE_SECONDS + time.process_time() - began
-    tests: dict = {"__name__": "__main__"}
-    quietly(own_setup, tests)
-    student = own_namespace(find.setup_for(exercise, code), own_setup)
+    tests = quietly(own_setup)
+    try:
+        with at_most(PHASE_SECONDS):
+            student = quietly(find.setup_for(exercise, code))
+    except (Exception, TooLong):  # what the code reads takes the lesson long to compute
+        student = quietly(own_setup)
     names, visible, hidden = exercise["names"], exercise["visible"], exercise["hidden"]
     exercise.clear()
     checks = [lambda *a, **k: False]  # the one in use stands first
@@ -274,11 +277,10 @@ def run_exercise(
     limit(memory, 3 * phase)
 
     def timed(function, *args):
-        signal.setitimer(signal.ITIMER_PROF, phase)
         try:
-            return function(*args)
+            with at_most(phase):
+                function(*args)
         finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
             guard.restore()
             if guard.patched:
                 send({"remark": f"patches {', '.join(sorted(guard.patched))[:200]}"})
@@ -305,15 +307,14 @@ def run_exercise(
         return calling if callable(function) else function
 
     def further() -> None:
-        for name in names:
-            tests[name] = copied(student[name])
+        functions = {name: copied(student[name]) for name in names}
+        tests.update(functions)
         attempt(visible, tests)  # for the names that it defines
         problem = attempt(hidden, tests)
-        answers = [answer(student[name], args, kwargs, guard) for name, args, kwargs, _ in cases]
+        answers = [answer(functions[name], args, kwargs) for name, args, kwargs, _ in cases]
         right = sum(same(a, expected) for a, (*_, expected) in zip(answers, cases, strict=True))
-        again = [answer(student[n], args, kwargs, guard) for n, args, kwargs, _ in cases[4::-1]]
-        again.reverse()
-        if any(not same(a, b) for a, b in zip(again, answers, strict=False)):
+        again = [answer(functions[name], args, kwargs) for name, args, kwargs, _ in cases[4::-1]]
+        if any(not same(a, b) for a, b in zip(again[::-1], answers, strict=False)):
             send({"remark": "gives other answers when asked again: does it count its calls?"})
             problem = problem or "other answers when asked again"
         counts = collections.Counter(repr(expected) for *_, expected in cases)
@@ -321,8 +322,7 @@ def run_exercise(
         send({"hidden": not problem, "right": right, "of": len(cases), "guess": guess})
 
     def ticks() -> None:
-        for name in names:
-            tests[name] = student[name]
+        tests.update({name: student[name] for name in names})
 
         def check(name, *properties):
             for what, holds, *hint in properties:
@@ -337,7 +337,7 @@ def run_exercise(
             return False
 
         checks[0] = check
-        send({"properties": visible.count("lambda"), "problem": attempt(visible, tests)})
+        send({"ended": True, "problem": attempt(visible, tests)})
 
     for part, slow in ((further, "on other values it ran"), (ticks, "it ran")):
         try:
@@ -346,15 +346,13 @@ def run_exercise(
             send({"problem": f"{slow} longer than {phase:.0f} seconds, probably an endless loop"})
 
 
-def answer(function: Callable, args: tuple, kwargs: dict, guard: Guard) -> object:
+def answer(function: Callable, args: tuple, kwargs: dict) -> object:
     """The student's answer as a plain value; an exception and an object with behaviour of its own agree with nothing."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            return plain(on_copies(function, args, kwargs))
+            return plain(function(*args, **kwargs))
     except Exception as error:
         return [f"<{type(error).__name__}>"]
-    finally:
-        guard.restore()
 
 
 # --- processes ---
@@ -362,9 +360,8 @@ def answer(function: Callable, args: tuple, kwargs: dict, guard: Guard) -> objec
 
 def limit(memory: int, seconds: float = CPU_SECONDS) -> None:
     """Memory and CPU time above what this process has taken so far, file size, open files; no core dumps."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
     for what, most in (
-        (resource.RLIMIT_AS, pages * resource.getpagesize() + memory),
+        (resource.RLIMIT_AS, psutil.Process().memory_info().vms + memory),
         (resource.RLIMIT_FSIZE, 64 * 2**20),
         (resource.RLIMIT_NOFILE, 64),
         (resource.RLIMIT_CPU, int(time.process_time() + seconds) + 1),
@@ -373,22 +370,17 @@ def limit(memory: int, seconds: float = CPU_SECONDS) -> None:
     ):
         with contextlib.suppress(ValueError):
             resource.setrlimit(what, (most, most))
-    if os.getpid() != 1 and os.getppid() == 1:
-        forbid_hidden_memory()
 
 
 def forbid_hidden_memory() -> None:
     """No memory that the limits above don't see: memfd_create, shmget and io_uring are answered with EPERM (seccomp)."""
-    calls = {"x86_64": (319, 447, 29, 425), "aarch64": (279, 447, 194, 425)}.get(
-        os.uname().machine, ()
-    )
+    numbers = {"x86_64": (319, 447, 29, 425), "aarch64": (279, 447, 194, 425)}
+    calls = numbers.get(os.uname().machine, ())
     lines = [(0x20, 0, 0, 0)]  # load the call's number; compare it with each; allow; refuse
     lines += [(0x15, len(calls) - place, 0, number) for place, number in enumerate(calls)]
     lines += [(0x06, 0, 0, 0x7FFF0000), (0x06, 0, 0, 0x00050001)]
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
-    head = ctypes.create_string_buffer(
-        struct.pack("HxxxxxxP", len(lines), ctypes.addressof(program))
-    )
+    head = struct.pack("HxxxxxxP", len(lines), ctypes.addressof(program))
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
     if libc.prctl(22, 2, head, 0, 0):  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
@@ -462,14 +454,10 @@ def emptied() -> bool:
     """Nothing that one exercise left behind is there for the next. Only the sandbox's own folders are ever emptied."""
     if os.getpid() != 1:
         return True
-    for folder in (Path("/tmp"), Path("/dev/shm")):
-        for place in folder.iterdir():
-            with contextlib.suppress(Exception):
-                folder_itself = place.is_dir() and not place.is_symlink()
-                shutil.rmtree(place) if folder_itself else place.unlink()
-        if list(folder.iterdir()):
-            return False
-    return True
+    for place in [p for folder in TEMPORARY for p in folder.iterdir()]:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(place) if place.is_dir() and not place.is_symlink() else place.unlink()
+    return not any(list(folder.iterdir()) for folder in TEMPORARY)
 
 
 def result_of(messages: list[dict], why: str) -> dict:
@@ -487,7 +475,7 @@ def result_of(messages: list[dict], why: str) -> dict:
             result["ticks"] += bool(m["tick"])
             result["lines"].append(m["line"])
         result["problem"] = m.get("problem") or result["problem"]
-        ended = ended or "properties" in m
+        ended = ended or "ended" in m
     # a property that was never reached is not ticked
     result["properties"] = len(result["lines"]) + (not ended)
     if right:
@@ -516,56 +504,49 @@ def load_libraries(exercises: list[dict]) -> None:
 
 
 def grade(job: dict, say: Callable[[dict], None]) -> None:
+    """Say what was found in the files, then each exercise's result, until all have one or the folders can't be emptied."""
+    seconds = max(SECONDS, 5 * (time.time() - psutil.Process().create_time()))
     files = [(name, base64.b64decode(data)) for name, data in job["files"]]
 
     def read(send):
-        limit(job["memory"])
+        limit(find.MEMORY)
         send(find.read_hand_in(files, job["lessons"]))
 
-    messages, why = in_child(read, job["seconds"])
-    if not messages or "lessons" not in messages[0]:
-        reason = why or messages[0]["fault"]
-        outcomes = [[[name, f"can't be read: it {reason}"]] for name, _ in files]
-        return say({"files": outcomes, "lessons": {}})
+    messages, why = in_child(read, seconds)
+    if not messages or "fault" in messages[0]:
+        reason = f"can't be read: it {why or messages[0]['fault']}"
+        return say({"files": [[[name, reason]] for name, _ in files], "lessons": {}})
     say(messages[0])
-    for number, taken in messages[0]["lessons"].items():
-        done, states = job["done"].get(number, []), taken["states"]
+    for number, found in messages[0]["lessons"].items():
+        done, states = job["done"].get(number, []), found["states"]
         todo = [e for e in job["lessons"][number]["exercises"] if e["grade_id"] not in done]
         todo = [e for e in todo if states[e["grade_id"]] == "done"]
         load_libraries(todo)
         for exercise in todo:
             if not emptied():
-                return say({"again": True})
-            code = taken["taken"][exercise["grade_id"]]
+                return None
+            grade_id = exercise["grade_id"]
+            code, seed = found["taken"][grade_id], job["seed"] + grade_id
 
-            def work(send, exercise=exercise, code=code, todo=todo):
-                one, memory = dict(exercise), job["memory"]
-                seed = job["seed"] + one["grade_id"]
+            def work(send, exercise=exercise, code=code, seed=seed, todo=todo):
+                own = dict(exercise)
                 for part in (job, *todo):  # this process needs its own exercise only
                     part.clear()
-                run_exercise(one, code, seed, memory, send)
+                run_exercise(own, code, seed, find.MEMORY, send)
 
-            result = result_of(*in_child(work, job["seconds"]))
-            say({"lesson": number, "grade_id": exercise["grade_id"], "result": result})
+            result = result_of(*in_child(work, seconds))
             if "fault" in result:
-                return None
-    return say({"end": True})
-
-
-def loading_seconds() -> float:
-    """How long this process has been loading libraries: the measure of how fast the machine is at the moment."""
-    ticks = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]
-    uptime = float(Path("/proc/uptime").read_text().split()[0])
-    return uptime - int(ticks) / os.sysconf("SC_CLK_TCK")
+                sys.exit(result["fault"] + result["where"])
+            say({"lesson": number, "grade_id": grade_id, "result": result})
+    return None
 
 
 def main() -> None:
     # PR_SET_DUMPABLE: other processes of this user may not look inside
     ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
-    patience = 5 * loading_seconds()
+    if os.getpid() == 1:
+        forbid_hidden_memory()
     job = json.loads(sys.stdin.buffer.read())
-    job["seconds"] = max(job["seconds"], patience)
-
     grade(job, lambda message: write_line(1, json.dumps(message)))
 
 
