@@ -256,7 +256,7 @@ GUARDED = (
 def run_exercise(
     exercise: dict, code: str, seed: str, memory: int, send: Callable[[dict], None]
 ) -> None:
-    """Send what is found, as soon as it is found: ``further`` values right and hidden test first, then tick by tick."""
+    """Send the result as far as it is known, again and again: ``further`` values and hidden test first, then tick by tick."""
     plain_check = course_utils.exercises.check
     own_setup = find.setup_for(exercise, exercise["solution"])
     began = time.process_time()
@@ -273,8 +273,14 @@ def run_exercise(
     exercise.clear()
     checks = [lambda *a, **k: False]  # the one in use stands first
     course_utils.exercises.check = tests["check"] = lambda *a, **k: checks[0](*a, **k)
-    guard = Guard(GUARDED.split())
+    guard, result = Guard(GUARDED.split()), find.no_result("")
     limit(memory, 3 * phase)
+
+    def tell(**news) -> None:
+        patched = ", ".join(sorted(guard.patched))[:200]
+        patches = [f"patches {patched}"] if patched else []
+        send(result | news | {"remarks": patches + result["remarks"]})
+        result.update(news)
 
     def timed(function, *args):
         try:
@@ -283,19 +289,19 @@ def run_exercise(
         finally:
             guard.restore()
             if guard.patched:
-                send({"remark": f"patches {', '.join(sorted(guard.patched))[:200]}"})
+                tell()
 
     try:
         timed(quietly, [find.without_magics(code)], student)
     except NotImplementedError:
-        return send({"problem": "not attempted yet"})
+        return tell(problem="not attempted yet")
     except TooLong:
-        return send({"problem": f"the cell itself ran longer than {phase:.0f} seconds"})
+        return tell(problem=f"the cell itself ran longer than {phase:.0f} seconds")
     except BaseException as error:
         said = course_utils.exercises.stopped_with(error)
-        return send({"problem": f"the cell itself stopped: {said}"})
+        return tell(problem=f"the cell itself stopped: {said}")
     if missing := [n for n in names if n not in student]:
-        return send({"problem": f"the cell does not define {', '.join(missing)}"})
+        return tell(problem=f"the cell does not define {', '.join(missing)}")
 
     def copied(function):
         def calling(*args, **kwargs):
@@ -315,11 +321,13 @@ def run_exercise(
         right = sum(same(a, expected) for a, (*_, expected) in zip(answers, cases, strict=True))
         again = [answer(functions[name], args, kwargs) for name, args, kwargs, _ in cases[4::-1]]
         if any(not same(a, b) for a, b in zip(again[::-1], answers, strict=False)):
-            send({"remark": "gives other answers when asked again: does it count its calls?"})
+            result["remarks"].append(
+                "gives other answers when asked again: does it count its calls?"
+            )
             problem = problem or "other answers when asked again"
         counts = collections.Counter(repr(expected) for *_, expected in cases)
-        guess = max(counts.values(), default=0)
-        send({"hidden": not problem, "right": right, "of": len(cases), "guess": guess})
+        agrees = agreement(right, len(cases), max(counts.values(), default=0))
+        tell(agrees=agrees, right=right, of=len(cases), held=not problem)
 
     def ticks() -> None:
         tests.update({name: student[name] for name in names})
@@ -333,17 +341,22 @@ def run_exercise(
                 line = printed.getvalue().splitlines()[0][:LINE]
                 if line.endswith("not attempted yet"):
                     raise NotImplementedError
-                send({"tick": good, "line": line})
+                if (count := len(result["lines"])) < LINES:
+                    ticks, lines = result["ticks"] + good, [*result["lines"], line]
+                    # one that may come and is never reached is not ticked
+                    tell(ticks=ticks, lines=lines, properties=count + 2)
             return False
 
         checks[0] = check
-        send({"ended": True, "problem": attempt(visible, tests)})
+        problem, count = attempt(visible, tests) or result["problem"], len(result["lines"])
+        whole = result["ticks"] == count > 0 and not problem
+        tell(problem=problem, properties=count, hidden=whole and result.get("held", False))
 
     for part, slow in ((further, "on other values it ran"), (ticks, "it ran")):
         try:
             timed(part)
         except TooLong:
-            send({"problem": f"{slow} longer than {phase:.0f} seconds, probably an endless loop"})
+            tell(problem=f"{slow} longer than {phase:.0f} seconds, probably an endless loop")
 
 
 def answer(function: Callable, args: tuple, kwargs: dict) -> object:
@@ -461,29 +474,9 @@ def emptied() -> bool:
 
 
 def result_of(messages: list[dict], why: str) -> dict:
-    """One exercise's result from what its process sent."""
-    result, right, ended = find.no_result(""), None, False
-    for m in messages:
-        if "fault" in m:
-            return {"fault": m["fault"], "where": m.get("where", "")}
-        if said := m.get("remark"):
-            older = [r for r in result["remarks"] if not said.startswith(r)]
-            result["remarks"] = [*older, said]
-        if "right" in m:
-            right = m
-        if "tick" in m and len(result["lines"]) < LINES:
-            result["ticks"] += bool(m["tick"])
-            result["lines"].append(m["line"])
-        result["problem"] = m.get("problem") or result["problem"]
-        ended = ended or "ended" in m
-    # a property that was never reached is not ticked
-    result["properties"] = len(result["lines"]) + (not ended)
-    if right:
-        result["agrees"] = agreement(right["right"], right["of"], right["guess"])
-        whole = ended and result["ticks"] == len(result["lines"]) > 0
-        result["hidden"] = right["hidden"] and whole and not result["problem"]
-        result["right"], result["of"] = right["right"], right["of"]
-    if why:
+    """One exercise's result: the last that its process sent, unless the grader had to stop it."""
+    result = messages[-1] if messages else find.no_result("")
+    if why and "fault" not in result:
         result |= {"problem": f"stopped by the grader: it {why}", "hidden": False}
     return result
 
