@@ -19,14 +19,13 @@ import os
 import random
 import resource
 import select
-import shutil
 import signal
 import struct
+import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -38,8 +37,8 @@ PHASE_SECONDS, CPU_SECONDS = 8.0, 25  # of the processor
 # for one exercise with its setup; on a busy machine five times what the libraries took to load
 SECONDS = 40
 VARIED, LINES, LINE = 40, 60, 300
-SENT, PROCESSES = 4 * 2**20, 64
-TEMPORARY = (Path("/tmp"), Path("/dev/shm"))
+SENT, PROCESSES = 4 * 2**20, 24
+TEMPORARY = ("/tmp", "/dev/shm")
 SIMPLE = (bool, int, float, complex, str, type(None))
 
 
@@ -342,15 +341,15 @@ def run_exercise(
                 if line.endswith("not attempted yet"):
                     raise NotImplementedError
                 if (count := len(result["lines"])) < LINES:
-                    ticks, lines = result["ticks"] + good, [*result["lines"], line]
+                    ticked, lines = result["ticks"] + good, [*result["lines"], line]
                     # one that may come and is never reached is not ticked
-                    tell(ticks=ticks, lines=lines, properties=count + 2)
+                    tell(ticks=ticked, lines=lines, properties=count + 2)
             return False
 
         checks[0] = check
         problem, count = attempt(visible, tests) or result["problem"], len(result["lines"])
         whole = result["ticks"] == count > 0 and not problem
-        tell(problem=problem, properties=count, hidden=whole and result.get("held", False))
+        tell(problem=problem, properties=count, hidden=whole and result["held"])
 
     for part, slow in ((further, "on other values it ran"), (ticks, "it ran")):
         try:
@@ -378,7 +377,7 @@ def limit(memory: int, seconds: float = CPU_SECONDS) -> None:
         (resource.RLIMIT_FSIZE, 64 * 2**20),
         (resource.RLIMIT_NOFILE, 64),
         (resource.RLIMIT_CPU, int(time.process_time() + seconds) + 1),
-        (resource.RLIMIT_NPROC, PROCESSES),
+        (resource.RLIMIT_NPROC, 64),
         (resource.RLIMIT_CORE, 0),
     ):
         with contextlib.suppress(ValueError):
@@ -400,10 +399,17 @@ def forbid_hidden_memory() -> None:
         raise OSError(ctypes.get_errno(), "no seccomp filter")
 
 
-def write_line(number: int, line: str) -> None:
-    data = (line + "\n").encode()
-    while data:
-        data = data[os.write(number, data) :]
+def excess() -> str:
+    """What the processes started by this one take beyond their limits together, or nothing."""
+    own, used = psutil.Process(), 0
+    members, libraries = own.children(recursive=True), own.memory_info().rss  # shared after a fork
+    for member in members:
+        with contextlib.suppress(psutil.Error):
+            used += max(0, member.memory_info().rss - libraries)
+    if len(members) > PROCESSES:
+        return f"started more than {PROCESSES} processes"
+    most = 1.5 * find.MEMORY
+    return f"used more than {most / 2**30:.0f} GiB of memory" if used > most else ""
 
 
 def in_child(work: Callable[[Callable], None], seconds: float) -> tuple[list[dict], str]:
@@ -416,9 +422,10 @@ def in_child(work: Callable[[Callable], None], seconds: float) -> tuple[list[dic
             for number in (0, 1, 2):
                 os.dup2(quiet, number)
             os.close(reading)
+            pipe = open(writing, "w", encoding="utf-8")
 
             def send(message: dict) -> None:
-                write_line(writing, sign + json.dumps(message))
+                print(sign + json.dumps(message), file=pipe, flush=True)
 
             try:
                 work(send)
@@ -432,19 +439,17 @@ def in_child(work: Callable[[Callable], None], seconds: float) -> tuple[list[dic
     while not why:
         if time.monotonic() > end:
             why = f"took longer than {seconds:.0f} seconds"
-        elif select.select([reading], [], [], 0.2)[0]:
+        elif select.select([reading], [], [], 0.05)[0]:
             part = os.read(reading, 1 << 16)
             data += part
+            why = "sent more than the grader takes" if len(data) > SENT else ""
             if not part:
                 break
-            if len(data) > SENT:
-                why = "sent more than the grader takes"
         else:
             pid, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
-            if pid and os.WIFSTOPPED(status):
-                why, status = "stopped its own process", 0
-            elif pid:
+            if pid and not os.WIFSTOPPED(status):
                 break
+            why, status = "stopped its own process" if pid else excess(), 0
     # and whatever the student's code left running in the sandbox
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1 if os.getpid() == 1 else child, signal.SIGKILL)
@@ -463,20 +468,22 @@ def in_child(work: Callable[[Callable], None], seconds: float) -> tuple[list[dic
     return messages, why
 
 
-def emptied() -> bool:
+def empty() -> None:
     """Nothing that one exercise left behind is there for the next. Only the sandbox's own folders are ever emptied."""
-    if os.getpid() != 1:
-        return True
-    for place in [p for folder in TEMPORARY for p in folder.iterdir()]:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(place) if place.is_dir() and not place.is_symlink() else place.unlink()
-    return not any(list(folder.iterdir()) for folder in TEMPORARY)
+    if os.getpid() == 1:
+        subprocess.run(["chmod", "-R", "u+rwx", *TEMPORARY], stderr=subprocess.DEVNULL)
+        subprocess.run(["find", *TEMPORARY, "-mindepth", "1", "-delete"], check=True)
 
 
 def result_of(messages: list[dict], why: str) -> dict:
-    """One exercise's result: the last that its process sent, unless the grader had to stop it."""
-    result = messages[-1] if messages else find.no_result("")
-    if why and "fault" not in result:
+    """One exercise's result: the last that its process sent, of the right types, unless the grader had to stop it."""
+    sent, result = messages[-1] if messages else {}, find.no_result("")
+    if "fault" in sent:
+        return sent
+    result |= {k: v for k, v in sent.items() if type(v) is type(result.get(k))}
+    for name in ("lines", "remarks"):
+        result[name] = [str(line)[:LINE] for line in result[name][:LINES]]
+    if why:
         result |= {"problem": f"stopped by the grader: it {why}", "hidden": False}
     return result
 
@@ -497,7 +504,7 @@ def load_libraries(exercises: list[dict]) -> None:
 
 
 def grade(job: dict, say: Callable[[dict], None]) -> None:
-    """Say what was found in the files, then each exercise's result, until all have one or the folders can't be emptied."""
+    """Say what was found in the files, then each exercise's result."""
     seconds = max(SECONDS, 5 * (time.time() - psutil.Process().create_time()))
     files = [(name, base64.b64decode(data)) for name, data in job["files"]]
 
@@ -516,8 +523,7 @@ def grade(job: dict, say: Callable[[dict], None]) -> None:
         todo = [e for e in todo if states[e["grade_id"]] == "done"]
         load_libraries(todo)
         for exercise in todo:
-            if not emptied():
-                return None
+            empty()
             grade_id = exercise["grade_id"]
             code, seed = found["taken"][grade_id], job["seed"] + grade_id
 
@@ -539,8 +545,7 @@ def main() -> None:
     ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
     if os.getpid() == 1:
         forbid_hidden_memory()
-    job = json.loads(sys.stdin.buffer.read())
-    grade(job, lambda message: write_line(1, json.dumps(message)))
+    grade(json.load(sys.stdin), lambda message: print(json.dumps(message), flush=True))
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ class Row:
 
 def points(result: dict, most: float) -> float:
     """Half for the share of ticks and half for the hidden test, both as far as the answer agrees on other inputs."""
-    ticks = result["ticks"] / max(1, result["properties"])
+    ticks = min(1, result["ticks"] / max(1, result["properties"]))
     return round(most * result["agrees"] * (ticks + result["hidden"]) / 2, 2)
 
 
@@ -111,9 +111,9 @@ def message_of(result: dict) -> str:
     if result["ticks"] == result["properties"]:
         holds = "Every property above holds, but not for other values"
         said.append(f"{holds}: try small, empty, equal or unsorted ones.")
-    right, of = result.get("right", 0), result.get("of", 0)
-    if right < of:
-        said.append(f"On {of} other inputs it agrees with the solution {right} times.")
+    if result["right"] < result["of"]:
+        other = f"On {result['of']} other inputs it agrees with the solution"
+        said.append(f"{other} {result['right']} times.")
     return " ".join(said)
 
 
