@@ -118,7 +118,7 @@ def hand_in(course: Path, name: str, student: dict) -> None:
 def enter_one(course: Path, name: str, student: dict, api: NbGraderAPI, force: bool) -> str:
     """Enter one student's results unless they are entered already; the problem, or nothing.
 
-    ``entered/`` keeps what was entered, written when it is done: an entry that was killed is made again.
+    ``entered/`` keeps what was entered, and the answers alone until that is done: an entry that was killed is made again.
     """
     file = course / "entered" / f"{name}-{student['key']}.json"
     before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
@@ -126,12 +126,13 @@ def enter_one(course: Path, name: str, student: dict, api: NbGraderAPI, force: b
         return ""
     hand_in(course, name, student)
     old, new = before.get("answers", {}), student["answers"]
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"answers": old}), encoding="utf-8")
     SaveResults.changed = {q for q in old | new if old.get(q) != new.get(q)}
     SaveResults.results = student["results"]
     outcome = api.autograde(name, student["key"], force=True, create=True)
     if not outcome["success"]:
         return str(outcome.get("error") or outcome.get("log"))[-500:]
-    file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(student), encoding="utf-8")
     return ""
 
