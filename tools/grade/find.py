@@ -12,6 +12,7 @@ import io
 import json
 import symtable
 import zipfile
+from collections.abc import Callable
 from pathlib import PurePosixPath
 
 BYTES, FILES, CELLS, CELL, ANSWER = 20 * 2**20, 50, 2000, 64 * 2**10, 20_000
@@ -84,18 +85,25 @@ def needed_statements(cells: list[str], *goals: str) -> list[str]:
         # a loop makes its own variable
         need |= uses(code) - have - (set() if simple else defined)
         have |= defined
-    kept: list[str] = []
     statements = [s for cell in cells for s in ast.parse(without_magics(cell)).body]
     imports = [s for s in statements if isinstance(s, (ast.Import, ast.ImportFrom))]
     modules = set().union(*(defines(ast.unparse(s)) for s in imports))
+    return program_slice(statements, need, lambda s, names: names | changes(s, modules))
+
+
+def program_slice(
+    statements: list[ast.stmt], need: set[str], gives: Callable[[ast.stmt, set[str]], set[str]]
+) -> list[str]:
+    """The statements, in order, on which the needed names depend. ``gives``: what a statement that defines some names adds."""
+    kept: list[str] = []
     for statement in reversed(statements):
         code = ast.unparse(statement)
         defined = defines(code)
-        if (defined | changes(statement, modules)) & need:
+        if gives(statement, defined) & need:
             kept.append(code)
-            if isinstance(statement, (ast.Assign, *DEFINITIONS)):
-                need -= defined
-            need |= uses(code)
+            if isinstance(statement, (ast.Assign, ast.AnnAssign, *DEFINITIONS)):
+                need = need - defined
+            need = need | uses(code)
     return kept[::-1]
 
 
@@ -248,18 +256,16 @@ class Found:
 
     def helpers(self, cell: dict, code: str) -> list[str]:
         """Definitions of the student's that ``code`` reads, from other cells, in order."""
-        need = uses(without_magics(code)) - defines(without_magics(code))
-        kept = []
-        for statement in [s for c in self.cells[::-1] if c is not cell for s in c["own"][::-1]]:
-            if isinstance(statement, (ast.Assign, ast.AnnAssign, *DEFINITIONS)):
-                text = ast.unparse(statement)
-                names = defines(text)
-                if not isinstance(statement, DEFINITIONS):
-                    names -= self.lesson["names"]
-                if names & need:
-                    kept.append(text)
-                    need = (need - names) | uses(text)
-        return kept[::-1]
+        others = [s for c in self.cells if c is not cell for s in c["own"]]
+        kinds = (ast.Assign, ast.AnnAssign, *DEFINITIONS)
+        definitions = [s for s in others if isinstance(s, kinds)]
+        plain = without_magics(code)
+
+        def gives(statement: ast.stmt, names: set[str]) -> set[str]:
+            whole = isinstance(statement, DEFINITIONS)
+            return names if whole else names - self.lesson["names"]
+
+        return program_slice(definitions, uses(plain) - defines(plain), gives)
 
     def find_answer(self, written: dict) -> None:
         """In the marked cell; else beside the question: the texts there that the lesson doesn't have."""
@@ -298,11 +304,9 @@ class Found:
 
 
 def is_definition(statement: ast.stmt, name: str) -> bool:
-    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
-        return statement.name == name
-    if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.Lambda):
-        return False
-    return any(isinstance(t, ast.Name) and t.id == name for t in statement.targets)
+    function = isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Lambda)
+    function = function or isinstance(statement, (ast.FunctionDef, ast.ClassDef))
+    return function and name in defines(ast.unparse(statement))
 
 
 def read_hand_in(files: list[tuple[str, bytes]], lessons: dict[str, dict]) -> dict:

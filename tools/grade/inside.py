@@ -168,16 +168,21 @@ def attempt(code: str, namespace: dict) -> str:
     return ""
 
 
-def on_copies(function: Callable, args: tuple, kwargs: dict) -> object:
-    return function(*plain_copy(args), **plain_copy(kwargs))
+def copying(
+    function: Callable, before: Callable | None = None, after: Callable | None = None
+) -> Callable:
+    """The function on copies of its arguments; ``before`` gets (args, kwargs), copies too."""
 
+    def call(*args, **kwargs):
+        if before:
+            before((plain_copy(args), plain_copy(kwargs)))
+        try:
+            return function(*plain_copy(args), **plain_copy(kwargs))
+        finally:
+            if after:
+                after()
 
-def recorder(function: Callable, calls: list) -> Callable:
-    def recording(*args, **kwargs):
-        calls.append((plain_copy(args), plain_copy(kwargs)))
-        return on_copies(function, args, kwargs)
-
-    return recording
+    return call
 
 
 def recorded(exercise: dict, setup: list[str]) -> tuple[dict[str, Callable], dict[str, list]]:
@@ -185,7 +190,7 @@ def recorded(exercise: dict, setup: list[str]) -> tuple[dict[str, Callable], dic
     namespace = quietly([*setup, exercise["solution"]])
     functions = {n: namespace[n] for n in exercise["names"] if callable(namespace[n])}
     calls: dict[str, list] = {name: [] for name in functions}
-    namespace |= {name: recorder(function, calls[name]) for name, function in functions.items()}
+    namespace |= {name: copying(f, before=calls[name].append) for name, f in functions.items()}
 
     def check(_, *properties):
         for _, holds, *_ in properties:
@@ -210,7 +215,7 @@ def expectations(exercise: dict, setup: list[str], seed: str) -> list[tuple]:
             if len(cases) == VARIED or late or readable((args, kwargs)) in known:
                 continue
             with contextlib.suppress(Exception):
-                values = [plain(on_copies(function, args, kwargs)) for _ in range(2)]
+                values = [plain(copying(function)(*args, **kwargs)) for _ in range(2)]
                 if same(*values):
                     cases.append((name, args, kwargs, values[0]))
     return cases
@@ -302,17 +307,10 @@ def run_exercise(
     if missing := [n for n in names if n not in student]:
         return tell(problem=f"the cell does not define {', '.join(missing)}")
 
-    def copied(function):
-        def calling(*args, **kwargs):
-            try:
-                return on_copies(function, args, kwargs)
-            finally:
-                guard.restore()
-
-        return calling if callable(function) else function
-
     def further() -> None:
-        functions = {name: copied(student[name]) for name in names}
+        functions = {name: student[name] for name in names}
+        for name in filter(lambda name: callable(functions[name]), names):
+            functions[name] = copying(functions[name], after=guard.restore)
         tests.update(functions)
         attempt(visible, tests)  # for the names that it defines
         problem = attempt(hidden, tests)

@@ -308,5 +308,4 @@ def read_export(source: Path, roster: Roster) -> list[HandIn]:
 def version(path: PurePosixPath) -> int:
     """Which copy a file name says it is: ``work (2).ipynb`` is copy 2, ``work.ipynb`` copy 0."""
     match = re.search(r"(?:\((\d+)\)|-(\d+)|- ?(?:Copy|Kopie) ?(\d*))$", path.stem)
-    said = [g for g in match.groups() if g is not None] if match else []
-    return max((int(g[:9]) if g else 1 for g in said), default=1 if match else 0)
+    return int((match[1] or match[2] or match[3] or "1")[:9]) if match else 0

@@ -29,7 +29,6 @@ SYSTEM += ["/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"]
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",
-    "USER": "student",
     "LOGNAME": "student",
     "LANG": "C.UTF-8",
     "PYTHONPATH": str(ROOT),
@@ -39,12 +38,10 @@ ENVIRONMENT = {
     "COURSE_WORK": "/tmp/work",
     "HF_HUB_OFFLINE": "1",
     "HF_EVALUATE_OFFLINE": "1",
-    "HF_HOME": "/tmp/hf",
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
     "MPLBACKEND": "agg",
-    "MPLCONFIGDIR": "/tmp/mpl",
 }
 # seconds for one student, should the limits inside ever fail; bytes of each folder that can be written to
 LIMIT, SCRATCH = 2 * 3600, 64 * 2**20
