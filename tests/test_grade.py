@@ -367,6 +367,14 @@ def test_agreement_counts_above_what_a_constant_gets(right, of, guess, wanted):
     assert inside.agreement(right, of, guess) == pytest.approx(wanted)
 
 
+def test_what_a_process_sends_is_taken_by_type_and_counts_no_more_than_everything():
+    sent = {"ticks": 9, "properties": 1, "agrees": 1.0, "lines": [3], "hidden": 1, "problem": None}
+    result = inside.result_of([sent], "")
+    assert (result["lines"], result["hidden"], result["problem"]) == (["3"], False, "")
+    assert report.points(result, 2) == 1
+    assert inside.result_of([sent], "was slow")["problem"] == "stopped by the grader: it was slow"
+
+
 def test_copies_keep_the_tests_own_values_from_the_student():
     values = [np.ones(3), [1, [2]], {"a": [3]}]
     copy = inside.plain_copy(values)

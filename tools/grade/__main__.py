@@ -150,13 +150,8 @@ def grade(args: argparse.Namespace) -> None:
     report.mark_alike(rows)
     changed = report.write(args.out, rows, hand_ins, roster.people)
     account(rows, hand_ins)
-    print(
-        "\n".join(
-            ["Since the last run:", *changed[:40]]
-            if changed
-            else ["Nothing changed since the last run."]
-        )
-    )
+    news = ["Since the last run:", *changed[:40]]
+    print("\n".join(news) if changed else "Nothing changed since the last run.")
     print(
         f"Scores: {args.out / 'grades.csv'}   Summary: {args.out / 'summary.html'}   Feedback: {args.out / 'feedback'}/"
     )

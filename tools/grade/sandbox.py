@@ -107,15 +107,10 @@ def command(isolated: bool) -> list[str]:
 
 def talk(job: dict, isolated: bool) -> tuple[list[dict], str, str]:
     """Start a sandbox and give it the job: (what it said, why it was ended, the grader's own error)."""
-    why = error = ""
+    why, error, content = "", "", json.dumps(job).encode()
+    given = {"cwd": ROOT, "input": content, "capture_output": True, "timeout": LIMIT}
     try:
-        run = subprocess.run(
-            command(isolated),
-            cwd=ROOT,
-            input=json.dumps(job).encode(),
-            capture_output=True,
-            timeout=LIMIT,
-        )
+        run = subprocess.run(command(isolated), **given)
         if run.returncode == 1:  # bubblewrap's, or an error of Python's outside of student code
             error = run.stderr.decode("utf-8", "replace")[-2000:]
         elif run.returncode:
@@ -163,9 +158,8 @@ def grade_files(
         if left and why:
             number, grade_id = left.pop(0)
             results[number][grade_id] = no_result(f"stopped by the grader: it {why}")
-        elif (
-            left and not found
-        ):  # PyTorch's threads may not survive a fork: rare, and gone in a new sandbox
+        elif left and not found:
+            # PyTorch's threads may not survive a fork: rare, and gone in a new sandbox
             faults += 1
             if faults > 2:
                 raise RuntimeError(f"the grader itself failed: {error}")
