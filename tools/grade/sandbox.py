@@ -45,7 +45,7 @@ ENVIRONMENT = {
 }
 # seconds for one student, should the limits inside ever fail; bytes of each folder that can be written to
 LIMIT, SCRATCH = 2 * 3600, 64 * 2**20
-# bubblewrap's own first process stays outside, without the pipe that results go through
+# --as-pid-1: else bubblewrap's own first process stays inside, with the pipe that results go through
 ALONE = "--unshare-all --unshare-user --die-with-parent --new-session --cap-drop ALL"
 BWRAP = ["bwrap", *ALONE.split(), "--hostname", "grader", "--clearenv", "--as-pid-1"]
 
