@@ -7,7 +7,6 @@ import io
 import json
 import os
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -368,6 +367,14 @@ def test_agreement_counts_above_what_a_constant_gets(right, of, guess, wanted):
     assert inside.agreement(right, of, guess) == pytest.approx(wanted)
 
 
+def test_what_a_process_sends_is_taken_by_type_and_counts_no_more_than_everything():
+    sent = {"ticks": 9, "properties": 1, "agrees": 1.0, "lines": [3], "hidden": 1, "problem": None}
+    result = inside.result_of([sent], "")
+    assert (result["lines"], result["hidden"], result["problem"]) == (["3"], False, "")
+    assert report.points(result, 2) == 1
+    assert inside.result_of([sent], "was slow")["problem"] == "stopped by the grader: it was slow"
+
+
 def test_copies_keep_the_tests_own_values_from_the_student():
     values = [np.ones(3), [1, [2]], {"a": [3]}]
     copy = inside.plain_copy(values)
@@ -449,7 +456,7 @@ def test_without_isolation_nothing_runs(tmp_path, monkeypatch):
 
 
 def test_the_sandbox_holds_no_solutions_no_tests_no_network_and_no_home():
-    words = sandbox.command(sandbox.Limits(), isolated=True)
+    words = sandbox.command(isolated=True)
     bound = [words[i + 1] for i, word in enumerate(words) if word in ("--ro-bind", "--bind")]
     assert (
         "--bind" not in words
@@ -468,9 +475,7 @@ def test_every_file_ends_as_a_row_or_a_reason():
 
 
 def graded(notebook):
-    one = sandbox.grade_files(
-        [("05.ipynb", as_bytes(notebook))], {"05": lesson_05()}, "ada", sandbox.Limits()
-    )
+    one = sandbox.grade_files([("05.ipynb", as_bytes(notebook))], {"05": lesson_05()}, "ada")
     results = one["lessons"]["05"]["results"]
     return {
         e.grade_id: report.points(results[e.grade_id], e.points) for e in lesson_05().exercises
@@ -520,12 +525,11 @@ def grade(*words, lesson=("05",)):
 
 
 def killed(archive, out, *more):
-    """A run that ends while the first student is being entered into the gradebook."""
-    run = subprocess.Popen(
-        grading(archive, out, *more), cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True
-    )
-    while run.poll() is None and not list((out / "entered").glob("*.json")):
-        time.sleep(0.05)
+    """A run that ends while student 1 is being entered into the gradebook."""
+    words, entered = grading(archive, out, *more), out / "entered/lesson_05-1.json"
+    run = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
+    while run.poll() is None and "results" in entered.read_text(encoding="utf-8"):
+        time.sleep(0.01)
     assert run.poll() is None
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
@@ -566,9 +570,8 @@ def test_a_whole_term_loses_no_hand_in_and_no_mark(isolation, tmp_path):
         and second["Ada Lovelace"]["e5_1"] == "1"
     )
     assert "say which split" in (out / "feedback/1-lesson-05.html").read_text(encoding="utf-8")
-    shutil.rmtree(out / "entered")  # so that everybody is entered anew
-    killed(few, out, *roster)
-    grade(few, out, *roster, "--student", "1")
+    killed(few, out, *roster, "--student", "1")
+    grade(few, out, *roster)
     assert typed(out) == marks
     # a new answer after the mark: the points stay, and a person is asked to look again
     changed = RIGHT | {"w5_4": "Something else."}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 from tools import build
 from tools.grade.find import defines, without_magics
@@ -17,7 +15,6 @@ class Exercise:
     """``before`` are the lesson's cells up to the exercise, ``names`` what the student's cell must define."""
 
     grade_id: str
-    test_id: str
     title: str
     points: float
     stub: str
@@ -25,7 +22,7 @@ class Exercise:
     names: list[str]
     visible: str
     hidden: str
-    before: list[str] = field(repr=False)
+    before: list[str]
 
 
 @dataclass
@@ -36,11 +33,6 @@ class Written:
     placeholder: str
     heading: str
     question: str
-
-    @property
-    def test_id(self) -> str:
-        """The cell that holds the points."""
-        return self.grade_id
 
 
 @dataclass
@@ -61,12 +53,8 @@ class Assignment:
     def job(self) -> dict:
         """Everything but the lesson's place on this machine, as the sandbox gets it."""
         parts = asdict(self)
-        return {k: parts[k] for k in ("exercises", "written", "ids", "code", "prose")}
-
-    @property
-    def mark(self) -> str:
-        """Changes with anything that a score depends on."""
-        return hashlib.sha256(json.dumps(self.job(), sort_keys=True).encode()).hexdigest()[:16]
+        del parts["lesson"]
+        return parts
 
 
 def short(title: str) -> str:
@@ -78,46 +66,32 @@ def read_assignment(lesson: Lesson) -> Assignment:
     """All exercises and written questions of a lesson. A cell tagged ``grading`` gives the tests a value that the lesson
     itself would take minutes to compute."""
     before: list[str] = []
-    exercises, written, heading, question, task = [], [], "", "", None
-    stand_in = ""
+    exercises, written, heading, question, stand_in = [], [], "", "", ""
     for cell in build.read_source(lesson, grading=True).cells:
         tags, meta = cell.metadata.get("tags", []), cell.metadata.get("nbgrader", {})
         if cell.cell_type == "markdown":
-            headings = [
-                line.lstrip("# ") for line in cell.source.splitlines() if line.startswith("### ")
-            ]
-            if headings:
+            if headings := re.findall(r"^### (.+)$", cell.source, re.M):
                 heading, question = headings[-1], cell.source
             if "written" in tags:
-                points = float(meta["points"])
-                written.append(
-                    Written(
-                        meta["grade_id"], short(heading), points, cell.source, heading, question
-                    )
-                )
+                name, points = meta["grade_id"], float(meta["points"])
+                texts = (cell.source, heading, question)
+                written.append(Written(name, short(heading), points, *texts))
         elif "grading" in tags:
             stand_in = cell.source
         elif "exercise" in tags:
-            task = (short(heading), cell.source, meta["grade_id"])
+            exercise = cell
         elif "check" in tags:
-            title, source, grade_id = task
             block = build.HIDDEN.search(cell.source)
-            lines = [
-                line
-                for line in (block[0] if block else "").splitlines()
-                if not line.lstrip().startswith("### ")
-            ]
             exercises.append(
                 Exercise(
-                    grade_id=grade_id,
-                    test_id=meta["grade_id"],
-                    title=title,
+                    grade_id=exercise.metadata["nbgrader"]["grade_id"],
+                    title=short(heading),
                     points=float(meta["points"]),
-                    stub=build.stub(source),
-                    solution=build.SOLUTION.sub(lambda m: m["body"], source),
-                    names=sorted(defines(without_magics(source))),
+                    stub=build.stub(exercise.source),
+                    solution=build.SOLUTION.sub(lambda m: m["body"], exercise.source),
+                    names=sorted(defines(without_magics(exercise.source))),
                     visible=build.HIDDEN.sub("", cell.source),
-                    hidden="\n".join(lines),
+                    hidden=re.sub(r"^\s*### .*\n?", "", block[0], flags=re.M) if block else "",
                     before=[*before, stand_in],
                 )
             )
@@ -127,10 +101,9 @@ def read_assignment(lesson: Lesson) -> Assignment:
     handed_out = [*build.learner_notebook(lesson).cells, *build.assignment_notebook(lesson).cells]
     asked = {e.stub: e.grade_id for e in exercises} | {w.placeholder: w.grade_id for w in written}
     ids = {c["id"]: asked[c.source] for c in handed_out if c.source in asked}
-    marked = [c for c in handed_out if c.metadata.get("nbgrader", {}).get("solution")]
-    ids |= {c["id"]: c.metadata["nbgrader"]["grade_id"] for c in marked}
+    marks = {c["id"]: c.metadata.get("nbgrader", {}) for c in handed_out}
+    ids |= {cell_id: mark["grade_id"] for cell_id, mark in marks.items() if mark.get("solution")}
     code = [build.stub(build.HIDDEN.sub("", c.source)) for c in handed_out if c.cell_type == "code"]
     prose = [c.source.strip() for c in handed_out if c.cell_type == "markdown"]
-    return Assignment(
-        lesson, exercises, written, ids, list(dict.fromkeys(code)), list(dict.fromkeys(prose))
-    )
+    code, prose = list(dict.fromkeys(code)), list(dict.fromkeys(prose))
+    return Assignment(lesson, exercises, written, ids, code, prose)

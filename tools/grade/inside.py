@@ -19,23 +19,26 @@ import os
 import random
 import resource
 import select
-import shutil
 import signal
 import struct
+import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import numpy as np
+import psutil
 
 import course_utils.exercises
 from tools.grade import find
 
 PHASE_SECONDS, CPU_SECONDS = 8.0, 25  # of the processor
+# for one exercise with its setup; on a busy machine five times what the libraries took to load
+SECONDS = 40
 VARIED, LINES, LINE = 40, 60, 300
-SENT, PROCESSES = 4 * 2**20, 64
+SENT, PROCESSES = 4 * 2**20, 24
+TEMPORARY = ("/tmp", "/dev/shm")
 SIMPLE = (bool, int, float, complex, str, type(None))
 
 
@@ -46,6 +49,21 @@ def is_tensor(value: object) -> bool:
 
 class TooLong(BaseException):
     """Student code ran longer than a part of the test may take."""
+
+
+@contextlib.contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Raise TooLong after so many seconds of the processor."""
+
+    def stop(*_) -> None:
+        raise TooLong
+
+    signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 # --- plain values ---
@@ -130,10 +148,13 @@ def varied(value: object, dice: random.Random) -> object:
 # --- one exercise ---
 
 
-def quietly(statements: list[str], namespace: dict) -> None:
+def quietly(statements: list[str], namespace: dict | None = None) -> dict:
+    """Run the statements, in a new namespace unless one is given; the namespace."""
+    namespace = {"__name__": "__main__"} if namespace is None else namespace
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         for statement in statements:
             exec(compile(statement, "<lesson>", "exec"), namespace)
+    return namespace
 
 
 def attempt(code: str, namespace: dict) -> str:
@@ -147,25 +168,29 @@ def attempt(code: str, namespace: dict) -> str:
     return ""
 
 
-def on_copies(function: Callable, args: tuple, kwargs: dict) -> object:
-    return function(*plain_copy(args), **plain_copy(kwargs))
+def copying(
+    function: Callable, before: Callable | None = None, after: Callable | None = None
+) -> Callable:
+    """The function on copies of its arguments; ``before`` gets (args, kwargs), copies too."""
 
+    def call(*args, **kwargs):
+        if before:
+            before((plain_copy(args), plain_copy(kwargs)))
+        try:
+            return function(*plain_copy(args), **plain_copy(kwargs))
+        finally:
+            if after:
+                after()
 
-def recorder(function: Callable, calls: list) -> Callable:
-    def recording(*args, **kwargs):
-        calls.append((plain_copy(args), plain_copy(kwargs)))
-        return on_copies(function, args, kwargs)
-
-    return recording
+    return call
 
 
 def recorded(exercise: dict, setup: list[str]) -> tuple[dict[str, Callable], dict[str, list]]:
     """(the solution's functions, the arguments of every call that the tests make of each)."""
-    namespace: dict = {"__name__": "__main__"}
-    quietly([*setup, exercise["solution"]], namespace)
+    namespace = quietly([*setup, exercise["solution"]])
     functions = {n: namespace[n] for n in exercise["names"] if callable(namespace[n])}
     calls: dict[str, list] = {name: [] for name in functions}
-    namespace |= {name: recorder(function, calls[name]) for name, function in functions.items()}
+    namespace |= {name: copying(f, before=calls[name].append) for name, f in functions.items()}
 
     def check(_, *properties):
         for _, holds, *_ in properties:
@@ -190,7 +215,7 @@ def expectations(exercise: dict, setup: list[str], seed: str) -> list[tuple]:
             if len(cases) == VARIED or late or readable((args, kwargs)) in known:
                 continue
             with contextlib.suppress(Exception):
-                values = [plain(on_copies(function, args, kwargs)) for _ in range(2)]
+                values = [plain(copying(function)(*args, **kwargs)) for _ in range(2)]
                 if same(*values):
                     cases.append((name, args, kwargs, values[0]))
     return cases
@@ -227,27 +252,6 @@ class Guard:
         sys.setprofile(None)
 
 
-def too_long(*_) -> None:
-    raise TooLong
-
-
-def own_namespace(wanted: list[str], least: list[str]) -> dict:
-    """The lesson's names for the student's code: all that it reads, unless the lesson takes long to compute them."""
-    signal.signal(signal.SIGPROF, too_long)
-    for statements in (wanted, least):
-        namespace: dict = {"__name__": "__main__"}
-        signal.setitimer(signal.ITIMER_PROF, PHASE_SECONDS if statements is wanted else 0)
-        try:
-            quietly(statements, namespace)
-            break
-        except (Exception, TooLong):
-            if statements is least:
-                raise
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
-    return namespace
-
-
 GUARDED = (
     "builtins math random numpy torch torch.nn.functional sklearn.metrics course_utils.exercises"
 )
@@ -256,73 +260,74 @@ GUARDED = (
 def run_exercise(
     exercise: dict, code: str, seed: str, memory: int, send: Callable[[dict], None]
 ) -> None:
-    """Send what is found, as soon as it is found: ``further`` values right and hidden test first, then tick by tick."""
+    """Send the result as far as it is known, again and again: ``further`` values and hidden test first, then tick by tick."""
     plain_check = course_utils.exercises.check
     own_setup = find.setup_for(exercise, exercise["solution"])
     began = time.process_time()
     cases = expectations(exercise, own_setup, seed)
     # where a model runs, a right answer is slow
     phase = PHASE_SECONDS + time.process_time() - began
-    tests: dict = {"__name__": "__main__"}
-    quietly(own_setup, tests)
-    student = own_namespace(find.setup_for(exercise, code), own_setup)
+    tests = quietly(own_setup)
+    try:
+        with at_most(PHASE_SECONDS):
+            student = quietly(find.setup_for(exercise, code))
+    except (Exception, TooLong):  # what the code reads takes the lesson long to compute
+        student = quietly(own_setup)
     names, visible, hidden = exercise["names"], exercise["visible"], exercise["hidden"]
     exercise.clear()
     checks = [lambda *a, **k: False]  # the one in use stands first
     course_utils.exercises.check = tests["check"] = lambda *a, **k: checks[0](*a, **k)
-    guard = Guard(GUARDED.split())
+    guard, result = Guard(GUARDED.split()), find.no_result("")
     limit(memory, 3 * phase)
 
+    def tell(**news) -> None:
+        patched = ", ".join(sorted(guard.patched))[:200]
+        patches = [f"patches {patched}"] if patched else []
+        send(result | news | {"remarks": patches + result["remarks"]})
+        result.update(news)
+
     def timed(function, *args):
-        signal.setitimer(signal.ITIMER_PROF, phase)
         try:
-            return function(*args)
+            with at_most(phase):
+                function(*args)
         finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
             guard.restore()
             if guard.patched:
-                send({"remark": f"patches {', '.join(sorted(guard.patched))[:200]}"})
+                tell()
 
     try:
         timed(quietly, [find.without_magics(code)], student)
     except NotImplementedError:
-        return send({"problem": "not attempted yet"})
+        return tell(problem="not attempted yet")
     except TooLong:
-        return send({"problem": f"the cell itself ran longer than {phase:.0f} seconds"})
+        return tell(problem=f"the cell itself ran longer than {phase:.0f} seconds")
     except BaseException as error:
         said = course_utils.exercises.stopped_with(error)
-        return send({"problem": f"the cell itself stopped: {said}"})
+        return tell(problem=f"the cell itself stopped: {said}")
     if missing := [n for n in names if n not in student]:
-        return send({"problem": f"the cell does not define {', '.join(missing)}"})
-
-    def copied(function):
-        def calling(*args, **kwargs):
-            try:
-                return on_copies(function, args, kwargs)
-            finally:
-                guard.restore()
-
-        return calling if callable(function) else function
+        return tell(problem=f"the cell does not define {', '.join(missing)}")
 
     def further() -> None:
-        for name in names:
-            tests[name] = copied(student[name])
+        functions = {name: student[name] for name in names}
+        for name in filter(lambda name: callable(functions[name]), names):
+            functions[name] = copying(functions[name], after=guard.restore)
+        tests.update(functions)
         attempt(visible, tests)  # for the names that it defines
         problem = attempt(hidden, tests)
-        answers = [answer(student[name], args, kwargs, guard) for name, args, kwargs, _ in cases]
+        answers = [answer(functions[name], args, kwargs) for name, args, kwargs, _ in cases]
         right = sum(same(a, expected) for a, (*_, expected) in zip(answers, cases, strict=True))
-        again = [answer(student[n], args, kwargs, guard) for n, args, kwargs, _ in cases[4::-1]]
-        again.reverse()
-        if any(not same(a, b) for a, b in zip(again, answers, strict=False)):
-            send({"remark": "gives other answers when asked again: does it count its calls?"})
+        again = [answer(functions[name], args, kwargs) for name, args, kwargs, _ in cases[4::-1]]
+        if any(not same(a, b) for a, b in zip(again[::-1], answers, strict=False)):
+            result["remarks"].append(
+                "gives other answers when asked again: does it count its calls?"
+            )
             problem = problem or "other answers when asked again"
         counts = collections.Counter(repr(expected) for *_, expected in cases)
-        guess = max(counts.values(), default=0)
-        send({"hidden": not problem, "right": right, "of": len(cases), "guess": guess})
+        agrees = agreement(right, len(cases), max(counts.values(), default=0))
+        tell(agrees=agrees, right=right, of=len(cases), held=not problem)
 
     def ticks() -> None:
-        for name in names:
-            tests[name] = student[name]
+        tests.update({name: student[name] for name in names})
 
         def check(name, *properties):
             for what, holds, *hint in properties:
@@ -333,28 +338,31 @@ def run_exercise(
                 line = printed.getvalue().splitlines()[0][:LINE]
                 if line.endswith("not attempted yet"):
                     raise NotImplementedError
-                send({"tick": good, "line": line})
+                if (count := len(result["lines"])) < LINES:
+                    ticked, lines = result["ticks"] + good, [*result["lines"], line]
+                    # one that may come and is never reached is not ticked
+                    tell(ticks=ticked, lines=lines, properties=count + 2)
             return False
 
         checks[0] = check
-        send({"properties": visible.count("lambda"), "problem": attempt(visible, tests)})
+        problem, count = attempt(visible, tests) or result["problem"], len(result["lines"])
+        whole = result["ticks"] == count > 0 and not problem
+        tell(problem=problem, properties=count, hidden=whole and result["held"])
 
     for part, slow in ((further, "on other values it ran"), (ticks, "it ran")):
         try:
             timed(part)
         except TooLong:
-            send({"problem": f"{slow} longer than {phase:.0f} seconds, probably an endless loop"})
+            tell(problem=f"{slow} longer than {phase:.0f} seconds, probably an endless loop")
 
 
-def answer(function: Callable, args: tuple, kwargs: dict, guard: Guard) -> object:
+def answer(function: Callable, args: tuple, kwargs: dict) -> object:
     """The student's answer as a plain value; an exception and an object with behaviour of its own agree with nothing."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            return plain(on_copies(function, args, kwargs))
+            return plain(function(*args, **kwargs))
     except Exception as error:
         return [f"<{type(error).__name__}>"]
-    finally:
-        guard.restore()
 
 
 # --- processes ---
@@ -362,43 +370,44 @@ def answer(function: Callable, args: tuple, kwargs: dict, guard: Guard) -> objec
 
 def limit(memory: int, seconds: float = CPU_SECONDS) -> None:
     """Memory and CPU time above what this process has taken so far, file size, open files; no core dumps."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
     for what, most in (
-        (resource.RLIMIT_AS, pages * resource.getpagesize() + memory),
+        (resource.RLIMIT_AS, psutil.Process().memory_info().vms + memory),
         (resource.RLIMIT_FSIZE, 64 * 2**20),
         (resource.RLIMIT_NOFILE, 64),
         (resource.RLIMIT_CPU, int(time.process_time() + seconds) + 1),
-        (resource.RLIMIT_NPROC, PROCESSES),
+        (resource.RLIMIT_NPROC, 64),
         (resource.RLIMIT_CORE, 0),
     ):
         with contextlib.suppress(ValueError):
             resource.setrlimit(what, (most, most))
-    if os.getpid() != 1 and os.getppid() == 1:
-        forbid_hidden_memory()
 
 
 def forbid_hidden_memory() -> None:
     """No memory that the limits above don't see: memfd_create, shmget and io_uring are answered with EPERM (seccomp)."""
-    calls = {"x86_64": (319, 447, 29, 425), "aarch64": (279, 447, 194, 425)}.get(
-        os.uname().machine, ()
-    )
+    numbers = {"x86_64": (319, 447, 29, 425), "aarch64": (279, 447, 194, 425)}
+    calls = numbers.get(os.uname().machine, ())
     lines = [(0x20, 0, 0, 0)]  # load the call's number; compare it with each; allow; refuse
     lines += [(0x15, len(calls) - place, 0, number) for place, number in enumerate(calls)]
     lines += [(0x06, 0, 0, 0x7FFF0000), (0x06, 0, 0, 0x00050001)]
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
-    head = ctypes.create_string_buffer(
-        struct.pack("HxxxxxxP", len(lines), ctypes.addressof(program))
-    )
+    head = struct.pack("HxxxxxxP", len(lines), ctypes.addressof(program))
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
     if libc.prctl(22, 2, head, 0, 0):  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
         raise OSError(ctypes.get_errno(), "no seccomp filter")
 
 
-def write_line(number: int, line: str) -> None:
-    data = (line + "\n").encode()
-    while data:
-        data = data[os.write(number, data) :]
+def excess() -> str:
+    """What the processes started by this one take beyond their limits together, or nothing."""
+    own, used = psutil.Process(), 0
+    members, libraries = own.children(recursive=True), own.memory_info().rss  # shared after a fork
+    for member in members:
+        with contextlib.suppress(psutil.Error):
+            used += max(0, member.memory_info().rss - libraries)
+    if len(members) > PROCESSES:
+        return f"started more than {PROCESSES} processes"
+    most = 1.5 * find.MEMORY
+    return f"used more than {most / 2**30:.0f} GiB of memory" if used > most else ""
 
 
 def in_child(work: Callable[[Callable], None], seconds: float) -> tuple[list[dict], str]:
@@ -411,9 +420,10 @@ def in_child(work: Callable[[Callable], None], seconds: float) -> tuple[list[dic
             for number in (0, 1, 2):
                 os.dup2(quiet, number)
             os.close(reading)
+            pipe = open(writing, "w", encoding="utf-8")
 
             def send(message: dict) -> None:
-                write_line(writing, sign + json.dumps(message))
+                print(sign + json.dumps(message), file=pipe, flush=True)
 
             try:
                 work(send)
@@ -427,19 +437,17 @@ def in_child(work: Callable[[Callable], None], seconds: float) -> tuple[list[dic
     while not why:
         if time.monotonic() > end:
             why = f"took longer than {seconds:.0f} seconds"
-        elif select.select([reading], [], [], 0.2)[0]:
+        elif select.select([reading], [], [], 0.05)[0]:
             part = os.read(reading, 1 << 16)
             data += part
+            why = "sent more than the grader takes" if len(data) > SENT else ""
             if not part:
                 break
-            if len(data) > SENT:
-                why = "sent more than the grader takes"
         else:
             pid, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
-            if pid and os.WIFSTOPPED(status):
-                why, status = "stopped its own process", 0
-            elif pid:
+            if pid and not os.WIFSTOPPED(status):
                 break
+            why, status = "stopped its own process" if pid else excess(), 0
     # and whatever the student's code left running in the sandbox
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1 if os.getpid() == 1 else child, signal.SIGKILL)
@@ -458,43 +466,21 @@ def in_child(work: Callable[[Callable], None], seconds: float) -> tuple[list[dic
     return messages, why
 
 
-def emptied() -> bool:
+def empty() -> None:
     """Nothing that one exercise left behind is there for the next. Only the sandbox's own folders are ever emptied."""
-    if os.getpid() != 1:
-        return True
-    for folder in (Path("/tmp"), Path("/dev/shm")):
-        for place in folder.iterdir():
-            with contextlib.suppress(Exception):
-                folder_itself = place.is_dir() and not place.is_symlink()
-                shutil.rmtree(place) if folder_itself else place.unlink()
-        if list(folder.iterdir()):
-            return False
-    return True
+    if os.getpid() == 1:
+        subprocess.run(["chmod", "-R", "u+rwx", *TEMPORARY], stderr=subprocess.DEVNULL)
+        subprocess.run(["find", *TEMPORARY, "-mindepth", "1", "-delete"], check=True)
 
 
 def result_of(messages: list[dict], why: str) -> dict:
-    """One exercise's result from what its process sent."""
-    result, right, ended = find.no_result(""), None, False
-    for m in messages:
-        if "fault" in m:
-            return {"fault": m["fault"], "where": m.get("where", "")}
-        if said := m.get("remark"):
-            older = [r for r in result["remarks"] if not said.startswith(r)]
-            result["remarks"] = [*older, said]
-        if "right" in m:
-            right = m
-        if "tick" in m and len(result["lines"]) < LINES:
-            result["ticks"] += bool(m["tick"])
-            result["lines"].append(m["line"])
-        result["problem"] = m.get("problem") or result["problem"]
-        ended = ended or "properties" in m
-    # a property that was never reached is not ticked
-    result["properties"] = len(result["lines"]) + (not ended)
-    if right:
-        result["agrees"] = agreement(right["right"], right["of"], right["guess"])
-        whole = ended and result["ticks"] == len(result["lines"]) > 0
-        result["hidden"] = right["hidden"] and whole and not result["problem"]
-        result["right"], result["of"] = right["right"], right["of"]
+    """One exercise's result: the last that its process sent, of the right types, unless the grader had to stop it."""
+    sent, result = messages[-1] if messages else {}, find.no_result("")
+    if "fault" in sent:
+        return sent
+    result |= {k: v for k, v in sent.items() if type(v) is type(result.get(k))}
+    for name in ("lines", "remarks"):
+        result[name] = [str(line)[:LINE] for line in result[name][:LINES]]
     if why:
         result |= {"problem": f"stopped by the grader: it {why}", "hidden": False}
     return result
@@ -516,57 +502,48 @@ def load_libraries(exercises: list[dict]) -> None:
 
 
 def grade(job: dict, say: Callable[[dict], None]) -> None:
+    """Say what was found in the files, then each exercise's result."""
+    seconds = max(SECONDS, 5 * (time.time() - psutil.Process().create_time()))
     files = [(name, base64.b64decode(data)) for name, data in job["files"]]
 
     def read(send):
-        limit(job["memory"])
+        limit(find.MEMORY)
         send(find.read_hand_in(files, job["lessons"]))
 
-    messages, why = in_child(read, job["seconds"])
-    if not messages or "lessons" not in messages[0]:
-        reason = why or messages[0]["fault"]
-        outcomes = [[[name, f"can't be read: it {reason}"]] for name, _ in files]
-        return say({"files": outcomes, "lessons": {}})
+    messages, why = in_child(read, seconds)
+    if not messages or "fault" in messages[0]:
+        reason = f"can't be read: it {why or messages[0]['fault']}"
+        return say({"files": [[[name, reason]] for name, _ in files], "lessons": {}})
     say(messages[0])
-    for number, taken in messages[0]["lessons"].items():
-        done, states = job["done"].get(number, []), taken["states"]
+    for number, found in messages[0]["lessons"].items():
+        done, states = job["done"].get(number, []), found["states"]
         todo = [e for e in job["lessons"][number]["exercises"] if e["grade_id"] not in done]
         todo = [e for e in todo if states[e["grade_id"]] == "done"]
         load_libraries(todo)
         for exercise in todo:
-            if not emptied():
-                return say({"again": True})
-            code = taken["taken"][exercise["grade_id"]]
+            empty()
+            grade_id = exercise["grade_id"]
+            code, seed = found["taken"][grade_id], job["seed"] + grade_id
 
-            def work(send, exercise=exercise, code=code, todo=todo):
-                one, memory = dict(exercise), job["memory"]
-                seed = job["seed"] + one["grade_id"]
+            def work(send, exercise=exercise, code=code, seed=seed, todo=todo):
+                own = dict(exercise)
                 for part in (job, *todo):  # this process needs its own exercise only
                     part.clear()
-                run_exercise(one, code, seed, memory, send)
+                run_exercise(own, code, seed, find.MEMORY, send)
 
-            result = result_of(*in_child(work, job["seconds"]))
-            say({"lesson": number, "grade_id": exercise["grade_id"], "result": result})
+            result = result_of(*in_child(work, seconds))
             if "fault" in result:
-                return None
-    return say({"end": True})
-
-
-def loading_seconds() -> float:
-    """How long this process has been loading libraries: the measure of how fast the machine is at the moment."""
-    ticks = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]
-    uptime = float(Path("/proc/uptime").read_text().split()[0])
-    return uptime - int(ticks) / os.sysconf("SC_CLK_TCK")
+                sys.exit(result["fault"] + result["where"])
+            say({"lesson": number, "grade_id": grade_id, "result": result})
+    return None
 
 
 def main() -> None:
     # PR_SET_DUMPABLE: other processes of this user may not look inside
     ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
-    patience = 5 * loading_seconds()
-    job = json.loads(sys.stdin.buffer.read())
-    job["seconds"] = max(job["seconds"], patience)
-
-    grade(job, lambda message: write_line(1, json.dumps(message)))
+    if os.getpid() == 1:
+        forbid_hidden_memory()
+    grade(json.load(sys.stdin), lambda message: print(json.dumps(message), flush=True))
 
 
 if __name__ == "__main__":

@@ -22,17 +22,12 @@ from pathlib import Path, PurePosixPath
 
 FILE_BYTES, STUDENT_BYTES, STUDENT_FILES, NAME = 20 * 2**20, 40 * 2**20, 50, 200
 DAY = r"\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d"
-NUMBERED = [  # platform, what a folder or a file of its export is called
-    ("Moodle", r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_(?:file|onlinetext)_?(?P<file>.*)"),
-    (
-        "Blackboard",
-        rf".+_(?P<number>[^_]+)_attempt_(?P<when>{DAY})(?:_(?P<file>.+)|(?P<note>\.txt))",
-    ),
-    ("Canvas", r"(?P<name>[^_]+)_(?P<late>LATE_)?(?P<number>\d{3,})_\d{3,}_(?P<file>.+)"),
-    (
-        "Brightspace",
-        r"(?P<number>\d+)-\d+ ?- (?P<name>.+?) ?- (?P<when>\w{3} \d\d?, \d{4} \d{3,4} [AP]M)(?: - (?P<file>.+))?",
-    ),
+NUMBERED = [  # what Moodle, Blackboard, Canvas and Brightspace call a folder or a file of an export
+    r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_(?:file|onlinetext)_?(?P<file>.*)",
+    rf".+_(?P<number>[^_]+)_attempt_(?P<when>{DAY})(?:_(?P<file>.+)|(?P<note>\.txt))",
+    r"(?P<name>[^_]+)_(?P<late>LATE_)?(?P<number>\d{3,})_\d{3,}_(?P<file>.+)",
+    r"(?P<number>\d+)-\d+ ?- (?P<name>.+?) ?- "
+    r"(?P<when>\w{3} \d\d?, \d{4} \d{3,4} [AP]M)(?: - (?P<file>.+))?",
 ]
 # no number: it counts only where the roster has the name
 CLASSROOM = re.compile(r"(?P<name>[^\d_]+ [^\d_]+?) - (?P<file>.+)")
@@ -45,14 +40,10 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "�" for c in unicodedata.normalize("NFC", plain))
 
 
-def unaccented(text: str) -> str:
-    return "".join(
-        c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)
-    ).lower()
-
-
-def words(text: str) -> frozenset[str]:
-    return frozenset(re.findall(r"\w+", unaccented(text).replace("_", " ")))
+def words(text: str) -> list[str]:
+    """The text's words in small letters, without accents."""
+    plain = unicodedata.normalize("NFKD", text).replace("_", " ")
+    return re.findall(r"\w+", "".join(c for c in plain if not unicodedata.combining(c)).lower())
 
 
 @dataclass(frozen=True)
@@ -78,6 +69,11 @@ class Person:
             return plain
         return f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
+    @property
+    def entry(self) -> dict[str, str]:
+        """What nbgrader keeps of the person."""
+        return {"key": self.key, "name": self.name, "email": self.email}
+
 
 class Roster:
     """The class list: a CSV with the columns id, name and email. Raises ValueError where a column or an id is missing."""
@@ -88,41 +84,40 @@ class Roster:
             return
         text = file.read_text(encoding="utf-8-sig")
         comma = max(",;\t", key=text.partition("\n")[0].count)
-        lines = list(csv.DictReader(io.StringIO(text), delimiter=comma))
-        for place, line in enumerate(lines, start=2):
-            texts = [(k or "", v or "") for k, v in line.items() if not isinstance(v, list)]
-            known = {k.strip().lower(): v.strip() for k, v in texts}
+        table = csv.DictReader(io.StringIO(text), delimiter=comma, restkey="", restval="")
+        for place, line in enumerate(table, start=2):
+            known = {k.strip().lower(): v.strip() for k, v in line.items() if k}
             if not known.get("id") or not known.get("name"):
                 raise ValueError(
                     f"{file}, line {place}: expected the columns id, name and email; id and name filled in."
                 )
-            person = Person(known["name"], known["id"], known.get("email", ""), on_roster=True)
-            self.people.append(person)
+            email = known.get("email", "")
+            self.people.append(Person(known["name"], known["id"], email, on_roster=True))
         if len({p.key for p in self.people}) < len(self.people):
             raise ValueError(f"{file}: an id stands there twice.")
 
     def find(self, number: str, texts: list[str]) -> Person | None:
         """The one person with this id, or whose id, e-mail or name stands in one of the texts; nobody where two would fit."""
-        if by_number := [p for p in self.people if number and p.number == number]:
-            return by_number[0]
+        if same := [p for p in self.people if number and p.number == number]:
+            return same[0]
         for text in filter(None, [number, *texts]):
-            low, found = text.lower(), words(text)
+            low, found = text.lower(), set(words(text))
             exact = [p for p in self.people if low in (p.number.lower(), p.email.lower())]
             if text == number:  # a user name is often the first part of the address
                 exact = exact or [p for p in self.people if p.email.lower().startswith(f"{low}@")]
-            inside = [p for p in self.people if words(p.name) <= found]
+            inside = [p for p in self.people if found.issuperset(words(p.name))]
             long = [p for p in self.people if len(p.number) > 3]
-            inside += [p for p in long if p.number.lower() in found - words(p.name)]
-            joined = [p for p in self.people if squeezed(p.name) & {low}]
+            inside += [p for p in long if p.number.lower() in found.difference(words(p.name))]
+            joined = [p for p in self.people if low in joined_names(p.name)]
             for fits in (exact, inside, joined):
                 if len({p.key for p in fits}) == 1:
                     return fits[0]
         return None
 
 
-def squeezed(name: str) -> set[str]:
+def joined_names(name: str) -> set[str]:
     """``Ada Lovelace`` as Canvas writes it: lovelaceada."""
-    plain = re.findall(r"\w+", unaccented(name))
+    plain = words(name)
     return {"".join(plain[place:] + plain[:place]) for place in range(len(plain))}
 
 
@@ -131,7 +126,6 @@ class File:
     """A file of the export. ``outcome`` is set once: "graded", or the reason why it is not."""
 
     path: PurePosixPath
-    size: int = 0
     changed: float = 0.0
     content: object = None  # Path, or (ZipFile, ZipInfo)
     outcome: str = ""
@@ -201,16 +195,15 @@ def folder_files(top: Path) -> Iterator[File]:
 
     unreadable: list[OSError] = []
     for folder, folders, names in os.walk(top, onerror=unreadable.append):
-        for place in [Path(folder) / name for name in sorted(names)]:
+        for place in [Path(folder) / name for name in sorted(folders + names)]:
             (path, problem), status = named(place), place.lstat()
+            if stat.S_ISDIR(status.st_mode):
+                continue
             if stat.S_ISLNK(status.st_mode):
                 problem = "a symbolic link; hand in the file itself"
             elif not stat.S_ISREG(status.st_mode):
                 problem = "a pipe or a device, no file"
-            yield File(path, status.st_size, status.st_mtime, place, problem)
-        for place in [Path(folder) / n for n in folders]:
-            if place.is_symlink():
-                yield File(named(place)[0], outcome="a symbolic link to a folder")
+            yield File(path, status.st_mtime, place, problem)
     for error in unreadable:
         yield File(named(Path(error.filename))[0], outcome="a folder that can't be read")
 
@@ -233,11 +226,11 @@ def zip_files(archive: zipfile.ZipFile) -> Iterator[File]:
             problem = "a path that leads out of the archive"
         elif mode and not stat.S_ISREG(mode) and stat.S_IFMT(mode):
             problem = "a symbolic link, a pipe or a device; hand in the file itself"
-        yield File(path, info.file_size, changed, (archive, info), problem)
+        yield File(path, changed, (archive, info), problem)
 
 
 def matches(part: str) -> re.Match | None:
-    return next((m for _, pattern in NUMBERED if (m := re.fullmatch(pattern, part))), None)
+    return next(filter(None, (re.fullmatch(pattern, part) for pattern in NUMBERED)), None)
 
 
 def owner(path: PurePosixPath, top: int, roster: Roster) -> tuple[Person, re.Match | None, str]:
@@ -315,5 +308,4 @@ def read_export(source: Path, roster: Roster) -> list[HandIn]:
 def version(path: PurePosixPath) -> int:
     """Which copy a file name says it is: ``work (2).ipynb`` is copy 2, ``work.ipynb`` copy 0."""
     match = re.search(r"(?:\((\d+)\)|-(\d+)|- ?(?:Copy|Kopie) ?(\d*))$", path.stem)
-    said = [g for g in match.groups() if g is not None] if match else []
-    return max((int(g[:9]) if g else 1 for g in said), default=1 if match else 0)
+    return int((match[1] or match[2] or match[3] or "1")[:9]) if match else 0

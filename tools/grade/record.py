@@ -1,13 +1,12 @@
 """Runs in ``.venv-instructor``: nbgrader keeps the books of the term. No student code runs here.
 
 No typed mark is overwritten. ``record.py release COURSE NAME`` makes ``release/`` from ``source/``;
-``enter COURSE JOB`` enters what the sandbox found and writes every score beside the job;
+``enter COURSE`` reads what the sandbox found from stdin and writes nbgrader's scores to stdout;
 ``overrule COURSE NAME STUDENT QUESTION POINTS [COMMENT]`` sets one; ``open COURSE`` serves the formgrader.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sqlite3
@@ -20,231 +19,188 @@ import nbformat
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import (
-    AssignLatePenalties,
-    CheckCellMetadata,
-    LimitOutput,
-    NbGraderPreprocessor,
-    SaveAutoGrades,
-)
+from nbgrader.preprocessors import AssignLatePenalties, SaveAutoGrades
+from nbgrader.utils import determine_grade, is_grade, is_solution
 from traitlets.config import Config
 
 os.environ["PATH"] = (
     f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # nbgrader calls alembic by name
 )
 REFUSED = "Nothing was run: here student code would have all your rights.\nUse make grade, which has a sandbox."
+NO_RESULT = {"points": 0, "lines": ["no result"]}
 
 
-class TakeResults(NbGraderPreprocessor):
-    """Stands where nbgrader would execute the notebook: the outputs of the test cells come from the sandbox."""
+def question_of(cell_id: str) -> str:
+    """The exercise that a test cell belongs to; a written answer's cell holds its own points."""
+    return "e" + cell_id[1:] if cell_id.startswith("t") else cell_id
 
-    results: ClassVar[dict[str, dict]] = {}  # grade_id of a test cell -> {"points", "max", "lines"}
+
+class SaveResults(SaveAutoGrades):
+    """Stands where nbgrader would execute the notebook: the outputs of the test cells come from the sandbox.
+
+    nbgrader asks for a new look at each typed mark. Here a mark that was looked at stands where neither the answer nor the
+    automatic points have changed.
+    """
+
+    results: ClassVar[dict[str, dict]] = {}  # exercise -> {"points", "lines"}
+    changed: ClassVar[set[str]] = set()  # questions with another answer than at the last entry
 
     def preprocess_cell(self, cell, resources, index):
-        meta = cell.metadata.get("nbgrader", {})
-        if cell.cell_type != "code":
-            return cell, resources
-        cell.outputs, cell.execution_count = [], None
-        if meta.get("grade") and meta.get("locked"):
-            none = {"points": 0, "max": 1, "lines": ["no result"]}
-            result, output = self.results.get(meta["grade_id"], none), nbformat.v4.new_output
-            cell.outputs = [output("stream", name="stdout", text="\n".join(result["lines"]))]
-            if result["points"] == 0:
-                wrong = "not all properties hold"
-                error = {"ename": "AssertionError", "evalue": wrong, "traceback": [wrong]}
-                cell.outputs.append(output("error", **error))
-            elif result["points"] < result["max"]:  # nbgrader takes a number as partial credit
-                number = {"text/plain": str(result["points"])}
-                cell.outputs.append(output("execute_result", number, execution_count=1))
-        return cell, resources
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            if is_grade(cell) and not is_solution(cell):
+                exercise = question_of(cell.metadata["nbgrader"]["grade_id"])
+                result, output = self.results.get(exercise, NO_RESULT), nbformat.v4.new_output
+                points = {"text/plain": str(result["points"])}  # nbgrader takes a number as points
+                cell.outputs = [
+                    output("stream", name="stdout", text="\n".join(result["lines"])),
+                    output("execute_result", points, execution_count=1),
+                ]
+        return super().preprocess_cell(cell, resources, index)
+
+    def _add_score(self, cell, resources):
+        name = cell.metadata["nbgrader"]["grade_id"]
+        place = (self.notebook_id, self.assignment_id, self.student_id)
+        grade = self.gradebook.find_grade(name, *place)
+        looked_at = grade.manual_score is not None and not grade.needs_manual_grade
+        same_points = grade.auto_score == determine_grade(cell, self.log)[0]
+        if not (looked_at and same_points) or question_of(name) in self.changed:
+            super()._add_score(cell, resources)
 
 
 def api_for(course: Path) -> NbGraderAPI:
     config = Config()
     config.CourseDirectory.root = str(course.resolve())
     config.CourseDirectory.course_id = "distilbert"
-    config.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\nraise NotImplementedError()"}
     config.ClearSolutions.text_stub = "*Write your answer here, in one or two sentences.*"
     config.ClearSolutions.enforce_metadata = False
-    steps = [TakeResults, LimitOutput, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata]
-    config.Autograde.autograde_preprocessors = steps
+    config.Autograde.autograde_preprocessors = [SaveResults, AssignLatePenalties]
     return NbGraderAPI(CourseDirectory(config=config), config=config)
-
-
-def book_of(course: Path) -> Gradebook:
-    return Gradebook(f"sqlite:///{(course / 'gradebook.db').resolve()}", "distilbert")
-
-
-def register(book: Gradebook, person: dict) -> None:
-    first, _, last = person["name"].rpartition(" ")
-    book.update_or_create_student(
-        person["key"], first_name=first, last_name=last, email=person["email"] or None
-    )
 
 
 def copy_aside(course: Path) -> None:
     """A copy of the gradebook before anything is written; the last 30 are kept."""
-    if not (book := course / "gradebook.db").exists():
+    if not (course / "gradebook.db").exists():
         return
     folder = course / "backups"
     folder.mkdir(exist_ok=True)
-    with (
-        sqlite3.connect(book) as source,
-        sqlite3.connect(folder / f"gradebook-{time.time_ns()}.db") as target,
-    ):
-        source.backup(target)
+    with sqlite3.connect(course / "gradebook.db") as book:
+        book.execute("vacuum into ?", [str(folder / f"gradebook-{time.time_ns()}.db")])
     for old in sorted(folder.glob("gradebook-*.db"))[:-30]:
         old.unlink()
+
+
+def released(course: Path, name: str) -> Path | None:
+    return next((course / "release" / name).glob("*.ipynb"), None)
 
 
 def release(course: Path, name: str) -> None:
     outcome = api_for(course).generate_assignment(name, force=True, create=True)
     if not outcome["success"]:
-        sys.exit(
-            f"nbgrader could not make release/{name}:\n{outcome.get('log') or outcome.get('error')}"
-        )
+        why = outcome.get("log") or outcome.get("error")
+        sys.exit(f"nbgrader could not make release/{name}:\n{why}")
 
 
-def answers_in(file: Path) -> dict[str, str]:
-    if not file.exists():
-        return {}
-    cells = nbformat.read(file, as_version=4).cells
-    marked = [c for c in cells if c.metadata.get("nbgrader", {}).get("solution")]
-    return {c.metadata["nbgrader"]["grade_id"]: c.source for c in marked}
-
-
-def hand_in(course: Path, name: str, student: dict) -> Path:
+def hand_in(course: Path, name: str, student: dict) -> None:
     """The handed-out notebook with the student's answers in it, where nbgrader looks for a submission."""
-    (file,) = (course / "release" / name).glob("*.ipynb")
+    file = released(course, name)
     notebook = nbformat.read(file, as_version=4)
-    for cell in notebook.cells:
-        meta = cell.metadata.get("nbgrader", {})
-        if meta.get("solution") and student["answers"].get(meta["grade_id"]):
-            cell.source = student["answers"][meta["grade_id"]]
+    for cell in filter(is_solution, notebook.cells):
+        answer = student["answers"].get(cell.metadata["nbgrader"]["grade_id"])
+        cell.source = answer or cell.source
     target = course / "submitted" / student["key"] / name / file.name
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, target)
     if student["when"]:
-        (target.parent / "timestamp.txt").write_text(student["when"], encoding="utf-8")
-    return target
+        target.with_name("timestamp.txt").write_text(student["when"], encoding="utf-8")
 
 
-def reviewed(book: Gradebook, notebook: str, name: str, key: str) -> dict[str, list]:
-    """Typed points and whether they stand: grade_id -> [points, automatic points]. Those waiting for a look are left out."""
-    try:
-        grades = book.find_submission_notebook(notebook, name, key).grades
-    except MissingEntry:
-        return {}
-    return {
-        g.name: [g.manual_score, g.auto_score]
-        for g in grades
-        if g.manual_score is not None and not g.needs_manual_grade
-    }
-
-
-def enter_one(
-    course: Path, name: str, notebook: str, student: dict, api: NbGraderAPI, force: bool
-) -> str:
+def enter_one(course: Path, name: str, student: dict, api: NbGraderAPI, force: bool) -> str:
     """Enter one student's results unless they are entered already; the problem, or nothing.
 
-    nbgrader keeps typed points, but asks for a new look at each; what was looked at and has not changed since stays as it was,
-    also where an earlier run was killed between the two.
+    ``entered/`` keeps what was entered, and the answers alone until that is done: an entry that was killed is made again.
     """
-    key, state_file = student["key"], course / "entered" / f"{name}-{student['key']}.json"
-    mark = hashlib.sha256(json.dumps([student, name], sort_keys=True).encode()).hexdigest()
-    state = json.loads(state_file.read_text(encoding="utf-8")) if state_file.exists() else {}
-    if state.get("mark") == mark and not force:
+    file = course / "entered" / f"{name}-{student['key']}.json"
+    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    if before == student and not force:
         return ""
-    if "was" not in state:
-        with book_of(course) as book:
-            state["was"] = reviewed(book, notebook, name, key)
-        state["answers"] = answers_in(course / "submitted" / key / name / f"{notebook}.ipynb")
-    state.pop("mark", None)
-    state_file.parent.mkdir(exist_ok=True)
-    state_file.write_text(json.dumps(state), encoding="utf-8")
-    new = answers_in(hand_in(course, name, student))
-    TakeResults.results = student["results"]
-    outcome = api.autograde(name, key, force=True, create=True)
+    hand_in(course, name, student)
+    old, new = before.get("answers", {}), student["answers"]
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"answers": old}), encoding="utf-8")
+    SaveResults.changed = {q for q in old | new if old.get(q) != new.get(q)}
+    SaveResults.results = student["results"]
+    outcome = api.autograde(name, student["key"], force=True, create=True)
     if not outcome["success"]:
         return str(outcome.get("error") or outcome.get("log"))[-500:]
-    with book_of(course) as book:
-        register(book, student)
-        for grade_id, (points, automatic) in state["was"].items():
-            grade = book.find_grade(grade_id, notebook, name, key)
-            answer = grade_id if grade_id in new else "e" + grade_id[1:]
-            same_answer = new.get(answer) == state["answers"].get(answer)
-            if same_answer and [grade.manual_score, grade.auto_score] == [points, automatic]:
-                grade.needs_manual_grade = False
-        book.db.commit()
-    state_file.write_text(json.dumps({"mark": mark}), encoding="utf-8")
+    file.write_text(json.dumps(student), encoding="utf-8")
     return ""
 
 
-def scores(
-    course: Path, name: str, notebook: str, keys: list[str], problems: dict[str, str]
-) -> dict:
-    found = {}
-    with book_of(course) as book:
-        for key in keys:
-            problem, grades, comments, penalty = problems.get(key, ""), {}, {}, 0.0
-            try:
-                one = book.find_submission_notebook(notebook, name, key)
-            except MissingEntry:
-                problem = problem or "nbgrader has no submission"
-            else:
-                penalty = one.late_submission_penalty or penalty
-                said = {c.name: c.comment for c in one.comments}
-                comments = {n: text for n, text in said.items() if text and text != "No response."}
-                for g in one.grades:
-                    typed, waiting = g.manual_score is not None, bool(g.needs_manual_grade)
-                    grades[g.name] = {"score": g.score, "typed": typed, "to_read": waiting}
-            found[key] = {"problem": problem, "grades": grades, "comments": comments}
-            found[key]["penalty"] = penalty
-    return found
+def scores(book: Gradebook, notebook: str, name: str, key: str) -> dict:
+    try:
+        one = book.find_submission_notebook(notebook, name, key)
+    except MissingEntry:
+        return {"grades": {}, "comments": {}, "penalty": 0.0}
+    grades = {
+        question_of(g.name): {
+            "score": g.score,
+            "typed": g.manual_score is not None,
+            "to_read": bool(g.needs_manual_grade),
+        }
+        for g in one.grades
+    }
+    said = {c.name: c.comment for c in one.comments if c.comment not in (None, "", "No response.")}
+    return {"grades": grades, "comments": said, "penalty": one.late_submission_penalty or 0.0}
 
 
-def enter(course: Path, place: str) -> None:
-    job_file = Path(place)
-    job = json.loads(job_file.read_text(encoding="utf-8"))
+def enter(course: Path) -> None:
+    job = json.load(sys.stdin)
     name, api = job["name"], api_for(course)
     copy_aside(course)
-    if job["changed"] or not list((course / "release" / name).glob("*.ipynb")):
+    if job["changed"] or not released(course, name):
         release(course, name)
-    notebook = next((course / "release" / name).glob("*.ipynb")).stem
-    with book_of(course) as book:
+    notebook = released(course, name).stem
+    with api.gradebook as book:
         if job["due"]:
             book.update_or_create_assignment(name, duedate=job["due"])
-        for person in job["roster"]:
-            register(book, person)
+        for person in [*job["roster"], *job["students"]]:
+            first, _, last = person["name"].rpartition(" ")
+            names = {"first_name": first, "last_name": last, "email": person["email"] or None}
+            book.update_or_create_student(person["key"], **names)
     problems = {}
     for student in job["students"]:
+        key = student["key"]
         try:
-            problems[student["key"]] = enter_one(
-                course, name, notebook, student, api, student["key"] in job["force"]
-            )
+            problems[key] = enter_one(course, name, student, api, key in job["force"])
         except Exception as error:  # one student's trouble is named and stops nobody else
-            problems[student["key"]] = f"nbgrader could not enter it: {error}"[:300]
-    found = scores(course, name, notebook, [s["key"] for s in job["students"]], problems)
-    job_file.with_name("scores.json").write_text(json.dumps(found), encoding="utf-8")
+            problems[key] = f"nbgrader could not enter it: {error}"[:300]
+    with api.gradebook as book:
+        found = {
+            key: scores(book, notebook, name, key) | {"problem": problem}
+            for key, problem in problems.items()
+        }
+    print(json.dumps(found))
 
 
 def overrule(
     course: Path, name: str, key: str, question: str, points: str, comment: str = ""
 ) -> None:
     copy_aside(course)
-    notebook = next((course / "release" / name).glob("*.ipynb")).stem
     test = "t" + question[1:] if question.startswith("e") else question
     points = float(points.replace(",", "."))
-    with book_of(course) as book:
+    with api_for(course).gradebook as book:
+        file = released(course, name)
+        place = (file.stem if file else "", name, key)
         try:
-            grade = book.find_grade(test, notebook, name, key)
+            grade = book.find_grade(test, *place)
         except MissingEntry:
             sys.exit(f"There is no {question} of {key} in {name}. The keys stand in grades.csv.")
         if not 0 <= points <= grade.max_score:
             sys.exit(f"{points:g} points, but {question} gives 0 to {grade.max_score:g}.")
         grade.manual_score, grade.needs_manual_grade = points, False
         if comment:
-            book.find_comment(question, notebook, name, key).manual_comment = comment
+            book.find_comment(question, *place).manual_comment = comment
         book.db.commit()
 
 

@@ -28,11 +28,19 @@ TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
+PAGES = ("feedback.html", "not_graded.html", "summary.html")
 # the share of equal runs of tokens from which two codes are named, and the shortest code compared
 ALIKE, TOKENS = 0.9, 40
 UNUSUAL = re.compile(
     r"\b(os|sys|subprocess|socket|ctypes|gc|inspect|builtins|signal|shutil|pathlib|importlib|get_ipython|eval|exec)\b"
 )
+
+
+def number(value: float) -> str:
+    return f"{value:g}"
+
+
+TEMPLATES.globals["number"] = number
 
 
 @dataclass
@@ -44,12 +52,22 @@ class Part:
     score: float
     most: float
     state: str
+    answer: str
+    comment: str
+    typed: bool  # the instructor's points
+    written: bool
     lines: list[str] = field(default_factory=list)
-    answer: str = ""
     message: str = ""
-    written: bool = False
-    typed: bool = False  # the instructor's points
-    comment: str = ""
+
+    @property
+    def waiting(self) -> bool:
+        return self.written and self.state in ("unread", "missing") and not self.typed
+
+    @property
+    def reason(self) -> str:
+        """The first property that does not hold, or what else the tests said."""
+        crosses = [line.removeprefix("❌ ") for line in self.lines if line.startswith("❌")]
+        return (crosses or [self.message])[0]
 
 
 @dataclass
@@ -73,9 +91,7 @@ class Row:
 
     @property
     def to_read(self) -> int:
-        return sum(
-            p.state in ("unread", "missing") and not p.typed for p in self.parts if p.written
-        )
+        return sum(p.waiting for p in self.parts)
 
     @property
     def page(self) -> str:
@@ -84,21 +100,21 @@ class Row:
 
 def points(result: dict, most: float) -> float:
     """Half for the share of ticks and half for the hidden test, both as far as the answer agrees on other inputs."""
-    ticks = result["ticks"] / max(1, result["properties"])
+    ticks = min(1, result["ticks"] / max(1, result["properties"]))
     return round(most * result["agrees"] * (ticks + result["hidden"]) / 2, 2)
 
 
 def message_of(result: dict) -> str:
     if result["problem"] or result["hidden"]:
         return result["problem"]
-    other = (
-        f" On {result['of']} other inputs it agrees with the solution {result['right']} times."
-        if result.get("right", 0) < result.get("of", 0)
-        else ""
-    )
+    said = []
     if result["ticks"] == result["properties"]:
-        return f"Every property above holds, but not for other values: try small, empty, equal or unsorted ones.{other}"
-    return other.strip()
+        holds = "Every property above holds, but not for other values"
+        said.append(f"{holds}: try small, empty, equal or unsorted ones.")
+    if result["right"] < result["of"]:
+        other = f"On {result['of']} other inputs it agrees with the solution"
+        said.append(f"{other} {result['right']} times.")
+    return " ".join(said)
 
 
 def row_of(hand_in: HandIn, assignment: Assignment, graded: dict, book: dict) -> Row:
@@ -107,26 +123,29 @@ def row_of(hand_in: HandIn, assignment: Assignment, graded: dict, book: dict) ->
     row = Row(hand_in, assignment, graded["file"], [], remarks, book["penalty"])
     for task in (*assignment.exercises, *assignment.written):
         name, written = task.grade_id, isinstance(task, Written)
-        grade = book["grades"].get(task.test_id, {"score": 0.0, "typed": False, "to_read": False})
-        part = Part(name, task.title, grade["score"], task.points, graded["states"][name])
-        part.answer, part.comment = graded["taken"].get(name, ""), book["comments"].get(name, "")
-        part.typed, part.written = grade["typed"], written
+        grade = book["grades"].get(name, {"score": 0.0, "typed": False, "to_read": False})
+        state, answer = graded["states"][name], graded["taken"].get(name, "")
+        score, typed, look = grade["score"], grade["typed"], grade["to_read"]
+        comment = book["comments"].get(name, "")
+        part = Part(name, task.title, score, task.points, state, answer, comment, typed, written)
+        row.parts.append(part)
+        if written and state == "missing":
+            remarks.append(f"{name}: the answer's cell was not found; look into the notebook")
+        elif written and state == "done":
+            part.typed = typed and not look
+            part.state = "marked" if part.typed else "unread"
+        if written:
+            continue
         if result := graded["results"].get(name):
             part.message, part.lines = message_of(result), result["lines"]
-            part.state = "full" if part.score == part.most else "some" if part.score else "none"
+            part.state = "full" if score == part.most else "some" if score else "none"
             remarks += [f"{name}: {r}" for r in result["remarks"]]
             if part.message.startswith("stopped by the grader"):
                 remarks.append(f"{name}: {part.message}")
-        if not written and (seen := sorted(set(UNUSUAL.findall(part.answer)))):
+        if seen := sorted(set(UNUSUAL.findall(answer))):
             remarks.append(f"{name} uses {', '.join(seen)}: read it")
-        if not written and part.typed and grade["to_read"]:
+        if typed and look:
             remarks.append(f"{name}: your points were for an earlier hand-in; look again")
-        if written and part.state == "missing":
-            remarks.append(f"{name}: the answer's cell was not found; look into the notebook")
-        if written and part.state == "done":
-            part.typed = part.typed and not grade["to_read"]
-            part.state = "marked" if part.typed else "unread"
-        row.parts.append(part)
     return row
 
 
@@ -144,38 +163,39 @@ def tokens(code: str) -> list[str]:
     return found[:2000]
 
 
+def runs(part: Part) -> set[tuple[str, ...]]:
+    """All runs of four words or tokens; of code too short to compare nothing."""
+    words = part.answer.lower().split() if part.written else tokens(part.answer)
+    if not part.answer or part.state in ("missing", "open"):
+        return set()
+    if len(words) < TOKENS and not part.written:
+        return set()
+    return {tuple(words[i : i + 4]) for i in range(max(1, len(words) - 3))}
+
+
 def mark_alike(rows: list[Row]) -> None:
     """Remarks for the same written answer, and for code that is the same up to names, comments and layout."""
-    for place in {p.grade_id: p for row in rows for p in row.parts}.values():
-        shapes = []
-        for row in rows:
-            part = next((p for p in row.parts if p.grade_id == place.grade_id), None)
-            if not part or not part.answer or part.state in ("missing", "open"):
-                continue
-            words = part.answer.lower().split() if part.written else tokens(part.answer)
-            if part.written or len(words) >= TOKENS:
-                runs = {tuple(words[i : i + 4]) for i in range(max(1, len(words) - 3))}
-                shapes.append((row, runs))
+    parts: dict[str, list[tuple[Row, set]]] = {}
+    for row in rows:
+        for part in row.parts:
+            if found := runs(part):
+                parts.setdefault(part.grade_id, []).append((row, found))
+    for grade_id, answers in parts.items():
         alike: dict[str, list[str]] = {}
-        for (a, one), (b, two) in itertools.combinations(shapes, 2):
-            other = a.hand_in.person.key != b.hand_in.person.key
-            if other and len(one & two) >= ALIKE * len(one | two):
+        for (a, one), (b, two) in itertools.combinations(answers, 2):
+            if len(one & two) >= ALIKE * len(one | two):
                 alike.setdefault(a.page, []).append(b.hand_in.person.label)
                 alike.setdefault(b.page, []).append(a.hand_in.person.label)
-        for row in rows:
-            if others := alike.get(row.page):
-                what = "same text as" if place.written else "nearly the same code as"
-                more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-                row.remarks.append(f"{place.grade_id}: {what} {', '.join(others[:3])}{more}")
+        what = "same text as" if grade_id.startswith("w") else "nearly the same code as"
+        for row in [row for row, _ in answers if row.page in alike]:
+            first, more = alike[row.page][:3], len(alike[row.page]) - 3
+            others = ", ".join(first) + (f" and {more} more" if more > 0 else "")
+            row.remarks.append(f"{grade_id}: {what} {others}")
 
 
 def safe(text: str) -> str:
     """A text that no spreadsheet takes for a formula."""
     return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-
-
-def number(value: float) -> str:
-    return f"{value:g}"
 
 
 def write_text(file: Path, text: str) -> None:
@@ -186,9 +206,9 @@ def write_text(file: Path, text: str) -> None:
 
 def write_table(file: Path, header: list[str], lines: list[dict]) -> None:
     text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(header)
-    table.writerows([safe(printable(line.get(c, ""))) for c in header] for line in lines)
+    table = csv.DictWriter(text, header)
+    table.writeheader()
+    table.writerows({name: safe(printable(line[name])) for name in line} for line in lines)
     write_text(file, "\ufeff" + text.getvalue())  # the mark lets spreadsheets read the umlauts
 
 
@@ -199,9 +219,9 @@ def line_of(person: Person, status: str, late: bool = False, **more: str) -> dic
 
 def line_of_row(row: Row) -> dict[str, str]:
     """A line of ``grades.csv``. ``points`` stay empty until every written answer has points."""
-    waiting = ("open", "missing", "unread")
+    without = ("open", "missing", "unread")
     scores = {
-        p.grade_id: p.state if p.state in waiting and not p.typed else number(p.score)
+        p.grade_id: p.state if p.state in without and not p.typed else number(p.score)
         for p in row.parts
     }
     return line_of(
@@ -244,23 +264,22 @@ def imports(out: Path, rows: list[Row]) -> None:
 
     Points are there where they are final.
     """
-    moodle, canvas = [], []
+    tables: dict[str, list[dict[str, str]]] = {"moodle": [], "canvas": []}
     title = rows[0].assignment.name
     for row in rows:
         person, score = row.hand_in.person, "" if row.to_read else number(row.score)
-        number_of = re.search(r"_(\d+)_assignsubmission_", row.hand_in.folder)
-        moodle.append(
+        place = re.search(r"_(\d+)_assignsubmission_", row.hand_in.folder)
+        comments = [f"{p.grade_id}: {p.comment}" for p in row.parts if p.comment]
+        tables["moodle"].append(
             {
-                "Identifier": f"Participant {number_of[1]}" if number_of else person.number,
+                "Identifier": f"Participant {place[1]}" if place else person.number,
                 "Full name": person.name,
                 "Email address": person.email,
                 "Grade": score,
-                "Feedback comments": " ".join(
-                    f"{p.grade_id}: {p.comment}" for p in row.parts if p.comment
-                ),
+                "Feedback comments": " ".join(comments),
             }
         )
-        canvas.append(
+        tables["canvas"].append(
             {
                 "Student": person.name,
                 "ID": person.number,
@@ -270,84 +289,72 @@ def imports(out: Path, rows: list[Row]) -> None:
                 title: score,
             }
         )
-    for platform, lines in (("moodle", moodle), ("canvas", canvas)):
+    for platform, lines in tables.items():
         write_table(out / f"{platform}-{title}.csv", list(lines[0]), lines)
 
 
-def summary_of(assignment: Assignment, rows: list[Row]) -> dict:
+def summary_of(rows: list[Row]) -> dict:
     """Per exercise: how many got all, some, no points, or did not try, and the messages met most often."""
-    exercises = []
+    assignment, exercises = rows[0].assignment, []
     for e in assignment.exercises:
         parts = [p for row in rows for p in row.parts if p.grade_id == e.grade_id]
-        count = collections.Counter("none" if p.state == "missing" else p.state for p in parts)
-        crosses = [
-            next((line.removeprefix("❌ ") for line in p.lines if line[:1] == "❌"), p.message)
-            for p in parts
-        ]
-        reasons = collections.Counter(
-            c for c, p in zip(crosses, parts, strict=True) if p.state in ("none", "some") and c
-        )
-        states = {s: count[s] for s in ("full", "some", "none", "open")}
+        states = collections.Counter("none" if p.state == "missing" else p.state for p in parts)
+        reasons = [p.reason for p in parts if p.state in ("none", "some") and p.reason]
         exercises.append(
             {
                 "title": e.title,
-                "count": states,
-                "failed": count["none"],
-                "reasons": reasons.most_common(3),
+                "count": {s: states[s] for s in ("full", "some", "none", "open")},
+                "reasons": collections.Counter(reasons).most_common(3),
             }
         )
     most = sum(e.points for e in assignment.exercises)
     shares = [sum(min(p.score, p.most) for p in row.parts if not p.written) / most for row in rows]
-    totals = collections.Counter(min(9, int(10 * share)) for share in shares)
+    tenths = collections.Counter(min(9, int(10 * share)) for share in shares)
     return {
         "title": assignment.lesson.title,
         "number": assignment.lesson.number,
         "rows": rows,
         "exercises": exercises,
-        "hardest": max(exercises, key=lambda x: x["failed"]),
-        "totals": [totals.get(i, 0) for i in range(10)],
+        "hardest": max(exercises, key=lambda e: e["count"]["none"]),
+        "totals": [tenths[i] for i in range(10)],
         "median": statistics.median(shares),
     }
 
 
-def write(out: Path, rows: list[Row], hand_ins: list[HandIn], roster: list) -> list[str]:
+def write(out: Path, rows: list[Row], hand_ins: list[HandIn], roster: list[Person]) -> list[str]:
     """Every file of the report, each replaced as a whole; what changed since the last run."""
     rows.sort(key=lambda r: (r.assignment.lesson.number, r.hand_in.person.key))
-    graded = {row.hand_in.person.key for row in rows}
-    without = [h for h in hand_ins if h.person.key not in graded]
+    with_row = {row.hand_in.person.key for row in rows}
+    without = [h for h in hand_ins if h.person.key not in with_row]
     rejected = [(h, f) for h in hand_ins for f in h.files if f.outcome != "graded"]
-    absent = [p for p in roster if p.key not in {h.person.key for h in hand_ins}]
-    ids = dict.fromkeys(p.grade_id for row in rows for p in row.parts)
-    first = ("student", "number", "key", "lesson", "status", "points", "most", "late")
-    header = [*first, *ids, "remark", "feedback", "file"]
+    handed_in = {h.person.key for h in hand_ins}
+    absent = [p for p in roster if p.key not in handed_in]
     lines = [line_of_row(row) for row in rows]
     for hand_in in without:
         why = "; ".join(f"{f.path.name}: {f.outcome}" for f in hand_in.files)
         more = {"feedback": f"{hand_in.person.key}.html", "file": str(hand_in.files[0].path)}
         lines.append(line_of(hand_in.person, "not graded", hand_in.late, remark=why, **more))
     lines += [line_of(person, "nothing handed in") for person in absent]
+    first = ("student", "number", "key", "lesson", "status", "points", "most", "late")
+    ids = dict.fromkeys(p.grade_id for row in rows for p in row.parts)
+    header = [*first, *ids, "remark", "feedback", "file"]
     changed = changes(out / "grades.csv", header, lines)
     write_table(out / "grades.csv", header, lines)
+    feedback, refusal, summary = map(TEMPLATES.get_template, PAGES)
+    pages = [(row.hand_in, row.page, feedback.render(row=row)) for row in rows]
+    pages += [(h, f"{h.person.key}.html", refusal.render(hand_in=h)) for h in without]
     shutil.rmtree(out / "feedback", ignore_errors=True)
     (out / "feedback").mkdir(parents=True)
-    feedback, refusal = map(TEMPLATES.get_template, ("feedback.html", "not_graded.html"))
-    pages = [(r.hand_in, r.page, feedback.render(row=r, number=number)) for r in rows]
-    pages += [(h, f"{h.person.key}.html", refusal.render(hand_in=h)) for h in without]
     # in the export's own folders
     with zipfile.ZipFile(out / "feedback.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for hand_in, name, text in pages:
             write_text(out / "feedback" / name, text)
             archive.write(out / "feedback" / name, f"{hand_in.folder or hand_in.person.key}/{name}")
-    groups = itertools.groupby(rows, key=lambda r: r.assignment.lesson.number)
-    by_lesson = [list(group) for _, group in groups]
-    for group in by_lesson:
-        imports(out, group)
-    lessons = [summary_of(group[0].assignment, group) for group in by_lesson]
-    page = TEMPLATES.get_template("summary.html")
-    write_text(
-        out / "summary.html",
-        page.render(
-            lessons=lessons, rejected=rejected, absent=absent, changed=changed, number=number
-        ),
-    )
+    lessons = []
+    for _, group in itertools.groupby(rows, key=lambda r: r.assignment.lesson.number):
+        of_lesson = list(group)
+        imports(out, of_lesson)
+        lessons.append(summary_of(of_lesson))
+    page = summary.render(lessons=lessons, rejected=rejected, absent=absent, changed=changed)
+    write_text(out / "summary.html", page)
     return changed
