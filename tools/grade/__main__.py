@@ -148,10 +148,12 @@ def grade(args: argparse.Namespace) -> None:
         scores = enter(args, assignment, group, roster)
         rows += [report.row_of(h, assignment, one, scores[h.person.key]) for h, one in group]
     report.mark_alike(rows)
+    first = not (args.out / "grades.csv").exists()
     changed = report.write(args.out, rows, hand_ins, roster.people)
     account(rows, hand_ins)
     news = ["Since the last run:", *changed[:40]]
-    print("\n".join(news) if changed else "Nothing changed since the last run.")
+    if not first:
+        print("\n".join(news) if changed else "Nothing changed since the last run.")
     print(
         f"Scores: {args.out / 'grades.csv'}   Summary: {args.out / 'summary.html'}   Feedback: {args.out / 'feedback'}/"
     )
