@@ -11,7 +11,7 @@
 #
 # # How was DistilBERT made, and what does 97 % mean?
 #
-# DistilBERT has half the layers of BERT, and its whole tables of words and positions. A
+# DistilBERT has half of BERT's layers, and all of its tables of words and positions. A
 # finished BERT, the *teacher*, showed the smaller *student* what to answer:
 # [distillation](glossary.md#distillation). Here you cut a student out of a teacher, distil it for a
 # minute, and see what that brings back. Then you take "97 % as good" apart. (Size and speed are
@@ -110,9 +110,9 @@ assert all(p.argmax() == softened[1].argmax() for p in softened.values())
 
 # %% [markdown]
 # A whole answer used as the aim of training is a [soft target](glossary.md#soft-target). At T = 1 a
-# few words carry a large share of the weight; at a higher T nearly all of it goes to
-# the thousands of wrong words, and to which of them are *less* wrong. That is what the teacher
-# knows and a label doesn't say.
+# few words carry a large share of the weight. A higher T gives more of it to the thousands of other
+# words, and so shows which of them are *less* wrong. That is what the teacher knows and a label
+# doesn't say.
 #
 # > **Quoted:** teacher and student are softened by the same T in training; afterwards T = 1 ([the
 # > paper](https://arxiv.org/abs/1910.01108v4), section 2). The released script's default is 2.
@@ -178,10 +178,10 @@ halves = cosine_loss(torch.tensor([[[1.0, 0], [1, 1], [5, 0]]]),
 assert abs(halves - 0.5) < 1e-6
 
 # %% [markdown]
-# Why T²? Softening makes both answers alike: for a large T the gradient of their difference shrinks
-# like 1/T² ([Hinton et al. 2015](https://arxiv.org/abs/1503.02531)), and this loss would fall
-# silent beside the other two. With the factor the gradient keeps about the same size whatever T
-# is; the larger T, the more exactly.
+# Why T²? Softening makes both answers alike: for a large T the gradient of their difference
+# shrinks like 1/T² ([Hinton et al. 2015](https://arxiv.org/abs/1503.02531)), and this loss would
+# hardly count beside the other two. With the factor the gradient keeps about the same size whatever
+# T is; the larger T, the more exactly.
 #
 # > **Quoted:** the released single-GPU recipe weighs soft : masked LM : cosine as 5 : 2 : 1. The
 # > paper gives no weights.
@@ -315,8 +315,8 @@ assert abs(kl([0.2, 0.3, 0.5], [0.6, 0.3, 0.1]) - 0.5850) < 1e-3
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# The bold student is by far the dearer one: giving almost nothing to a word that the teacher finds
-# likely costs much.
+# The bold student pays far more: giving almost nothing to a word that the teacher finds likely is
+# expensive.
 #
 # ## 3. What does cutting layers out cost?
 #
@@ -352,8 +352,8 @@ LAYERS = {12: [0, 2, 4, 7, 9, 11], 6: [0, 2, 4]}[DEPTH]  # "one layer out of two
 # choice keeps: exercise 2.4 is about that.
 #
 # The exam: film reviews, cut to 32 [tokens](glossary.md#token), of which the
-# [collator](glossary.md#collator) hides 15 %. In `labels` all other places have −100, "don't count
-# me". The held-out reviews get their gaps once: every model faces the same.
+# [collator](glossary.md#collator) hides 15 %. In `labels` all other places have −100, which means
+# "don't count me". The held-out reviews get their gaps once, so every model faces the same.
 
 # %%
 from transformers import DataCollatorForLanguageModeling, set_seed
@@ -430,29 +430,29 @@ figure, ax = plots.new_figure(width=8, height=2.6)
 plots.bars(ax, list(exam), [result["mlm"] for result in exam.values()])
 whole_loss, cut = exam["teacher"]["mlm"], exam["every second layer"]["mlm"]
 blank = exam["random weights"]["mlm"]
+best = min(("the last half", "the first half", "every second layer"), key=lambda n: exam[n]["mlm"])
 ax.set(xlabel="masked-LM loss on held-out reviews, in nats; no training yet",
-       title=f"Half the layers: {cut:.1f} nats in place of {whole_loss:.1f}")
+       title=f"Of three cuts, {best} starts best: {exam[best]['mlm']:.1f} nats")
 plots.show(figure, "Bars of the held-out masked-LM loss before any training: "
            + ", ".join(f"{name} {result['mlm']:.2f}" for name, result in exam.items()) + ".")
-best = min(("the last half", "the first half", "every second layer"), key=lambda n: exam[n]["mlm"])
 plots.finding(
     f"Cutting every second layer raises the loss from {whole_loss:.2f} to {cut:.2f} nats, "
     f"{(cut - whole_loss) / (blank - whole_loss):.0%} of the way to random weights ({blank:.2f}, "
-    f"about the loss of guessing). Of the three cuts the best before training is {best}.")
+    "about the loss of guessing).")
 
 # %% tags=["assert"]
 assert whole_loss < cut < blank and abs(blank - math.log(teacher.config.vocab_size)) < 0.6
 
 # %% [markdown]
-# A cut gives some part an input that it has never seen: in the first half only the head, in every second
-# layer the layers, too. But a start is not an end:
-# which cut *ends* best, question 2.3 asks. The paper compares its own with random weights only.
+# After a cut, some part gets an input it was not trained on. With the first half, that is only the
+# head; with every second layer, also the layers. But a start is not an end: question 2.3 asks which
+# cut *ends* best. The paper compares its own with random weights only.
 #
 # ## 4. What does a minute of distillation bring back?
 #
-# The loop is plain PyTorch: compute the loss, find by its [gradient](glossary.md#gradient) which way
-# each weight lowers it, move all weights a little. To save time the soft targets count the gaps only, an option of the
-# released script (`--restrict_ce_to_mask`).
+# The loop is plain PyTorch: compute the loss, find by its [gradient](glossary.md#gradient) in which
+# direction each weight lowers it, and move all weights a little. To save time, the soft targets
+# count at the gaps only, an option of the released script (`--restrict_ce_to_mask`).
 
 # %%
 # profile: learning rate, (rows, steps) of this run and of the shorter ones of section 5
@@ -541,7 +541,7 @@ assert alike["at the start"] < alike["distilled here"]
 
 # %% [markdown]
 # Why does the loss flatter the short training? The student practises on the exam's own kind of
-# text, and hears the true words. The right picture asks how like its teacher it has become, and
+# text, and is told the true words. The right picture asks how like its teacher it has become, and
 # that takes longer: the finished student saw far more text (its card in `data/models/` says how
 # much).
 #
@@ -624,8 +624,7 @@ assert (list(spread(24, 12)) == [0, 2, 4, 6, 8, 10, 13, 15, 17, 19, 21, 23]
 #
 # An [ablation](glossary.md#ablation) leaves one part out and trains again. Five students: the whole
 # recipe, each loss left out, and a random start. Within one [seed](glossary.md#seed) all five read
-# the same batches, so each difference is one in pairs. Predict first: which part hurts most when it
-# is missing?
+# the same batches, so the differences are paired. Predict first: which part is missed most?
 
 # %%
 VARIANTS = {"random start": {}, "no soft targets": {"soft": 0}, "no cosine": {"cosine": 0},
@@ -670,24 +669,30 @@ plots.show(figure, "Left: rise of the held-out loss without one part, two seeds:
                    + "; ".join(f"{n} {', '.join(f'{v:+.3f}' for v in r)}" for n, r in rise.items())
                    + ". Right: the paper's fall of the GLUE score: "
                    + ", ".join(f"{n} {v}" for n, v in PAPER.items()) + ".")
+
+# %%
 steady = all(sorted(rise, key=lambda name: -rise[name][seed]) == ours for seed in range(2))
 same_order = ours == sorted(PAPER, key=lambda name: -PAPER[name])
 plots.finding(
-    f"Costliest first: {', '.join(ours)}; so {'in both seeds' if steady else 'on average'}. "
-    f"That is {'' if same_order else 'not '}the paper's order ({', '.join(PAPER)}).")
+    f"Costliest first: {', '.join(ours)}; "
+    f"{'the same order' if steady else 'on average, not the same order'} in both seeds. "
+    f"That is {'' if same_order else 'not '}the paper's order ({', '.join(PAPER)}). Ours has "
+    f"{SHORT[1]} steps of {SHORT[0]} reviews: far too few for a random start to recover, so it "
+    "says nothing about the end of training. The paper's ablation does.")
 
 # %% tags=["assert"]
 assert ours[:2] == ["random start", "no soft targets"]
 
 # %% [markdown]
-# The start is worth more than any loss: here after a few steps, in the paper after 90 hours on 8
-# GPUs. For the losses, mind the yardstick: ours is the masked-LM loss itself, so leaving out the
-# one that trains for it must cost. The paper measures tasks ([GLUE](glossary.md#glue)).
+# For the losses, mind the yardstick, too: ours is the masked-LM loss itself, so leaving out the one
+# that trains for it is likely to cost something. The paper measures tasks
+# ([GLUE](glossary.md#glue)).
 #
 # ## 6. Does it carry over to a task?
 #
 # You rarely need gaps filled. So [fine-tune](glossary.md#fine-tuning) each model on a task: what
-# does a customer want? Ten wishes, ten labelled requests each, judged on other people's requests.
+# does a customer want? There are ten wishes with ten labelled requests each, and the models are
+# judged on other people's requests.
 
 # %%
 from dataclasses import replace
@@ -725,25 +730,29 @@ from sklearn.pipeline import make_pipeline
 counting = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10, max_iter=1000))
 counting.fit(few["text"][:], few["label"][:])
 truth = np.array(test["label"])
-right = {"counting words": counting.predict(test["text"][:]) == truth}
+right = {"counting words": (counting.predict(test["text"][:]) == truth)[None]}  # (runs, rows)
 
 # %% [markdown]
-# Then the models, all by the same settings.
+# Then the models, all with the same settings. Another seed is another random head and another order
+# of the rows. Those that the question is about get three runs each.
 
 # %%
+import gc
+
 from transformers import (AutoModelForSequenceClassification, DataCollatorWithPadding, Trainer,
                           TrainingArguments)
 from transformers.trainer_callback import PrinterCallback
 
 
-def fine_tune(folder, rows, epochs=15, kind=Trainer):
-    set_seed(lab.seed)
+def fine_tune(folder, rows, epochs=15, kind=Trainer, seed=lab.seed):
+    gc.collect()  # a trainer refers to itself: free the earlier ones
+    set_seed(seed)
     model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True,
                                                                num_labels=len(ten))
     settings = TrainingArguments(
         str(lab.workdir / "task"), num_train_epochs=epochs, warmup_steps=0.1,
-        learning_rate=3 * lab.profile.learning_rate,  # short texts stand a high one
-        per_device_train_batch_size=16, seed=lab.seed,
+        learning_rate=3 * lab.profile.learning_rate,  # short texts tolerate a high one
+        per_device_train_batch_size=16, seed=seed,
         remove_unused_columns=False, save_strategy="no", logging_strategy="no",
         report_to="none", disable_tqdm=True, **lab.precision_arguments)
     trainer = kind(model, settings, train_dataset=rows,
@@ -758,59 +767,96 @@ models = {"teacher": teacher, "finished student": finished, "distilled here": st
           "cut out": starts["every second layer"], "random weights": starts["random weights"]}
 labels = few.select_columns(["input_ids", "attention_mask", "label"])
 asked = test.select_columns(["input_ids", "attention_mask"])
+repeats = {"teacher": 3, "finished student": 3, "cut out": 3}  # the others run once
 for name, model in models.items():
     model.save_pretrained(lab.workdir / name)
-    trainer = fine_tune(lab.workdir / name, labels)
-    right[name] = trainer.predict(asked).predictions.argmax(-1) == truth
-    if name == "teacher":
-        task_teacher = trainer
+    runs = []
+    for seed in range(lab.seed, lab.seed + repeats.get(name, 1)):
+        trainer = fine_tune(lab.workdir / name, labels, seed=seed)
+        runs.append(trainer.predict(asked).predictions.argmax(-1) == truth)
+        if name == "teacher" and seed == lab.seed:
+            task_teacher = trainer
+    right[name] = np.array(runs)  # (runs, rows), True where right
+
+# %% [markdown]
+# An interval for a difference must count both kinds of chance, the runs' and the requests'. So draw
+# as many runs and requests as there are, with replacement, 2,000 times: a
+# [bootstrap](glossary.md#bootstrap) ([04](04_hyperparameters.ipynb) explains it). Both models get
+# the same requests each time, so the differences are paired.
 
 # %%
-from course_utils.metrics import bootstrap_interval
+def interval(one, two, draws=2000):
+    """95 % interval of ``one`` minus ``two``, in points of accuracy."""
+    rng, found = np.random.default_rng(0), []
+    for _ in range(draws):
+        rows = rng.integers(len(truth), size=len(truth))
+        means = [runs[rng.integers(len(runs), size=len(runs))][:, rows].mean()
+                 for runs in (right[one], right[two])]
+        found.append(100 * (means[0] - means[1]))
+    return np.percentile(found, [2.5, 97.5])
 
 
 def compare(one, two):
-    """A clause that says whether the interval of the paired difference leaves 0 out."""
-    gain = 100 * (right[one].astype(float) - right[two])
-    low, high = bootstrap_interval(np.mean, gain)
-    word = "ahead of" if low > 0 else "behind" if high < 0 else "not to be told apart from"
-    return (f"{one} {word} {two} ({gain.mean():+.0f} points, "
-            f"95 % interval {low:+.0f} to {high:+.0f})")
+    (low, high), gain = interval(one, two), 100 * (right[one].mean() - right[two].mean())
+    return (f"{one} minus {two} {gain:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}), "
+            + ("could be chance" if low <= 0 <= high else "beyond chance"))
 
-
-order = [*models, "counting words"]
-figure, ax = plots.new_figure(width=8, height=2.6)
-plots.bars(ax, order, [right[name].mean() for name in order],
-           [bootstrap_interval(np.mean, right[name].astype(float)) for name in order], fmt="{:.0%}")
-ax.set(xlim=(0, 1.12), xlabel=f"share of {len(truth)} requests sorted right; 95 % interval",
-       title=f"Ten labels a wish: teacher {right['teacher'].mean():.0%}, its half without any "
-             f"distillation {right['cut out'].mean():.0%}")
-plots.show(figure, "Bars of the share of requests sorted right: "
-           + ", ".join(f"{name} {right[name].mean():.0%}" for name in order) + ".")
 
 # %%
-low, high = bootstrap_interval(
-    np.mean, 100 * (right["finished student"].astype(float) - right["cut out"]))
-plots.finding("; ".join(compare(*pair) for pair in (
-    ("cut out", "teacher"), ("distilled here", "cut out"), ("finished student", "cut out"),
-    ("cut out", "random weights"), ("finished student", "counting words"))) + ". "
-    + ("What distillation brought back in masked LM shows on this task, too." if low > 0 else
-       "What helped masked LM costs accuracy on this task." if high < 0 else
-       "What distillation brought back in masked LM doesn't show on this task in this one run."))
+order = [*models, "counting words"]
+shares = {name: right[name].mean(1) for name in order}  # one for each run
+said = {name: f"{s.min():.0%} to {s.max():.0%}" if len(s) > 1 else f"{s[0]:.0%}"
+        for name, s in shares.items()}
+figure, ax = plots.new_figure(width=8, height=2.6)
+plots.bars(ax, order, [s.mean() for s in shares.values()],
+           [(min(*s, s.mean()), max(*s, s.mean())) for s in shares.values()], fmt="{:.0%}")
+for place, values in enumerate(shares.values()):
+    ax.plot(values, [place] * len(values), "o", color="black", fillstyle="none", markersize=6)
+ax.set(xlim=(0, 1.12), xlabel=f"share of {len(truth)} requests sorted right; a circle is a "
+                              "run, a bar the mean",
+       title=f"Three runs: cut out {said['cut out']}, finished student "
+             f"{said['finished student']}")
+plots.show(figure, "Bars of the mean share of requests sorted right, with a circle for each run: "
+           + "; ".join(f"{name} {s.mean():.0%}" + f" ({said[name]})" * (len(s) > 1)
+                       for name, s in shares.items()) + ".")
+
+# %%
+low, high = interval("finished student", "cut out")
+verdict = (
+    "the finished student is ahead of the plain cut, beyond chance: what distillation brought back "
+    "in masked LM shows here, too" if low > 0 else
+    "the finished student is behind the plain cut, beyond chance: that it guesses words better "
+    "doesn't help here" if high < 0 else
+    "the difference between finished student and plain cut could be chance: what distillation "
+    "brought back in masked LM doesn't show here")
+pairs = (("finished student", "cut out"), ("cut out", "teacher"),
+         ("finished student", "counting words"))
+plots.finding(f"In three runs each on this task, {verdict}. In full: "
+              + "; ".join(compare(*pair) for pair in pairs) + ". One run each: distilled here "
+              f"{said['distilled here']}, random weights {said['random weights']}.")
+
+# %% tags=["assert"]
+assert all(len(right[name]) == runs for name, runs in repeats.items())
+assert right["cut out"].mean() > right["random weights"].mean()
 
 # %% [markdown]
-# Masked LM asks for one word of thousands, this task for one wish of ten, and fine-tuning moves all
-# weights. On `mini` there is a likely reason more: its teacher began as a model tuned to tell alike
-# sentences from others (its card says so), which a cut keeps and masked LM doesn't train. So before
-# you distil anything, cut your model and fine-tune the half: it is the rival that a recipe of hours
-# has to beat. Where a distilled student is *behind* the cut, as on `mini`, one run can't say why. (The
-# intervals count the luck of the requests only; another seed moves a bar by some points more.)
+# A student that is better at guessing words need not be better here, because the two ask for
+# different things. Masked LM wants one word of thousands for a gap, this task one wish of ten for a
+# whole request, and fine-tuning moves all weights towards it. On `mini` there may be two more
+# reasons. Its teacher began as a model tuned to recognise sentences of like meaning (its card says
+# so): a cut can keep some of that, and masked LM doesn't train it.
+#
+# The second: the finished student of `mini` was distilled for minutes (its card says how many), the
+# paper's for 90 hours on 8 GPUs (quoted). So a result of `mini` is about this one student and this
+# one task; it is no judgement on distillation. For any model, cut it and fine-tune the half before
+# you distil: a recipe of hours has to beat that.
 #
 # ## 7. Can the teacher teach the task, too?
 #
-# Labels are dear, texts are cheap. The fine-tuned teacher answers the requests put aside, without
-# looking at their labels, and the finished student learns from its answers. A `Trainer` that
-# distils replaces one method, `compute_loss`; the teacher's logits come as a column of the data.
+# Labels are expensive, texts are cheap. The fine-tuned teacher answers the requests put aside,
+# without looking at their labels, and the finished student learns from its answers. A `Trainer`
+# that distils replaces one method, `compute_loss`; the teacher's logits come as a column of the
+# data.
 
 # %%
 class DistillationTrainer(Trainer):
@@ -830,23 +876,24 @@ taught_rows = texts.add_column("teacher_logits", answers.tolist())
 PASSES = {"taught briefly": 2, "taught student": 8}
 for name, epochs in PASSES.items():
     taught = fine_tune(lab.workdir / "finished student", taught_rows, epochs, DistillationTrainer)
-    right[name] = taught.predict(asked).predictions.argmax(-1) == truth
+    right[name] = (taught.predict(asked).predictions.argmax(-1) == truth)[None]  # one run
     print(f"{name}: {taught.state.global_step} steps, {right[name].mean():.0%} right")
 
 # %%
 certain = (answers[len(few):].argmax(-1) == np.array(inbox["label"])).mean()
-plots.finding(f"Taught on {len(texts)} texts, the student sorts "
-              f"{right['taught student'].mean():.0%} "
-              f"right: {compare('taught student', 'finished student')}, which had {len(few)} true "
-              f"labels; {compare('taught student', 'teacher')}; "
+plots.finding(f"Taught on {len(texts)} texts, the student of this one run sorts "
+              f"{right['taught student'].mean():.0%} right. The finished student had {len(few)} "
+              f"true labels: {compare('taught student', 'finished student')}; "
+              f"{compare('taught student', 'teacher')}; "
               f"{compare('taught student', 'taught briefly')}. The teacher is right on "
               f"{certain:.0%} of the texts put aside.")
 
 # %% [markdown]
-# Two things decide here. One is the number of steps: a new head starts from random numbers and needs
-# many, whoever teaches it. A student that was stopped too early looks like a method that fails. The
-# other is the teacher: some of its answers are wrong, and the student learns those, too. Expect a gain where the teacher is far
-# better than your labels make the student alone, and where unlabelled texts are plenty.
+# Two things decide here. One is the number of steps: a new head starts from random numbers and
+# needs many, whoever teaches it. A student that was stopped too early looks like a method that
+# fails. The other is the teacher: some of its answers are wrong, and the student learns those, too.
+# Expect a gain where the teacher is far better than a student trained on your labels alone, and
+# where you have plenty of texts without labels.
 #
 # > **Quoted:** on SQuAD 1.1 (answering questions about a text) DistilBERT reached 85.8 F1, with a
 # > second distillation 86.9, BERT 88.5 (paper, table 2).
@@ -869,6 +916,8 @@ with_wnli, without_wnli = kept_share(GLUE), kept_share([t for t in GLUE if t != 
 
 # %% tags=["assert"]
 assert GLUE["MNLI"] == (84.7, 82.2) and GLUE["WNLI"] == (53.5, 56.3)
+total = sum(bert for bert, _ in GLUE.values())
+assert round(total / 9, 1) == 79.5 and round((total - 84.7 + 86.7) / 9, 1) > 79.5
 assert round(with_wnli, 3) == 0.969 and round(without_wnli, 3) == 0.962
 assert round(100 * 40 / 71, 1) == GLUE["WNLI"][1] > GLUE["WNLI"][0]
 
@@ -883,7 +932,8 @@ for task, ratio in by_task.items():
                 textcoords="offset points", va="center",
                 ha="left" if ratio > with_wnli else "right")
 worst, most = list(by_task)[0], list(by_task)[-1]
-ax.set(xlabel=f"DistilBERT's score / BERT's (paper, table 1); dashed: all nine, {with_wnli:.1%}",
+ax.set(xlabel="DistilBERT's score / BERT's (paper, table 1; MNLI: README)\n"
+              f"dashed: all nine, {with_wnli:.1%}",
        xlim=(0.83, 1.08), ylim=(8.6, -0.6),
        title=f"A mean of unequal parts: {worst} keeps {by_task[worst]:.0%}, "
              f"{most} {by_task[most]:.0%}")
@@ -897,6 +947,9 @@ plots.finding(f"The ratio of the means is {with_wnli:.1%}. By task it runs from 
 # %% [markdown]
 # Above 100 % on WNLI? Its 56.3 is 40 right of 71, the score of always giving the more frequent
 # answer, and BERT is below that. A task that neither model has learned lifts the ratio.
+#
+# > **Quoted:** the paper prints 86.7 for BERT on MNLI. Its mean of 79.5 is only reached with 84.7,
+# > the figure in the authors' README, which we use.
 #
 # > **Quoted:** the [README of the
 # > code](https://github.com/huggingface/transformers/tree/v4.40.0/examples/research_projects/distillation)
@@ -964,11 +1017,12 @@ assert abs(extra_errors(92.7, 91.3) - 1.4 / 7.3) < 1e-9
 # %% [markdown]
 # ## What to remember
 #
-# 1. A soft target says how wrong each wrong word is; a temperature makes that audible.
+# 1. A soft target says how wrong each wrong word is; a higher temperature gives the wrong words
+#    more weight.
 # 2. Three losses: the teacher's softened answers, the true words, the direction of the last
 #    vectors.
-# 3. A student starts as layers of its teacher. The rival of every distillation is that cut,
-#    fine-tuned on your task.
+# 3. A student starts as layers of its teacher. Compare every distillation with that cut, fine-tuned
+#    on your task, in several runs.
 # 4. A teacher can label texts that nobody has labelled. Give the student as many steps as it would
 #    get on labels, and measure.
 # 5. 97 % is a ratio of two means over nine unequal tasks. Ask for your task's number, and for the
@@ -1017,7 +1071,7 @@ assert abs(extra_errors(92.7, 91.3) - 1.4 / 7.3) < 1e-9
 #
 # | what you see | what it means | cure |
 # |---|---|---|
-# | the soft loss falls but never comes near 0, even for a copy of the teacher | T stands in only one softmax | exercise 2.1 |
+# | the soft loss falls but never comes near 0, even for a copy of the teacher | T is in only one softmax | exercise 2.1 |
 # | the soft loss is tiny and does nothing | `reduction="mean"` divides by the vocabulary's size as well, or T² is missing | `reduction="batchmean"`, times T² |
 # | `KeyError: 'teacher_logits'` | the Trainer dropped the column | `remove_unused_columns=False` |
 # | the loss grows with gradient accumulation | the Trainer takes our mean of one batch for one over all accumulated batches | `self.model_accepts_loss_kwargs = False` in `__init__` |
