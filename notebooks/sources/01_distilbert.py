@@ -46,7 +46,8 @@ lab = start_lab("{{lesson}}", profile)
 
 # %% [markdown]
 # Two models, and one of their [blocks](glossary.md#block) opened. You will go through DistilBERT
-# from left to right. Each of its blocks stands below the block of BERT that it began as a copy of;
+# from left to right. Each of its blocks is drawn below the block of BERT that it began as a copy
+# of;
 # lesson [02](02_distillation.ipynb) asks why these. Blocks and heads are counted from 0 throughout.
 
 # %%
@@ -121,7 +122,7 @@ embedded = tables.LayerNorm(rows)
 compare(embedded, hidden[0])
 
 # %% [markdown]
-# The word *the* stands there twice, with one id and one row. Has it one vector?
+# The word *the* occurs there twice, with one id and one row. Has it one vector?
 
 # %%
 first, second = [place for place, token in enumerate(tokens) if token == "the"]
@@ -194,7 +195,8 @@ print("(tokens, width)", tuple(q.shape), "-> (tokens, heads, slice)", tuple(cut.
 
 # %% [markdown]
 # Now `q @ k.transpose(-1, -2)`, each query times each key, gives each head its table of scores. In
-# the end the heads' results stand side by side again, and a fourth matrix, `out_lin`, mixes them into one vector a token.
+# the end the heads' results are put side by side again, and a fourth matrix, `out_lin`, mixes them
+# into one vector a token.
 
 # %%
 def slices(x):
@@ -324,7 +326,7 @@ compare(x, hidden[-1])
 assert len(blocks) == 6 and torch.allclose(x, hidden[-1], atol=1e-3)
 
 # %% [markdown]
-# You have computed DistilBERT. What do the blocks do? In these six sentences *bank* stands at the
+# You have computed DistilBERT. What do the blocks do? In these six sentences *bank* is at the
 # same place, so before the first block its vector is the same in all of them.
 
 # %%
@@ -787,7 +789,7 @@ assert round(quoted_ratio, 2) == 1.63 and round(100 * quoted_saving) == 39
 # **Both sides of a gap.** It was trained as a [masked language
 # model](glossary.md#masked-language-model), to guess hidden pieces. Articles write that it
 # "predicts the next word". If so, words *behind* a gap could not change the guess. `moved` is half
-# the summed differences over all pieces: 0 % where nothing changes, at most 100 %.
+# the sum of the absolute differences over all pieces: 0 % where nothing changes, at most 100 %.
 
 # %%
 def gap_probabilities(text):
@@ -860,7 +862,7 @@ def head_watching(maps, place):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# What the token *receives* stands in a column of a map, what it *gives* in a row. What do all rows
+# What the token *receives* is in a column of a map, what it *gives* in a row. What do all rows
 # add up to?
 # </details>
 # <details><summary>Hint 2</summary>
@@ -967,7 +969,7 @@ assert encoder.config.max_position_embeddings == 512 and not guesser.can_generat
 # *Write your answer here, in two or three sentences.*
 
 # %% [markdown] tags=["solution"]
-# Before the first block the mean of a text's vectors is a bag of words: it knows which words stand
+# Before the first block the mean of a text's vectors is a bag of words: it knows which words occur
 # in the text, so the accuracy stays far above guessing, and may hardly change. `[CLS]` is the same
 # piece at the same place in every text. Before the first block it has the same vector everywhere,
 # and the frozen model can only guess one class, about half right. Counting words doesn't change: it
@@ -979,7 +981,7 @@ assert encoder.config.max_position_embeddings == 512 and not guesser.can_generat
 # %% [markdown]
 # ## 10. What do articles say, and what is true?
 #
-# The claims that this lesson could test. All others stand in [claims](claims.md); the famous "97 %"
+# The claims that this lesson could test. All others are in [claims](claims.md); the famous "97 %"
 # is lesson 02's. On `mini` the rows that name sections 3, 5, 8 and 9 were measured on the course's
 # small model, which has DistilBERT's architecture.
 

@@ -360,7 +360,7 @@ assert breaks < len(rates) - 1 and (smooth[breaks:] > halfway).all(), "the break
 #
 # Write `rate_to_try(rates, losses)`; the `losses` are already smoothed. Return a tenth of the rate
 # where they are lowest. Two traps. After the break a loss can be `nan`. And where the lowest loss
-# stands at the *last* rate, the test never reached the break: raise a `ValueError`.
+# is at the *last* rate, the test never reached the break: raise a `ValueError`.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e4_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def rate_to_try(rates, losses):
@@ -421,7 +421,7 @@ assert math.isclose(rate_to_try([1e-6, 1e-5, 1e-4, 1e-3], [math.nan, 0.6, 0.5, 0
 # %% [markdown]
 # ### Exercise 4.2 Choose from a noisy map ●●● 12 minutes
 #
-# From there people try a [grid](glossary.md#grid-search): some rates by some batch sizes, one run
+# Optional: no later section needs it. From the range test people go on to a [grid](glossary.md#grid-search): some rates by some batch sizes, one run
 # each, and take the best cell. A made-up one:
 #
 # | rate | batches of `4` | `8` | `16` | `32` |
@@ -430,7 +430,7 @@ assert math.isclose(rate_to_try([1e-6, 1e-5, 1e-4, 1e-3], [math.nan, 0.6, 0.5, 0
 # | `3e-5` | 0.50 | 0.86 | 0.88 | 0.86 |
 # | `1e-4` | 0.50 | 0.85 | 0.87 | 0.86 |
 #
-# Its best cell stands alone: luck will do that. A safer choice is a cell whose neighbours do well,
+# Its best cell has no good neighbour: luck will do that. A safer choice is a cell whose neighbours do well,
 # too, here `(2, 2)`, counted from 0; as it lies on the edge, a larger rate is the next thing to
 # try. Write `plateau(scores)`: for each cell take the mean of the cell and its direct
 # neighbours (above, below, left, right, as many as exist), and return `(row, column)` of the cell
@@ -499,8 +499,8 @@ assert all(agrees_with_a_loop(seed) for seed in range(1, 6))
 # %% [markdown]
 # ## 3. How far apart are equal runs?
 #
-# Before you compare settings, compare equal ones. Only the [seed](glossary.md#seed) changes:
-# another random head, another order of the rows.
+# Before you compare settings, look at *equal runs*: repeated runs, with the same settings and other
+# [seeds](glossary.md#seed). Another seed is another random head and another order of the rows.
 
 # %%
 reference = [train(Settings(seed=seed)) for seed in range(5)]
@@ -724,7 +724,7 @@ assert pulled < 0.01
 # **rate**.
 #
 # The rest: *batches of 32* read the same texts in about a quarter of the steps, so less is learned
-# unless you raise rate or epochs too. *Freezing* is your own decision: its price stands above.
+# unless you raise rate or epochs too. *Freezing* is your own decision: its price is shown above.
 # *Weight decay* takes off rate × decay of a weight at each step; the line above the figure shows
 # how little that is in a short run. A hollow point says that three runs on these rows can't show a
 # difference, not that there is none.
@@ -868,8 +868,8 @@ plots.finding(f"With a warm-up of twice the run: {100 * middle:+.1f} points "
 assert ours.max() == ours[-1] < 0.5
 
 # %% [markdown]
-# Either way you run another rate than the one you wrote down, and a rate that was too high can even
-# profit. Write a share, `warmup_steps=0.1`: a number below 1 is a share of all steps.
+# Either way, the run does not use the rate you set. If that rate was too high, this can even help.
+# Write a share, `warmup_steps=0.1`: a number below 1 is a share of all steps.
 #
 # ### Exercise 4.4 How far does the warm-up get? ●●○ 8 minutes
 #
@@ -1169,8 +1169,14 @@ assert (honest_report(lucky_runs + steady) == honest_report(steady + lucky_runs)
 # %% [markdown]
 # ### Question 4.7 Change one setting yourself ●○○ 6 minutes, in writing
 #
-# Put a change into `mine` that section 4 didn't try: batches of 2, 8 pieces, all blocks frozen,
-# ten times the rate. Write down how many points you expect, then run the cell. What did you
+# Section 4 didn't try these. Choose *one* and put it into `mine`:
+#
+# * batches of 2: `{"batch_size": 2}`
+# * texts cut at 8 pieces: `{"max_length": 8}`
+# * all blocks frozen: `{"frozen": BLOCKS}`
+# * ten times the rate: `{"rate": 10 * RATE}`
+#
+# Write down how many points you expect, then run the cell. What did you
 # find, does the interval leave out 0, and why did it come out so?
 
 # %%

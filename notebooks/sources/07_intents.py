@@ -44,7 +44,7 @@ lab = start_lab("{{lesson}}", profile)
 #
 # The task `requests` has short messages, each with one intent. One class is different:
 # [out of scope](glossary.md#out-of-scope), messages that want nothing on the list. It takes no part
-# in training here; it comes back in section 4. Call it −1.
+# in training here; it comes back in section 4. Call it −1. The code calls the intents `wishes`.
 
 # %%
 import numpy as np
@@ -226,8 +226,8 @@ assert bootstrap_interval(difference, right["fine-tuned", most],
 assert all(right[name, most].mean() >= right[name, counts[0]].mean() for name in logits)
 
 # %% [markdown]
-# The step from words to vectors buys what pretraining knows; the step to fine-tuning bends that
-# knowledge to your intents, and wants labels and time for it. How far frozen vectors get depends on
+# Frozen vectors add what pretraining has learned; fine-tuning adapts it to your intents, and needs
+# labels and time for that. How far frozen vectors get depends on
 # the model: the one of the profile `mini` began as a model that compares whole sentences
 # ([its card](../data/models/mini-distilbert/README.md)). The published DistilBERT didn't: on
 # six emotions its frozen vectors are right for 0.61, fine-tuned it is for 0.92 (quoted from the book
@@ -239,7 +239,7 @@ assert all(right[name, most].mean() >= right[name, counts[0]].mean() for name in
 # ## 3. Which intents does it mix up?
 #
 # One accuracy hides thirty stories. Look at the weakest classes, then read the pairs that are mixed
-# up most. Below each error stands the training message *of the wrong intent* that lies nearest: the
+# up most. Below each error is the training message *of the wrong intent* that lies nearest: the
 # text that may have misled it.
 
 # %%
@@ -282,7 +282,7 @@ plots.finding(
 assert saved > 2 / len(wishes)
 
 # %% [markdown]
-# Read such a pair as its customer would. Some messages hold both wishes, or the border between the
+# Read such a pair as its customer would. Some messages hold both intents, or the border between the
 # two labels was never written down. There a sharper rule for the labels helps, or one label in place
 # of two; look first at how many errors such pairs hold. And where the second guess is right so often, asking
 # "this or that?" is worth more than guessing.
@@ -295,7 +295,7 @@ assert saved > 2 / len(wishes)
 #
 # * the **largest probability** after the softmax;
 # * the [**margin**](glossary.md#margin): the largest probability minus the second;
-# * the [**energy**](glossary.md#energy), ln Σ exp(logit). Softmax forgets how high the logits stand
+# * the [**energy**](glossary.md#energy), ln Σ exp(logit). Softmax forgets how high the logits are
 #   altogether; this keeps it. (In the paper it has a minus in front.)
 
 # %%
@@ -344,8 +344,8 @@ plots.finding(
 assert auc[tuned] > 0.65 and auc[top_of["counting words"]] > 0.5
 
 # %% [markdown]
-# Look back at the table: a way that tells intents apart well needn't notice well what lies outside. Read
-# the messages without an intent that look most like one to the fine-tuned model:
+# Look back at the table: a method that separates the intents well may still be poor at noticing what
+# lies outside. Read the messages without an intent that look most like one to the fine-tuned model:
 
 # %%
 for i in sorted(np.flatnonzero(~inside), key=lambda i: -score[tuned][i])[:4]:
@@ -608,6 +608,10 @@ for text in [*tries, *(asked[np.flatnonzero(actions == a)[0]] for a in set(actio
     print(f"{text}\n    {support(text)}")
 
 # %% [markdown]
+# Where it differs from the drawing, there are two reasons. The score separates inside from outside
+# only roughly (section 4). And a vain question costs just one minute more than handing over, so
+# handing over pays only where the two best guesses are probably both wrong.
+#
 # Everything is chosen: open the test split, once. Each way acts by its own score and thresholds, and
 # each message has its bill. Read each number as minutes saved: with a plus our desk was cheaper than
 # the rival, with a minus the rival was cheaper. The choice stays, even where a rival wins here:
@@ -755,7 +759,8 @@ lengths = np.array([len(ids) + 2 for ids in pieces])  # with [CLS] and [SEP]
 print(letters.text[0][:300], "…")
 
 # %% [markdown]
-# The model gets only the first 512 tokens of a letter. Put another end behind them, cut again, and
+# The model gets only the first 512 tokens of a letter (*pieces* in the code and the drawing: here
+# both words mean the same). Put another end behind them, cut again, and
 # the same tokens remain: do the probabilities change?
 
 # %%
@@ -886,7 +891,7 @@ assert found["head"][ends].mean() < found["head"][~ends].mean()
 
 # %% [markdown]
 # Two things can go wrong with a long text, and they ask for different cures. The request may lie
-# behind the cut, as it can for head when it stands at the end; then read elsewhere, or everything. Or it is
+# behind the cut, as it can for head when it comes at the end; then read elsewhere, or everything. Or it is
 # read, but drowns in hundreds of tokens about something else, for a model that learned from texts of
 # about twenty; then read in pieces of the length it knows, or fine-tune it on long texts. More tokens
 # alone cure only the first.
@@ -1005,7 +1010,7 @@ assert reads_everything(16, 0) and reads_everything(10, 7) and window_count(0, 5
 # | the threshold from a paper lets everything through | scores of another model have another scale | choose on your validation rows, after every training |
 # | validation promised a lower bill | few rows outside, and other kinds of them on test | collect messages that the desk handed over; give intervals |
 # | `IndexError: index out of range in self`; on a GPU `device-side assert` | more than 512 tokens reached the model | `truncation=True, max_length=512`, or windows |
-# | long texts all get the same answer | the model learned from short ones, or the head is small talk | look where the point stands; sentence by sentence |
+# | long texts all get the same answer | the model learned from short ones, or the head is small talk | look where the point is; sentence by sentence |
 # | twice as many windows as expected | `stride` is the overlap, not the step | a small `stride` |
 #
 # ## Further reading
