@@ -228,7 +228,7 @@ no model is loaded before you press the button.
 def lesson_table() -> str:
     """Number, title, what the README says of it, measured minutes."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = ["| | lesson | you learn | minutes |", "|---|---|---|---|"]
+    rows = ["| | lesson | you learn | run time, min |", "|---|---|---|---|"]
     for lesson in lessons():
         row = re.search(rf"(?m)^\|.*{re.escape(lesson.notebook.name)}\) \|([^|]*)\|", readme)
         cost = measured().get(lesson.number, {}).get("mini", {}).get("minutes")

@@ -11,7 +11,7 @@
 #
 # # How was DistilBERT made, and what does 97 % mean?
 #
-# DistilBERT has half of BERT's layers, and all of its tables of words and positions. A
+# DistilBERT has half of BERT's layers, and all of its word and position embeddings. A
 # finished BERT, the *teacher*, showed the smaller *student* what to answer:
 # [distillation](glossary.md#distillation). Here you cut a student out of a teacher, distil it for a
 # minute, and see what that brings back. Then you take "97 % as good" apart. (Size and speed are

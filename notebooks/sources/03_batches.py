@@ -395,7 +395,8 @@ ahead = points(counted, called_spam == is_spam)
 chance = "could be chance" if ahead[1] <= 0 <= ahead[2] else "beyond chance"
 plots.finding(f"After 24 steps this one run has {accuracy:.0%} of {len(is_spam)} held-out messages "
               f"right. Against counting words from the same {len(learn)} messages that is "
-              f"{ahead[0]:+.1f} points (95 % interval {ahead[1]:+.1f} to {ahead[2]:+.1f}): {chance}.")
+              f"{ahead[0]:+.1f} points (95 % interval {ahead[1]:+.1f} to {ahead[2]:+.1f}): "
+              f"{chance}.")
 
 # %% [markdown]
 # This run is here to be taken apart; lesson [05](05_training.ipynb) trains to the end.
@@ -698,8 +699,8 @@ take = max(fair, key=rate.get)  # chosen on validation
 advice = "Begin with 8: neither 16 nor 64 was clearly faster without being visibly worse."
 if take > 8:
     gap, low_end, high_end = behind_8[take]
-    advice = (f"Begin with {take}: in these runs, one of each size, it was not visibly worse than 8 "
-              f"({gap:+.1f} points, 95 % interval {low_end:+.1f} to {high_end:+.1f}) and read "
+    advice = (f"Begin with {take}: in these runs, one of each size, it was not visibly worse than "
+              f"8 ({gap:+.1f} points, 95 % interval {low_end:+.1f} to {high_end:+.1f}) and read "
               f"{rate[take] / rate[8]:.1f} times as many texts per second.")
 if take == 16 and rate[64] > rate[16]:
     advice += (" 64 was faster still, but learned less in the same passes." if behind_8[64][2] < 0

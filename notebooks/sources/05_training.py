@@ -941,9 +941,9 @@ plots.finding(
     f"On validation the reviews' lead was {in_points(*earlier)}; on test its sign "
     f"{'has turned' if turned else 'is the same'}. From validation to test {model_name} changed by "
     f"{by_model:+.1f} points and counting words by {by_words:+.1f}. " + (
-        "Three reasons are possible, none tested: the checkpoint was chosen on the validation rows; "
-        "reviews of one film resemble each other, which makes the interval too narrow; and the films "
-        "differ. " if turned else "")
+        "Three reasons are possible, none tested: the checkpoint was chosen on the validation "
+        "rows; reviews of one film resemble each other, which makes the interval too narrow; and "
+        "the films differ. " if turned else "")
     + ("That run was at its best when it ended, so a longer one remains to be tried; an epoch more "
        f"costs {minutes['reviews'] / settings['num_train_epochs']:.1f} minutes here." if at_its_best
        else ""))

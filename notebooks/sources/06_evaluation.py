@@ -114,7 +114,7 @@ from sklearn.pipeline import make_pipeline
 
 
 def best_counter(texts, labels, scoring, writers=None):
-    """The better of two word counters, fitted; in cross-validation a writer's rows stay together."""
+    """The better of two word counters, fitted; rows of one writer stay together."""
     single = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10, max_iter=1000))
     counters = {"single words": single, "words and pairs": word_counter()}
     step = math.ceil(len(texts) / 2000)  # some 2,000 rows are enough to choose by
@@ -785,7 +785,8 @@ plots.finding("; ".join(verdicts) + ". Chance is what 95 % of perfectly calibrat
 fair = ALARM_COST / (ALARM_COST + 1)
 seen = [f"{t:.2f} for {name} (" + (
             "far above, which suggests that it is too sure" if t > fair + 0.1 else
-            "far below, which suggests that it is too modest" if t < fair - 0.1 else "near it") + ")"
+            "far below, which suggests that it is too modest" if t < fair - 0.1
+            else "near it") + ")"
         for name, t in cheapest.items()]
 plots.finding(f"With calibrated probabilities the cheapest threshold would be {fair:.2f}. On "
               f"validation it was {' and '.join(seen)}. With {truth.sum()} spams this is a hint.")
@@ -917,7 +918,8 @@ for name in scores:
 gap = np.subtract(*shares)  # above 0 where DistilBERT loses the larger share
 sturdier = ("Each loses a larger share than the other to some change, so neither is shown to be "
             "sturdier." if gap.min() < 0 < gap.max() else
-            f"{list(scores)[int(gap.sum() > 0)]} loses no larger share to any of the three: a hint.")
+            f"{list(scores)[int(gap.sum() > 0)]} loses no larger share to any of the three: "
+            "a hint.")
 plots.finding(f"Of the spams it had caught, {'; '.join(lines)}. {sturdier} No number above showed "
               "this.")
 

@@ -112,8 +112,8 @@ from course_utils import plots
 
 plain = pd.read_csv(broken)
 plots.finding("Without the gate the same file loads without a warning, with "
-              f"{plain.label.nunique()} classes: {', '.join(sorted(plain.label.unique()))}. One has "
-              f"{plain.label.value_counts().min()} row, and the model would have learned it.")
+              f"{plain.label.nunique()} classes: {', '.join(sorted(plain.label.unique()))}. One "
+              f"has {plain.label.value_counts().min()} row, and the model would have learned it.")
 
 # %% tags=["assert"]
 assert "row 8 (line 9)" in message and "another spelling" in message
