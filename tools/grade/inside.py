@@ -280,7 +280,7 @@ def run_exercise(
     guard, result = Guard(GUARDED.split()), find.no_result("")
     limit(memory, 3 * phase)
 
-    def tell(**news) -> None:
+    def send_result(**news) -> None:
         patched = ", ".join(sorted(guard.patched))[:200]
         patches = [f"patches {patched}"] if patched else []
         send(result | news | {"remarks": patches + result["remarks"]})
@@ -293,19 +293,19 @@ def run_exercise(
         finally:
             guard.restore()
             if guard.patched:
-                tell()
+                send_result()
 
     try:
         timed(quietly, [find.without_magics(code)], student)
     except NotImplementedError:
-        return tell(problem="not attempted yet")
+        return send_result(problem="not attempted yet")
     except TooLong:
-        return tell(problem=f"the cell itself ran longer than {phase:.0f} seconds")
+        return send_result(problem=f"the cell itself ran longer than {phase:.0f} seconds")
     except BaseException as error:
         said = course_utils.exercises.stopped_with(error)
-        return tell(problem=f"the cell itself stopped: {said}")
+        return send_result(problem=f"the cell itself stopped: {said}")
     if missing := [n for n in names if n not in student]:
-        return tell(problem=f"the cell does not define {', '.join(missing)}")
+        return send_result(problem=f"the cell does not define {', '.join(missing)}")
 
     def further() -> None:
         functions = {name: student[name] for name in names}
@@ -324,7 +324,7 @@ def run_exercise(
             problem = problem or "other answers when asked again"
         counts = collections.Counter(repr(expected) for *_, expected in cases)
         agrees = agreement(right, len(cases), max(counts.values(), default=0))
-        tell(agrees=agrees, right=right, of=len(cases), held=not problem)
+        send_result(agrees=agrees, right=right, of=len(cases), held=not problem)
 
     def ticks() -> None:
         tests.update({name: student[name] for name in names})
@@ -341,19 +341,19 @@ def run_exercise(
                 if (count := len(result["lines"])) < LINES:
                     ticked, lines = result["ticks"] + good, [*result["lines"], line]
                     # one that may come and is never reached is not ticked
-                    tell(ticks=ticked, lines=lines, properties=count + 2)
+                    send_result(ticks=ticked, lines=lines, properties=count + 2)
             return False
 
         checks[0] = check
         problem, count = attempt(visible, tests) or result["problem"], len(result["lines"])
         whole = result["ticks"] == count > 0 and not problem
-        tell(problem=problem, properties=count, hidden=whole and result["held"])
+        send_result(problem=problem, properties=count, hidden=whole and result["held"])
 
     for part, slow in ((further, "on other values it ran"), (ticks, "it ran")):
         try:
             timed(part)
         except TooLong:
-            tell(problem=f"{slow} longer than {phase:.0f} seconds, probably an endless loop")
+            send_result(problem=f"{slow} longer than {phase:.0f} seconds, probably an endless loop")
 
 
 def answer(function: Callable, args: tuple, kwargs: dict) -> object:
