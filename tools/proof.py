@@ -20,7 +20,6 @@ from pathlib import Path
 import jupytext
 import nbformat
 
-from course_utils.lab import EMBEDDED_MODELS
 from tools import build
 from tools.lessons import NOTEBOOKS, ROOT, Lesson, measured
 
@@ -164,9 +163,9 @@ def data_files(code: str) -> list[Path]:
     folders += [
         f
         for f in (ROOT / "data/models").glob("*")
-        if f == EMBEDDED_MODELS["mini-distilbert"]
+        if f.name == "mini-distilbert"
         or named(f.name, code)
-        or (f == EMBEDDED_MODELS["mini-student"] and "lab.student" in code)
+        or (f.name == "mini-student" and "lab.student" in code)
     ]
     return [f for folder in folders for f in folder.rglob("*") if f.is_file() and f.suffix != ".md"]
 
