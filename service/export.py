@@ -92,6 +92,8 @@ def fine_tune(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()
+    # The trainer computes in 16 bits where the machine does; the model it gives back must not.
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     return model.eval(), tokenizer
 
 

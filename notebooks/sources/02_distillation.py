@@ -542,8 +542,9 @@ assert alike["at the start"] < alike["distilled here"]
 # %% [markdown]
 # Why does the loss flatter the short training? The student practises on the exam's own kind of
 # text, and is told the true words. The right picture asks how like its teacher it has become, and
-# that takes longer: the finished student saw far more text (its card in `data/models/` says how
-# much).
+# that takes longer. The finished student saw far more text. Its weights are then a mean of the
+# distilled and the cut ones, which guesses words a little worse than the distilled alone and kept
+# more for tasks (its card in `data/models/` has the numbers).
 #
 # ### Question 2.3 Change one argument ●●○ 8 minutes, in writing
 #
@@ -847,9 +848,9 @@ assert right["cut out"].mean() > right["random weights"].mean()
 # so): a cut can keep some of that, and masked LM doesn't train it.
 #
 # The second: the finished student of `mini` was distilled for less than an hour on two CPU cores (its
-# card says how long), the paper's for 90 hours on 8 GPUs (quoted). So a result of `mini` is about this one student and this
-# one task; it is no judgement on distillation. For any model, cut it and fine-tune the half before
-# you distil: a recipe of hours has to beat that.
+# card says how long), the paper's for 90 hours on 8 GPUs (quoted). So a result of `mini` is about
+# this one student and this one task; it is no judgement on distillation. For any model, cut it and
+# fine-tune the half before you distil: a recipe of hours has to beat that.
 #
 # ## 7. Can the teacher teach the task, too?
 #

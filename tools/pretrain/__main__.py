@@ -140,11 +140,27 @@ def teacher(args, plan: Plan) -> DistilBertForMaskedLM:
     return model
 
 
+def write_mean(model: DistilBertForMaskedLM, plan: Plan, args) -> None:
+    """Add the held-out loss of the shipped mean to the student's log, for its card."""
+    log, held_out = args.work / args.plan / "student/log.jsonl", args.work / "validation.bin"
+    model = models.placed(model, args.device)
+    loss = validation_loss(
+        model, masked_lm, TokenStream(held_out), plan.student[0], device=args.device
+    )
+    line = read_log(log)[-1] | {"stage": len(plan.student), "share": plan.share}
+    with open(log, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line | {"validation_mlm": round(loss, 4)}) + "\n")
+
+
 def student(args, plan: Plan) -> DistilBertForMaskedLM:
     """Distil ``mini-student`` from the shipped ``mini-distilbert``."""
     taught_by = DistilBertForMaskedLM.from_pretrained(TEACHER, use_safetensors=True)
     loss = Distillation(models.placed(taught_by, args.device), compiled=args.compile)
-    model = train("student", plan.student, models.cut_out(taught_by), loss, args)
+    cut = models.cut_out(taught_by)
+    model = train("student", plan.student, models.average(cut, cut, 1.0), loss, args)
+    if plan.share < 1 and rank_and_size()[0] == 0:
+        model = models.average(cut, model, plan.share)
+        write_mean(model, plan, args)
     ship(model, STUDENT, TEACHER / "vocab.txt", args, plan)
     return model
 
