@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.draw import BLUE, GREY, PALE, SAND, Drawing
+from tools.draw import BLUE, GREY, PALE, SAND, SOFT, Drawing
 
 
 def cut_out() -> Drawing:
@@ -73,7 +73,7 @@ def three_losses() -> Drawing:
     )
     d.text(150, 22, "teacher", 16, "middle", True)
     d.text(530, 22, "student", 16, "middle", True)
-    answer(d, 90, 40, {"film": 0.34, "ending": 0.22, "story": 0.14, "…": 0.3}, GREY)
+    answer(d, 90, 40, {"film": 0.34, "ending": 0.22, "story": 0.14, "…": 0.3}, SOFT)
     answer(d, 470, 40, {"film": 0.2, "ending": 0.08, "story": 0.22, "…": 0.5}, BLUE)
     d.text(340, 46, "1", 20, "middle", True)
     d.text(340, 67, "soft targets", 14, "middle", True)
@@ -86,7 +86,7 @@ def three_losses() -> Drawing:
     d.text(690, 67, "masked LM", 14, "middle", True)
     d.arrow(668, 83, 628, 83)
     d.arrow(712, 83, 754, 83)
-    for x, fill, off in ((60, GREY, 0), (440, BLUE, 5)):
+    for x, fill, off in ((60, SOFT, 0), (440, BLUE, 5)):
         d.arrow(x + 95, 202, x + 95, 128, 1.3, GREY)
         d.text(x + 103, 168, "head", 13, colour=GREY)
         vectors(d, x, 206, fill, off)
