@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import io
 import re
 import tokenize
@@ -12,6 +13,7 @@ import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
 import tools.lessons
+from course_utils import plots
 from tools import build
 from tools.draw import drawings
 from tools.lessons import NOTEBOOKS, ROOT, Lesson, lessons, repository
@@ -287,3 +289,32 @@ def test_the_lessons_drawings_are_those_that_their_programs_draw():
     assert drawn == {f.name: f.read_text(encoding="utf-8") for f in folder.glob("*.svg")}, (
         "run `python -m tools.draw`"
     )
+
+
+@each_lesson
+def test_a_notebook_shows_the_drawings_of_today(lesson):
+    """As the lesson's own cell would: ``plots.picture`` isn't executed for a change of a drawing."""
+    notebook = nbformat.read(lesson.notebook, as_version=4)
+    before = [c.get("outputs") for c in copy.deepcopy(notebook).cells]
+    build.redraw(notebook)
+    assert [c.get("outputs") for c in notebook.cells] == before, (
+        f"run `python -m tools.build {lesson.number} --no-run`"
+    )
+
+
+def test_an_old_drawing_is_renewed_without_a_run(monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        plots, "display", lambda data, raw, metadata: shown.append((data, metadata))
+    )
+    plots.picture("masked-word")
+    ((data, metadata),) = shown
+    cell = nbformat.v4.new_code_cell('plots.picture("masked-word")\nprint("other")')
+    old = {"image/svg+xml": "<svg/>", "text/plain": "Once."}
+    cell.outputs = [
+        nbformat.v4.new_output("display_data", old, metadata={"image/svg+xml": {"alt": "Once."}}),
+        nbformat.v4.new_output("stream", text="other\n"),
+    ]
+    build.redraw(nbformat.v4.new_notebook(cells=[cell]))
+    assert (cell.outputs[0].data, cell.outputs[0].metadata) == (data, metadata)
+    assert cell.outputs[1].text == "other\n"

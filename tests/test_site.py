@@ -81,6 +81,30 @@ def test_every_lesson_has_its_page_in_the_contents_and_its_slides(gathered):
         assert f"[{lesson.title}](notebooks/{lesson.notebook.name})" in index
 
 
+def test_the_start_page_has_the_first_figure_for_phones_too(gathered):
+    index = (gathered / "index.md").read_text(encoding="utf-8")
+    assert re.search(
+        rf'<source [^>]*srcset="{site.NARROW_FIGURE}">!\[.+\]\(assets/first-figure.png\)</picture>',
+        index,
+    )
+    drawn = (gathered / "extra" / site.NARROW_FIGURE).read_text(encoding="utf-8")
+    notebook = nbformat.read(lessons()[0].notebook, as_version=4)
+    (figure,) = (
+        o
+        for c in notebook.cells
+        if "readme-figure" in c.metadata.get("tags", [])
+        for o in c.outputs
+    )
+    bars = figure.metadata["image/png"]["alt"].partition(": ")[2].rstrip(".").split(", ")
+    assert len(bars) == 3
+    for name, share in (bar.rsplit(" ", 1) for bar in bars):
+        assert f">{name}</text>" in drawn and f">{share}</text>" in drawn
+    assert re.search(r">lead [+−]\d+ points \(95% interval [+−]\d+ to [+−]\d+\)<", drawn)
+    notebook.cells = [c for c in notebook.cells if c.cell_type == "markdown"]
+    with pytest.raises(ValueError, match="no numbers to draw"):
+        site.narrow_figure(notebook)
+
+
 def test_the_start_page_has_the_demo_where_it_was_made(tmp_path, monkeypatch):
     made = tmp_path / "browser"
     monkeypatch.setattr(site, "SOURCE", tmp_path / "source")
@@ -429,6 +453,21 @@ def test_pages_fit_and_figures_show_at_each_width_in_each_theme(chromium, addres
                 found += [f"{name}: an empty figure"] * (painted(image.screenshot()) < 20)
     page.context.close()
     assert not found
+
+
+def test_a_phone_shows_pictures_whose_words_can_be_read(chromium, address):
+    page = opened(chromium, 360)
+    page.goto(address + "index.html", wait_until="load")
+    figure = page.locator(".figure-card img")
+    assert figure.evaluate("i => i.currentSrc").endswith(site.NARROW_FIGURE)
+    wide = page.viewport_size["width"]
+    assert wide * 0.8 < figure.bounding_box()["width"] <= wide
+    page.goto(f"{address}notebooks/{lessons()[0].notebook.stem}.html", wait_until="load")
+    drawing = page.locator('.cell_output img[src$=".svg"]').first
+    drawing.scroll_into_view_if_needed()
+    assert drawing.bounding_box()["width"] > 1.8 * wide
+    assert drawing.evaluate("i => i.closest('.cell_output').tabIndex") == 0  # the keyboard moves it
+    page.context.close()
 
 
 def painted(png: bytes) -> int:

@@ -14,7 +14,7 @@ import json
 import os
 import re
 import textwrap
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 
 import jupytext
@@ -24,6 +24,7 @@ from nbclient.exceptions import CellExecutionError
 from nbconvert.filters import markdown2html
 
 from tools.lessons import (
+    NOTEBOOKS,
     ROOT,
     Lesson,
     Repository,
@@ -62,6 +63,7 @@ MINI = {
     "COURSE_PROGRESS": str(ROOT / "build/progress-of-nobody.json"),
 }
 DRAWS = ("plots.show(", "plots.picture(", "plots.finding(")  # cells whose code is folded
+PICTURE = re.compile(r"plots\.picture\(\"([\w-]+)\"\)")
 README_FIGURE = ROOT / "assets/first-figure.png"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -296,8 +298,20 @@ def program(source: str) -> str:
     return ast.dump(tree)
 
 
+def redraw(notebook: nbformat.NotebookNode) -> None:
+    """Show the drawings as they are now: ``plots.picture`` computes nothing, so no cell has to run for that."""
+    for cell in notebook.cells:
+        drawn = [o for o in cell.get("outputs", []) if "image/svg+xml" in o.get("data", {})]
+        for name, output in zip(PICTURE.findall(cell.source), drawn, strict=bool(drawn)):
+            svg = (NOTEBOOKS / f"pictures/{name}.svg").read_text(encoding="utf-8")
+            alt = unescape(re.search(r"<title>(.*?)</title>", svg, re.S)[1])
+            output.data |= {"image/svg+xml": svg, "text/plain": alt}
+            output.metadata["image/svg+xml"]["alt"] = alt
+
+
 def build_learner(lesson: Lesson, run: bool) -> None:
-    """Write the learner notebook; with ``run`` execute it on ``mini``, else keep the outputs of cells that stayed."""
+    """Write the learner notebook; with ``run`` execute it on ``mini``, else keep the outputs of cells that stayed, with
+    the drawings of today."""
     notebook = learner_notebook(lesson)
     if run:
         execute(notebook, lesson.notebook.parent, MINI)
@@ -311,6 +325,7 @@ def build_learner(lesson: Lesson, run: bool) -> None:
             if cell.cell_type == "code" and (same := old.get(program(cell.source))):
                 before = same.pop(0)
                 cell.outputs, cell.execution_count = before.outputs, before.execution_count
+        redraw(notebook)
     write(notebook, lesson.notebook)
     if png := readme_figure(notebook):
         README_FIGURE.write_bytes(png)
@@ -334,7 +349,7 @@ def main() -> None:
     parser.add_argument(
         "--no-run",
         action="store_true",
-        help="write without executing, keeping outputs of unchanged cells",
+        help="write without executing, keeping outputs of unchanged cells; drawings are renewed",
     )
     parser.add_argument(
         "--solutions",

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from tools.lessons import NOTEBOOKS
 
-INK, BLUE, PALE, SAND, GREY = "#222222", "#0072B2", "#DCEBF7", "#FBE6BF", "#777777"
+# On a grey print these are 34, 87, 232, 204, 102 and 169 of 255; GREY is for words and lines (5.7 : 1 on white), SOFT for bars.
+INK, BLUE, PALE, SAND = "#222222", "#0072B2", "#DCEBF7", "#F2C879"
+GREY, SOFT = "#666666", "#A9A9A9"
 FONT = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 
 

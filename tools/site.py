@@ -17,11 +17,13 @@ from pathlib import Path
 
 import nbformat
 
+from tools.draw import PALE, Drawing
 from tools.lessons import NOTEBOOKS, ROOT, Lesson, Repository, lessons, measured, repository
 
 SITE = ROOT / "site"
 SOURCE, OUT = ROOT / "build/site-source", ROOT / "build/site"
 DEMO = ROOT / "build/browser"  # what `make browser` writes
+NARROW_FIGURE = "first-figure-narrow.svg"
 CODE = r"```.*?```|`[^`\n]*`"
 LINK = re.compile(
     rf"{CODE}|(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<to>(?!\w+:|#)[^)\s#]+)(?P<at>#[^)\s]*)?\)",
@@ -204,14 +206,42 @@ def lesson_page(lesson: Lesson, kept: set[Path], pictures: set[Path]) -> nbforma
 
 
 def first_figure() -> str:
-    """The README's measured picture and the sentence below it."""
+    """The README's measured picture, another drawing of it for phones, and the sentence below it."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     picture = re.search(
         r"!\[(?P<alt>[^\]]+)\]\((?P<file>assets/[^)]+)\)\n+(?P<below>(?:.+\n)+)", readme
     )
     if picture is None:
         raise ValueError("README.md shows no picture of assets/ with a sentence below it")
-    return f"![{picture['alt']}]({picture['file']})\n\n{picture['below']}"
+    phones = f'<source media="(max-width: 46em)" srcset="{NARROW_FIGURE}">'
+    shown = f"<picture>{phones}![{picture['alt']}]({picture['file']})</picture>"
+    return f"{shown}\n\n{picture['below']}"
+
+
+def narrow_figure(notebook: nbformat.NotebookNode) -> Drawing:
+    """The figure of the cell with the tag ``readme-figure``, for a screen of 360 pixels: its bars, from its alternative text,
+    and the lead, from the finding below it. Raises ValueError where the notebook doesn't say them."""
+    alt, said = "", ""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "readme-figure" in cell.metadata.get("tags", []):
+                alt = output.get("metadata", {}).get("image/png", {}).get("alt", alt)
+            said += output.get("data", {}).get("text/markdown", "")
+    bars = re.findall(r"([\w -]+) (\d+)%", alt.partition(":")[2])
+    lead = re.search(r"([+-]\d+) points \(95\s?% interval [+-]\d+ to [+-]\d+\)", said)
+    if len(bars) < 2 or lead is None:
+        raise ValueError("the first lesson's figure or its finding has no numbers to draw")
+    (rival, behind), (best, most) = bars[-2:]
+    d = Drawing(312, 84 + 50 * len(bars), f"{alt} Lead: {lead[0]}.")
+    d.text(0, 24, f"{best.strip()} sorts {most}% right,\n{rival.strip()} {behind}%", 15, bold=True)
+    for row, (name, share) in enumerate(bars):
+        y = 66 + 50 * row
+        d.text(0, y, name.strip())
+        d.bar(0, y + 7, 260, 20, PALE)
+        d.bar(0, y + 7, 2.6 * int(share), 20)
+        d.text(312, y + 22, f"{share}%", 15, "end", bold=True)
+    d.text(0, d.height - 10, f"lead {lead[0]}".replace("-", "−"), 14)
+    return d
 
 
 def demo() -> str:
@@ -345,6 +375,10 @@ def gather() -> None:
         target = SOURCE / picture.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(picture, target)
+    first = nbformat.read(lessons()[0].notebook, as_version=4)
+    narrow = SOURCE / "extra" / NARROW_FIGURE
+    narrow.parent.mkdir()
+    narrow.write_text(narrow_figure(first).svg(), encoding="utf-8")
     slides()
     if demo():
         shutil.copytree(DEMO, SOURCE / "extra/try", ignore=shutil.ignore_patterns("*.part"))

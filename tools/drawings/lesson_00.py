@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.draw import BLUE, GREY, PALE, SAND, Drawing
+from tools.draw import BLUE, GREY, PALE, SAND, SOFT, Drawing
 
 
 def masked_word() -> Drawing:
@@ -36,7 +36,7 @@ def masked_word() -> Drawing:
     d.text(
         492, 214, "a probability for each of 30,522 pieces;\nall together make 1", 13, colour=GREY
     )
-    d.text(50, 190, "It has to answer: a hidden word gets guesses, known or not.", 13, colour=GREY)
+    d.text(50, 190, "It must answer, also where nobody could know the word.", 13, colour=GREY)
     return d
 
 
@@ -83,7 +83,7 @@ def text_to_label() -> Drawing:
     ):
         y = 34 + 26 * n
         d.text(792, y + 13, wish, 13, "end", n == 0)
-        d.bar(798, y + 2, score * 0.85, 14, BLUE if n == 0 else GREY)
+        d.bar(798, y + 2, score * 0.85, 14, BLUE if n == 0 else SOFT)
     d.text(768, 164, "the highest is the answer", 13, "middle", colour=GREY)
     return d
 

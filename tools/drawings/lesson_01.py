@@ -51,12 +51,17 @@ def bert_and_distilbert() -> Drawing:
     d.text(481, 24, "blocks, all of the same size: 7.1 million each", 14, "middle", True)
     model_row(d, 38, "BERT-base", "109.5 million", True)
     model_row(d, 172, "DistilBERT", "66.4 million", False)
-    d.text(138, 296, "dashed: left out", 13, colour=GREY)
-    d.text(440, 290, "each stands below the block that it began as a copy of", 13, colour=GREY)
+    d.text(
+        138,
+        298,
+        "dashed: left out; each block stands below the one that it began as a copy of",
+        13,
+        colour=GREY,
+    )
     d.text(186, 157, "23.8 million", 13, "middle", colour=GREY)
     d.text(772, 130, "0.6 million", 13, "middle", colour=GREY)
-    d.arrow(429, 278, 429, 332, 1.2, GREY)
-    d.text(440, 312, "one block, opened", 14, bold=True)
+    d.arrow(681, 278, 681, 332, 1.2, GREY)
+    d.text(692, 312, "one block, opened", 14, bold=True)
     d.parts.append(
         '<rect x="14" y="336" width="804" height="102" rx="8" fill="white" stroke="#777777" '
         'stroke-dasharray="2 3"/>'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.draw import BLUE, GREY, PALE, SAND, Drawing
+from tools.draw import BLUE, GREY, PALE, SAND, SOFT, Drawing
 
 
 def cut_out() -> Drawing:
@@ -10,15 +10,16 @@ def cut_out() -> Drawing:
         860,
         372,
         "Teacher and student side by side. The teacher has embeddings, six layers numbered 0 to 5, "
-        "and a head. Arrows copy its embeddings, its layers 0, 2 and 4 and its head into the "
-        "student, which has three layers; layers 1, 3 and 5 stay behind. So layer 2, made to read "
-        "what layer 1 wrote, now gets what layer 0 wrote.",
+        "and a head. Arrows copy its embeddings, its layers 0, 2 and 5 and its head into the "
+        "student, which has three layers; layers 1, 3 and 4 stay behind. So layer 2, made to read "
+        "what layer 1 wrote, now gets what layer 0 wrote, and layer 5, made to read what layer 4 "
+        "wrote, gets what layer 2 wrote.",
     )
     d.text(190, 22, "teacher: six layers", 16, "middle", True)
-    d.text(570, 22, "student: every second one", 16, "middle", True)
-    d.text(380, 30, "copied, number by number", 13, "middle", colour=BLUE)
+    d.text(570, 22, "student: layers 0, 2 and 5", 16, "middle", True)
+    d.text(380, 45, "copied, number by number", 13, "middle", colour=BLUE)
     layers = [(f"layer {n}", PALE) for n in (5, 4, 3, 2, 1, 0)]
-    places = {"head": 38, "layer 4": 94, "layer 2": 150, "layer 0": 206, "embeddings": 290}
+    places = {"head": 38, "layer 5": 94, "layer 2": 150, "layer 0": 206, "embeddings": 290}
     for n, (name, fill) in enumerate([("head", SAND), *layers, ("embeddings", SAND)]):
         y, goes = 38 + 36 * n, name in places
         d.box(100, y, 180, 29, name, fill if goes else "white", 14, goes, dashed=not goes)
@@ -27,10 +28,16 @@ def cut_out() -> Drawing:
             d.arrow(282, y + 14.5, 476, places[name] + 14.5, 1.4, BLUE)
         else:
             d.text(90, y + 19, "stays behind", 12, "end", colour=GREY)
-    for below, above in (("embeddings", "layer 0"), ("layer 0", "layer 2"), ("layer 2", "layer 4")):
+    for below, above in (("embeddings", "layer 0"), ("layer 0", "layer 2"), ("layer 2", "layer 5")):
         d.arrow(570, places[below] - 1, 570, places[above] + 31, 1.3, GREY)
-    d.arrow(570, places["layer 4"] - 1, 570, places["head"] + 31, 1.3, GREY)
-    d.text(676, 196, "layer 2 was made to\nread layer 1's output;\nnow it gets layer 0's", 13)
+    d.arrow(570, places["layer 5"] - 1, 570, places["head"] + 31, 1.3, GREY)
+    for layer, read, now in ((5, 4, 2), (2, 1, 0)):
+        d.text(
+            676,
+            places[f"layer {layer}"] + 20,
+            f"made for layer {read}'s output;\nnow it gets layer {now}'s",
+            13,
+        )
     d.box(280, 338, 200, 28, "the same text", "white", 14)
     d.arrow(278, 350, 196, 322, 1.3, GREY)
     d.arrow(482, 350, 564, 322, 1.3, GREY)
@@ -51,7 +58,7 @@ def vectors(d: Drawing, x: float, y: float, fill: str, off: int = 0) -> None:
         for k, h in enumerate(
             ((8, 17, 12, 5, 20), (15, 6, 19, 11, 7), (5, 12, 8, 21, 14), (18, 9, 5, 13, 20))[n]
         ):
-            h = max(3, h + off * ((n + 2 * k) % 3 - 1))
+            h = min(25, max(3, h + off * ((n + 2 * k) % 3 - 1)))
             d.bar(x + 50 * n + 5 + 6 * k, y + 27 - h, 4, h, fill)
 
 
@@ -66,7 +73,7 @@ def three_losses() -> Drawing:
     )
     d.text(150, 22, "teacher", 16, "middle", True)
     d.text(530, 22, "student", 16, "middle", True)
-    answer(d, 90, 40, {"film": 0.34, "ending": 0.22, "story": 0.14, "…": 0.3}, GREY)
+    answer(d, 90, 40, {"film": 0.34, "ending": 0.22, "story": 0.14, "…": 0.3}, SOFT)
     answer(d, 470, 40, {"film": 0.2, "ending": 0.08, "story": 0.22, "…": 0.5}, BLUE)
     d.text(340, 46, "1", 20, "middle", True)
     d.text(340, 67, "soft targets", 14, "middle", True)
@@ -79,7 +86,7 @@ def three_losses() -> Drawing:
     d.text(690, 67, "masked LM", 14, "middle", True)
     d.arrow(668, 83, 628, 83)
     d.arrow(712, 83, 754, 83)
-    for x, fill, off in ((60, GREY, 0), (440, BLUE, 5)):
+    for x, fill, off in ((60, SOFT, 0), (440, BLUE, 5)):
         d.arrow(x + 95, 202, x + 95, 128, 1.3, GREY)
         d.text(x + 103, 168, "head", 13, colour=GREY)
         vectors(d, x, 206, fill, off)

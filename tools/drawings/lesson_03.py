@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tools.draw import BLUE, GREY, PALE, SAND, Drawing
 
-TOKEN, PADDING = "#9CC9E8", "#D0D0D0"
+TOKEN = "#5BA3D0"
 LENGTHS = {"A": 3, "B": 9, "C": 2, "D": 7, "E": 4, "F": 3, "G": 10, "H": 5}
 LIMIT, CELL, ROWS = 14, 14, 4  # the fixed length, a cell's side in pixels, rows in a batch
 
@@ -14,12 +14,22 @@ def padding() -> Drawing:
     d = Drawing(
         860,
         312,
-        "Eight texts, A to H, of 2 to 10 tokens, in two batches of four rows; a square is a cell, blue "
-        "for a token and grey for padding. Fixed: every row is 14 cells wide, 112 cells, 62 % of them "
-        "grey. Dynamic: each batch is as wide as its longest text, 76 cells, 43 % grey. Grouped by "
-        "length: the short texts C, A, F, E share a batch and the long ones H, D, B, G the other, "
-        "56 cells, 23 % grey.",
+        "Eight texts, A to H, of 2 to 10 tokens, in two batches of four rows; a square is a cell, "
+        "filled for a token and hollow for padding. Fixed: every row is 14 cells wide, 112 cells, 62 % "
+        "of them hollow. Dynamic: each batch is as wide as its longest text, 76 cells, 43 % hollow. "
+        "Grouped by length: the short texts C, A, F, E share a batch and the long ones H, D, B, G the "
+        "other, 56 cells, 23 % hollow.",
     )
+
+    def cell(x: float, y: float, token: bool) -> None:
+        if token:
+            d.bar(x, y, CELL, CELL, TOKEN)
+        else:
+            d.parts.append(
+                f'<rect x="{x + 0.5}" y="{y + 0.5}" width="{CELL - 1}" height="{CELL - 1}" fill="white" '
+                f'stroke="{GREY}"/>'
+            )
+
     given = list(LENGTHS)
     ordered = sorted(given, key=LENGTHS.get)
     for n, (title, how, order, fixed) in enumerate(
@@ -36,24 +46,18 @@ def padding() -> Drawing:
             names = order[batch * ROWS : (batch + 1) * ROWS]
             width = LIMIT if fixed else max(LENGTHS[name] for name in names)
             top = 78 + batch * (ROWS * (CELL + 2) + 28)
-            d.text(left, top - 7, ("first batch", "second batch")[batch], 11, colour=GREY)
+            d.text(left, top - 7, ("first batch", "second batch")[batch], 12, colour=GREY)
             for row, name in enumerate(names):
                 y = top + row * (CELL + 2)
                 d.text(left - 8, y + 11.5, name, 12, "end")
                 for k in range(width):
-                    d.bar(
-                        left + k * (CELL + 2),
-                        y,
-                        CELL,
-                        CELL,
-                        TOKEN if k < LENGTHS[name] else PADDING,
-                    )
+                    cell(left + k * (CELL + 2), y, k < LENGTHS[name])
             cells += ROWS * width
         share = 1 - sum(LENGTHS.values()) / cells
         d.text(left, 256, f"{cells} cells, {100 * share:.0f} % padding", 14, bold=True)
-    d.bar(36, 284, CELL, CELL, TOKEN)
+    cell(36, 284, True)
     d.text(58, 296, "token", 13)
-    d.bar(120, 284, CELL, CELL, PADDING)
+    cell(120, 284, False)
     d.text(142, 296, "[PAD]: computed like a token, then ignored", 13)
     return d
 

@@ -169,7 +169,7 @@ def rows_and_columns() -> Drawing:
     d.text(
         14,
         bottom + 98,
-        "The small class is the worst one. Macro feels it most; micro and weighted hardly notice.",
+        "Darker: the row and column of the small class, the worst one. Macro feels it most; micro and weighted hardly notice.",
         13,
         colour=GREY,
     )

@@ -127,7 +127,7 @@ def long_letter() -> Drawing:
     bar(154, 0, 512, text="window 1", h=22)
     bar(179, 448, 700, text="window 2", h=22)
     d.text(12, 234, "surest sentence", 14, bold=True)
-    lengths = (34, 52, 25, 61, 40, 30, 55, 46, 28, 58, 37, 50, 42, 40, 44, 33, 25)
+    lengths = (34, 52, 25, 61, 40, 30, 55, 46, 28, 58, 37, 50, 42, 42, 48, 29, 23)
     start = 0
     for length in lengths:
         bar(217, start, start + length - 4, SAND if start <= 600 < start + length else PALE, h=22)

@@ -34,7 +34,7 @@ def words_and_tags() -> Drawing:
     d.text(
         14,
         160,
-        "first word, one past the last, kind. A B begins, an I goes on, an O is outside of all names.",
+        "In brackets: first word, one past the last, kind. B begins a name, I goes on, O is outside of all names.",
         13,
         colour=GREY,
     )
@@ -79,7 +79,7 @@ def pieces_and_labels() -> Drawing:
     d.text(
         left,
         256,
-        'no error: the collator fills up the rest. But the person now begins at "ring".',
+        "No error: the collator fills up the rest. But the person now begins at “ring”.",
         13,
         colour=GREY,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.draw import BLUE, GREY, INK, PALE, SAND, Drawing
+from tools.draw import BLUE, GREY, INK, PALE, SAND, SOFT, Drawing
 
 
 def start_and_end() -> Drawing:
@@ -37,8 +37,8 @@ def start_and_end() -> Drawing:
         passage = n > 4
         chosen = word in ("May", "1911")
         d.box(x, 112, 61, 34, word, PALE if passage else SAND if n == 0 else "white", 13, chosen)
-        d.bar(x + 18, 106 - s, 24, s, BLUE if word == "May" else GREY)
-        d.bar(x + 18, 152, 24, e, BLUE if word == "1911" else GREY)
+        d.bar(x + 18, 106 - s, 24, s, BLUE if word == "May" else SOFT)
+        d.bar(x + 18, 152, 24, e, BLUE if word == "1911" else SOFT)
     left, right = 104 + 65 * 9, 104 + 65 * 10 + 61
     d.parts.append(
         f'<path d="M{left} 222 v8 H{right} v-8" fill="none" stroke="{INK}" stroke-width="1.6"/>'

@@ -60,7 +60,7 @@ def suspects_by_loss() -> Drawing:
                 judged,
                 judged,
             )
-    d.text(118, 222, "blue: learned from", 13, "middle", colour=GREY)
+    d.text(118, 222, "pale: learned from", 13, "middle", colour=GREY)
     d.text(118, 242, "?: judged by that model", 13, "middle", colour=GREY)
     d.arrow(232, 118, 290, 118)
     d.text(450, 22, "a ticket and its given label", 14, "middle", True)

@@ -36,7 +36,10 @@ def what_can_shrink() -> Drawing:
             if n == 3:
                 for hole in range(10):
                     if (hole * 7 + layer * 3) % 10 < 5:
-                        d.bar(middle - 60 + 12.2 * hole, y + 4, 9, 10, "white")
+                        d.parts.append(
+                            f'<rect x="{middle - 60 + 12.2 * hole:g}" y="{y + 4}" width="9" height="10" '
+                            f'fill="white" stroke="{GREY}"/>'
+                        )
             if n == 0 and layer == 2:
                 d.text(middle, y + 14, "six layers", 12, "middle")
             if n == 2 and layer == 1:
@@ -47,7 +50,8 @@ def what_can_shrink() -> Drawing:
         pieces = 3 if n == 4 else 5
         for piece in range(pieces):
             x = middle - 13 * pieces + 26 * piece
-            d.arrow(x + 13, 268, x + 13, 253, 1, GREY)
+            inside = min(max(x + 13, middle - wide / 2 + 4), middle + wide / 2 - 4)
+            d.arrow(x + 13, 268, inside, 253, 1, GREY)
             d.bar(x + 3, 270, 20, 12, BLUE)
         d.text(middle, 306, says, 13, "middle", colour="#222222")
     return d
