@@ -27,6 +27,7 @@ SINGLE = "# For single lessons"  # in requirements.txt: the packages below count
 # Packages whose programs lessons start, beside the modules that they import.
 PROGRAMS = ("browser", "scale", "service")
 OURS = tuple(f"{package}." for package in ("course_utils", *PROGRAMS))
+PREPARES = "course_utils/setup.py"  # finds folders and packages; computes nothing of a lesson
 ALWAYS = "00"  # executed by every run of the suite, so that no machine passes without a lesson
 # Names that no lesson has, for the cells below read what a proof leaves behind.
 VERDICTS = {
@@ -171,9 +172,10 @@ def data_files(code: str) -> list[Path]:
 
 
 def fingerprint(lesson: Lesson) -> str:
-    """SHA-256 of what an execution on ``mini`` depends on: the lesson's code, comments and line breaks apart, its wrong
-    answers, the setup cell, the helpers and programs that they use, the lesson's drawings, the data and models that it
-    names, the pinned packages."""
+    """SHA-256 of what an execution on ``mini`` depends on: the code of the lesson and of the helpers and programs that it
+    uses, comments, docstrings and line breaks apart; its wrong answers, the data and models that it names, the pinned
+    packages. The setup cell and ``PREPARES`` have tests of their own, and lesson ``ALWAYS`` executes both. A drawing
+    computes nothing: ``build.redraw`` renews it."""
     from IPython.core.inputtransformer2 import TransformerManager
 
     code = [
@@ -184,17 +186,18 @@ def fingerprint(lesson: Lesson) -> str:
     python = [TransformerManager().transform_cell(c.replace("# {{setup}}", "pass")) for c in code]
     files = [
         wrong_answers_file(lesson),
-        ROOT / "tools/setup_cell.py",
-        *helpers([*python, build.SETUP]),
+        *helpers(python),
         *programs("\n".join(python)),
-        *(f for f in (NOTEBOOKS / "pictures").glob("*.svg") if f.stem in "\n".join(code)),
         *data_files("\n".join(python)),
     ]
     whole = hashlib.sha256(
         "\n".join([*map(build.program, python), *pins("\n".join(python))]).encode()
     )
-    for file in sorted({f for f in files if f.is_file()}):
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    for file in sorted({f for f in files if f.is_file()} - {ROOT / PREPARES}):
+        content = file.read_bytes()
+        if file.suffix == ".py":
+            content = build.program(content.decode()).encode()
+        digest = hashlib.sha256(content).hexdigest()
         whole.update(f"\n{file.relative_to(ROOT).as_posix()} {digest}".encode())
     return whole.hexdigest()
 
