@@ -1,4 +1,4 @@
-"""The pretraining's log and the scores as pictures."""
+"""Plots of the pretraining's losses and of the test scores."""
 
 from __future__ import annotations
 
