@@ -1,4 +1,4 @@
-"""Run lessons as Colab runs them: Colab's package versions, and only the notebook at hand.
+"""Run lessons as Colab runs them: with Colab's package versions, each from its notebook alone.
 
 ``.venv-colab`` gets the packages that the course needs and Colab has, in Colab's versions. Each lesson's notebook is put
 alone into an empty folder and run there: its setup cell has to fetch the course and to install what Colab lacks, without

@@ -16,8 +16,9 @@ from sklearn.metrics import (
     precision_recall_curve,
 )
 
-from course_utils.data import TASKS, fingerprint, from_embedded
+from course_utils.data import TASKS, from_embedded
 from course_utils.lab import ROOT
+from course_utils.splits import fingerprint
 from tools.pretrain.corpus import LINE_BREAK
 
 # train, validation, test; columns text (or words), label (or tags)
