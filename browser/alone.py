@@ -1,7 +1,7 @@
 """``python browser/alone.py KIND PLACE``: one version of lesson 11 answers in a process of its own, with the network cut.
 
 Reads a JSON object from its standard input: ``asked``, the texts to answer; ``texts`` and ``labels``, what the word
-counter learns from. Prints one: ``said``, the number of the wish for each text; ``mb``, the memory of this process;
+counter learns from. Prints one: ``said``, the number of the intent for each text; ``mb``, the memory of this process;
 ``cut``, what an attempt to reach the network met. It imports nothing of the course: what a version needs, it says here.
 """
 

@@ -413,10 +413,9 @@ def create_app(settings: Settings) -> FastAPI:
             raise HTTPException(429, "Too many texts wait already.", {"Retry-After": "1"}) from None
         metrics.waiting.set(worker.queue.qsize())
         try:
-            async with asyncio.timeout(
-                settings.timeout
-            ):  # on a timeout, and when the caller leaves,
-                answer = await job.answer  # the answer is cancelled, and the worker skips the text
+            # On a timeout, and when the caller leaves, the answer is cancelled; the worker skips the text.
+            async with asyncio.timeout(settings.timeout):
+                answer = await job.answer
         except TimeoutError:
             words = f"No answer within {settings.timeout:g} s."
             raise HTTPException(503, words, {"Retry-After": "2"}) from None

@@ -36,16 +36,16 @@ from course_utils.data import TASKS
 from course_utils.lab import Lab
 
 
-def wishes_only(requests: Any) -> tuple[Any, list[str]]:
-    """``requests`` without what lies out of scope, numbered anew, and the wishes' names."""
+def in_scope_only(requests: Any) -> tuple[Any, list[str]]:
+    """``requests`` without what lies out of scope, numbered anew, and the names of the intents."""
     names = requests["train"].features["label"].names
-    outside = TASKS["requests"].out_of_scope(names)
-    wishes = [name for name in names if name != outside]
-    kept = requests.filter(lambda label: names[label] != outside, input_columns="label")
-    number = [wishes.index(name) if name != outside else -1 for name in names]
+    out_of_scope = TASKS["requests"].out_of_scope(names)
+    intents = [name for name in names if name != out_of_scope]
+    kept = requests.filter(lambda label: names[label] != out_of_scope, input_columns="label")
+    number = [intents.index(name) if name != out_of_scope else -1 for name in names]
     columns = [c for c in requests["train"].column_names if c not in ("text", "label")]
     plain = kept.remove_columns(columns).rename_column("label", "was")
-    return plain.map(lambda row: {"label": number[row["was"]]}, remove_columns="was"), wishes
+    return plain.map(lambda row: {"label": number[row["was"]]}, remove_columns="was"), intents
 
 
 def fine_tune(
@@ -92,6 +92,8 @@ def fine_tune(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()
+    # The trainer computes in 16 bits where the machine does; the model it gives back must not.
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     return model.eval(), tokenizer
 
 
@@ -216,9 +218,9 @@ def main() -> None:
     except OSError as error:
         raise SystemExit(f"service.export: {error}") from None
     lab = start_lab("12")
-    requests, wishes = wishes_only(load_task("requests", lab.profile))
-    model, tokenizer = fine_tune(lab, requests["train"], wishes)
-    print(f"wrote {export(model, tokenizer, wishes, folder)}")
+    requests, intents = in_scope_only(load_task("requests", lab.profile))
+    model, tokenizer = fine_tune(lab, requests["train"], intents)
+    print(f"wrote {export(model, tokenizer, intents, folder)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The benchmark's table says met or missed, its fits are right, a killed run goes on, and its numbers mean what they say."""
+"""The benchmark: its table says what was measured, its fits are right, a killed run goes on, its numbers mean what they say."""
 
 import json
 
@@ -64,29 +64,34 @@ def row(text: str, start: str) -> str:
     return next(line for line in text.splitlines() if line.startswith(f"| {start}"))
 
 
-def test_the_table_says_of_each_target_whether_it_is_met_and_by_how_much():
-    text = bench_report.table(FABRICATED, "2 cores", fast=False, busy=[])
+def test_the_table_says_what_was_measured_and_what_does_not_pay():
+    text = bench_report.table(FABRICATED, "2 cores", busy=[])
     long = row(text, "training, reviews, padded to 512")
-    assert "4.0× | ≥ 2× | met by 100% | 85.0% → 86.0%, 3 seeds (-2.0 to +4.0 points)" in long
-    assert "78% | ≥ 65% | met by 20%" in row(text, "full-size training")
-    assert "52% | ≥ 65% | **missed** by 20%" in row(text, "full-size inference")
-    assert "20.0× | ≥ 8× | met by 150% | 100.0% equal labels" in row(
-        text, "2,000 reviews, call, padded"
-    )
-    assert "4.0× | ≥ 8× | **missed** by 50%" in row(text, "2,000 reviews, call as written")
-    assert "25% | ≤ 20 % | **missed** by 25%" in row(text, "estimate")
-    assert "3.0 s | ≤ 6 s | met by 50%" in row(text, "import")
+    assert "| 4.0× | 85.0% → 86.0%, 3 seeds (-2.0 to +4.0 points) |" in long
+    assert "| 78% |" in row(text, "full-size training")
+    assert "| 20.0× | 100.0% equal labels |" in row(text, "2,000 reviews, call, padded")
+    assert "| 4.0× |" in row(text, "2,000 reviews, call as written")
+    assert "| 5%, 25%; +1% |" in row(text, "estimate") and "| 3.0 s |" in row(text, "import")
     assert "does not pay" in row(text, "bf16") and "busy" not in text
 
 
-def test_fast_16_bit_numbers_raise_the_targets_and_a_busy_machine_is_named():
-    text = bench_report.table(FABRICATED, "1 GPU", fast=True, busy=["share"])
-    assert "≥ 5× | **missed** by 20%" in row(text, "training, reviews, padded to 512")
-    assert "≥ 55% | met by" in row(text, "full-size training") and "busy** during: share" in text
+def test_a_cut_of_the_texts_is_told_apart_from_what_keeps_them_whole():
+    name = "reviews, padded to 512"
+    cut = {"name": "cut at 384", "seconds": 20.0, "gain": 1.25, "kept": True}
+    steps = [*FABRICATED[name]["steps"], cut]
+    changed = FABRICATED | {name: FABRICATED[name] | {"steps": steps, "factor": 5.0}}
+    text = bench_report.table(changed, "2 cores", busy=[])
+    assert "| 4.0× |  |" in row(text, f"training, {name}")
+    assert "| 5.0× | 85.0% → 86.0%" in row(text, "the same, ours cut at 384")
+
+
+def test_a_busy_machine_is_named():
+    text = bench_report.table(FABRICATED, "1 GPU", busy=["share"])
+    assert "busy** during: share" in text
 
 
 def test_a_table_of_a_killed_run_holds_what_was_finished():
-    text = bench_report.table({"start": FABRICATED["start"]}, "2 cores", fast=False, busy=[])
+    text = bench_report.table({"start": FABRICATED["start"]}, "2 cores", busy=[])
     assert row(text, "import") and "training," not in text
 
 
@@ -103,7 +108,6 @@ def test_what_is_published_is_the_kept_run_and_nothing_else(tmp_path):
     bench_report.publish(measured, tmp_path)
     published = (tmp_path / "assets/bench.md").read_text("utf-8")
     assert published == (ROOT / "assets/bench.md").read_text("utf-8")
-    assert "| the same, both read 512 tokens | 1.8× | ≥ 2× | **missed** by" in published
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
@@ -165,4 +169,4 @@ def test_a_quick_measurement_writes_its_files_and_only_its_own(tmp_path, capsys)
         list(result) == ["start"] and 0 < result["start"]["torch"] < result["start"]["total"] < 300
     )
     assert {p.name for p in tmp_path.iterdir()} == {"start.json", "bench.json", "bench.md"}
-    assert "≤ 6 s" in capsys.readouterr().out
+    assert "| import and `start_lab`" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import shutil
 import zipfile
 
 import numpy as np
@@ -614,6 +615,20 @@ def test_a_student_equal_to_its_teacher_has_only_the_masked_lm_loss_left_and_the
     assert parts["mlm"] == pytest.approx(losses.masked_lm(teacher, batch)[1]["mlm"], rel=1e-4)
     loss.backward()
     assert all(p.grad is None and not p.requires_grad for p in teacher.parameters())
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
+def test_compiled_losses_and_their_gradients_are_the_plain_ones():
+    torch.manual_seed(0)
+    logits, teacher_logits = 3 * torch.randn(2, 6, VOCABULARY)
+    labels, found = torch.arange(6), []
+    for function in (losses.logit_losses, torch.compile(losses.logit_losses, dynamic=True)):
+        leaf = logits.clone().requires_grad_()
+        soft, mlm = function(leaf, teacher_logits, labels, 2.0)
+        (soft + mlm).backward()
+        found.append((soft.item(), mlm.item(), leaf.grad))
+    assert found[0][:2] == pytest.approx(found[1][:2], rel=1e-5)
+    assert torch.allclose(found[0][2], found[1][2], atol=1e-5)
 
 
 def test_the_masked_lm_loss_is_the_cross_entropy_at_the_chosen_positions(stream):

@@ -135,3 +135,13 @@ def test_a_proof_stops_at_a_check_that_accepts_a_wrong_answer(tiny, tmp_path):
     file.write_text(WRONG.replace("x / 2", "2 * x"), encoding="utf-8")
     with pytest.raises(build.CellExecutionError, match="twice its input"):
         build.execute(proof.proof_notebook(tiny), lessons.NOTEBOOKS, ENVIRONMENT)
+
+
+def test_the_student_counts_for_lessons_that_use_it_and_the_large_model_for_all():
+    def models(code):
+        return {f.parent.name for f in proof.data_files(code) if f.parent.parent.name == "models"}
+
+    assert models("print(1)") == {"mini-distilbert"}
+    assert models("name, revision = lab.student") == {"mini-distilbert", "mini-student"}
+    assert models('folder = MODELS["mini-student"]') == {"mini-distilbert", "mini-student"}
+    assert proof.named("rank-bm25", "import rank_bm25") and not proof.named("mini", "minimal")

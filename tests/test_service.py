@@ -24,9 +24,11 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import onnx
 import pytest
 import torch
 import uvicorn
+from datasets import Dataset
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -108,6 +110,27 @@ def test_the_exported_model_gives_the_answers_of_the_original(pair):
         "model.onnx",
         "tokenizer.json",
     ]
+
+
+def test_a_model_trained_in_16_bits_answers_and_is_exported_in_32(pair, tmp_path):
+    model, tokenizer, _ = pair
+    model.save_pretrained(tmp_path / "tiny"), tokenizer.save_pretrained(tmp_path / "tiny")
+    lab = types.SimpleNamespace(
+        checkpoint=str(tmp_path / "tiny"),
+        revision="main",
+        profile=types.SimpleNamespace(learning_rate=1e-4),
+        workdir=tmp_path,
+        seed=0,
+        precision_arguments={"use_cpu": True, "bf16": True},
+    )
+    rows = Dataset.from_dict({"text": ["where is it", "stop it"] * 8, "label": [2, 0] * 8})
+    trained, tokenizer = exporting.fine_tune(lab, rows, LABELS, epochs=1)
+    inputs = tokenizer(["where is it"], return_tensors="pt")
+    assert trained(**inputs).logits.dtype == torch.float32
+    graph = exporting.network(trained, tokenizer).graph
+    casts = {a.i for node in graph.node if node.op_type == "Cast" for a in node.attribute}
+    kinds = {weights.data_type for weights in graph.initializer} | casts
+    assert onnx.TensorProto.FLOAT in kinds and onnx.TensorProto.BFLOAT16 not in kinds
 
 
 def refused_export(folder, monkeypatch) -> str:

@@ -20,7 +20,6 @@ from pathlib import Path
 import jupytext
 import nbformat
 
-from course_utils.lab import EMBEDDED_MODELS
 from tools import build
 from tools.lessons import NOTEBOOKS, ROOT, Lesson, measured
 
@@ -51,7 +50,7 @@ def wrong_answers(lesson: Lesson) -> dict[str, list[tuple[str, str, str]]]:
 def attempt(kind: str, exercise: str, check: str, message: str = "") -> list[nbformat.NotebookNode]:
     """Three cells: an answer, its check, and whether the check said what it must.
 
-    ``%%capture`` loses what it caught where the cell ends in a semicolon. It does not count as progress.
+    ``%%capture`` loses what it caught where the cell ends in a semicolon. Nothing here counts as progress.
     """
     captured = (
         "%%capture proof_output\nimport os\n\nos.environ['COURSE_PROGRESS'] += '.proof'\n"
@@ -141,7 +140,8 @@ def helpers(code: list[str]) -> list[Path]:
 
 def named(name: str, code: str) -> bool:
     """Whether some code has a name or a package's import name as a word."""
-    return re.search(rf"\b{re.escape(name).replace('-', '[-_]')}\b", code) is not None
+    parts = "[-_]".join(map(re.escape, name.split("-")))
+    return re.search(rf"\b{parts}\b", code) is not None
 
 
 def pins(code: str) -> list[str]:
@@ -158,12 +158,14 @@ def programs(code: str) -> list[Path]:
 
 
 def data_files(code: str) -> list[Path]:
-    """The embedded data that some code names, and the models: ``Lab`` chooses among these."""
+    """The embedded data and models that some code uses; ``Lab`` gives every lesson the large model, and some its student."""
     folders = [f for f in (ROOT / "data").glob("*") if f.name != "models" and named(f.name, code)]
     folders += [
         f
         for f in (ROOT / "data/models").glob("*")
-        if f.name in EMBEDDED_MODELS or named(f.name, code)
+        if f.name == "mini-distilbert"
+        or named(f.name, code)
+        or (f.name == "mini-student" and "lab.student" in code)
     ]
     return [f for folder in folders for f in folder.rglob("*") if f.is_file() and f.suffix != ".md"]
 

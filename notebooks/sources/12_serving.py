@@ -58,9 +58,9 @@ lab = start_lab("{{lesson}}", profile)
 
 # %%
 from course_utils.data import load_task
-from service.export import fine_tune, wishes_only
+from service.export import fine_tune, in_scope_only
 
-requests, intents = wishes_only(load_task("requests", lab.profile))
+requests, intents = in_scope_only(load_task("requests", lab.profile))
 train, validation = requests["train"], requests["validation"]
 model, tokenizer = fine_tune(lab, train, intents, epochs=3)
 
@@ -614,12 +614,12 @@ with serving(grace=0.3) as (process, client), ThreadPoolExecutor(12) as pool:
     callers = [pool.submit(caller, client) for _ in range(12)]
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
-    last_words = process.communicate(timeout=120)[0].strip()
+    last_line = process.communicate(timeout=120)[0].strip()
     over.set()
-print(last_words)
+print(last_line)
 
 # %%
-accepted, answered = [int(word) for word in last_words.split() if word.isdigit()]
+accepted, answered = [int(word) for word in last_line.split() if word.isdigit()]
 lost = accepted - sum(got.values())
 plots.finding(f"The service accepted {accepted} requests and answered {answered}. The callers got "
               f"{sum(got.values())} answers, {got[200]} with a label: {lost} lost.")

