@@ -16,7 +16,7 @@ help:
 	@echo "make marks [ARGS='--out folder']  read written answers and type points in nbgrader's formgrader"
 	@echo "make mirror TO=folder          fill a folder or USB stick for a classroom without network [FROM=mirror] [DATA=1] [VERIFY=1]"
 	@echo "make bench [ARGS=--quick]      popular recipes against ours on this machine; build/bench/"
-	@echo "make test-colab [LESSON=05]    lessons with Colab's versions, only the notebook at hand"
+	@echo "make test-colab [LESSON=05]    lessons with Colab's versions, each from its notebook alone"
 	@echo "make badges REPO=owner/name    point badges and setup cells at a fork [PRIVATE=1]"
 	@echo "make pretrain [PLAN=cpu] [ARGS=…]  train the embedded models again (hours)"
 	@echo "make browser                   two fine-tuned models in a web page, in build/browser/; needs npm [ARGS='--task requests']"

@@ -273,12 +273,12 @@ class HubServer:
     def files(self, repo: str) -> dict[str, Path]:
         """Every file of a repository ("models/namespace/name"): its name on the Hub and its place in the folder."""
         base = self.folder / repo
-        own = {
+        model_files = {
             str(f.relative_to(base)): f
             for f in base.rglob("*")
             if f.is_file() and f.suffix != ".parquet"
         }
-        return own | {
+        return model_files | {
             name: self.folder / d.folder / f"{split}.parquet"
             for d in SOURCES.values()
             if repo == f"datasets/{d.repo}"

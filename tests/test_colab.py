@@ -144,12 +144,12 @@ def test_a_lesson_that_only_adds_what_is_missing_is_good():
         (
             AFTER | {"torch": "2.13.0"},
             None,
-            "the setup cell moved what was there: torch 2.11.0 became 2.13.0",
+            "the setup cell changed what was there: torch 2.11.0 became 2.13.0",
         ),
         (
             {"torch": "2.11.0", "evaluate": "0.4.6"},
             None,
-            "the setup cell moved what was there: numpy 2.1.3 is gone",
+            "the setup cell changed what was there: numpy 2.1.3 is gone",
         ),
         (BEFORE, None, "the setup cell did not install evaluate>=0.4.6"),
         (

@@ -170,6 +170,15 @@ def test_auto_takes_a_mirrored_model_without_asking_the_hub(tmp_path, monkeypatc
     assert choose_profile()[0].name == "gpu"
 
 
+def test_a_mirror_without_models_is_named_as_the_reason(tmp_path, monkeypatch):
+    (tmp_path / "datasets").mkdir()
+    monkeypatch.setenv("COURSE_MIRROR", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(hub, "hub_answers", lambda: False)
+    reason = "the mirror holds no models and the Hub does not answer"
+    assert choose_profile() == (PROFILES["mini"], reason)
+
+
 def test_profiles_differ_in_source_and_grow_in_size():
     mini, cpu, gpu = (PROFILES[name] for name in ("mini", "cpu", "gpu"))
     assert [p.source for p in (mini, cpu, gpu)] == ["embedded", "hub", "hub"]

@@ -46,14 +46,20 @@ def message_of(call) -> str:
     return stopped.value.code
 
 
-def test_an_old_python_is_named_with_what_to_do_before_anything_is_written(repository, monkeypatch):
-    monkeypatch.setattr(sys, "version_info", (3, 10, 12))
-    monkeypatch.setattr(sys, "version", "3.10.12 (main)")
-    message = message_of(launch.install)
-    assert (
-        "needs Python 3.11 or newer; this is 3.10.12" in message and "make learn PYTHON=" in message
+@pytest.mark.parametrize("version", [(3, 6, 15), (3, 10, 12)])
+def test_an_old_python_is_named_with_what_to_do_before_anything_else_is_read(version, tmp_path):
+    file = tmp_path / "tools/launch.py"  # alone: an old Python could not read what it imports
+    file.parent.mkdir()
+    file.write_bytes((launch.ROOT / "tools/launch.py").read_bytes())
+    name = ".".join(map(str, version))
+    code = (
+        f"import runpy, sys; sys.version_info, sys.version = {version}, '{name} (main)'; "
+        f"runpy.run_path({str(file)!r}, run_name='__main__')"
     )
-    assert repository.commands == [] and not (repository.root / ".venv").exists()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("\nThis course needs Python 3.11")
+    assert f"this is {name}" in done.stderr and "make learn PYTHON=" in done.stderr
+    assert [f.name for f in tmp_path.iterdir()] == ["tools"]
 
 
 def test_a_full_disk_is_named_with_what_is_needed_before_anything_is_written(
@@ -221,6 +227,24 @@ def test_a_full_temporary_folder_is_told_from_a_full_disk(repository, monkeypatc
             ),
             "is full",
         ),
+        (
+            subprocess.CalledProcessError(
+                1, ["python"], output=b"OSError: [Errno 122] Disk quota exceeded"
+            ),
+            "is full",
+        ),
+        (
+            subprocess.CalledProcessError(
+                1, ["python"], output=b"No usable temporary directory found in ['/tmp']"
+            ),
+            "The temporary folder",
+        ),
+        (
+            subprocess.CalledProcessError(
+                1, ["python"], output=b"PermissionError: [Errno 13] Permission denied: '/x'"
+            ),
+            "can't be written to",
+        ),
     ],
 )
 def test_an_environment_that_cannot_be_made_has_its_own_cause(
@@ -232,6 +256,15 @@ def test_an_environment_that_cannot_be_made_has_its_own_cause(
     monkeypatch.setattr(launch.venv, "create", create)
     message = message_of(launch.install)
     assert words in message and "python3-venv" not in message and "network" not in message
+
+
+def test_a_disk_that_is_full_after_the_installation_is_named(repository, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(launch, "wanted_stamp", full)
+    message = message_of(launch.install)
+    assert "is full" in message and "Python said" in message
 
 
 def test_an_environment_that_cannot_be_made_is_explained_and_not_left_half_made(
@@ -303,12 +336,18 @@ def test_a_repository_without_lessons_is_named(repository):
 
 
 @pytest.mark.parametrize(
-    "file",
-    ["tools/launch.py", "tools/setup_cell.py", "course_utils/setup.py", "course_utils/__init__.py"],
+    ("file", "version"),
+    [
+        ("tools/launch.py", (3, 6)),
+        ("tools/setup_cell.py", (3, 9)),
+        ("course_utils/setup.py", (3, 9)),
+        ("course_utils/__init__.py", (3, 9)),
+    ],
 )
-def test_older_pythons_can_read_what_tells_them_that_they_are_too_old(file):
+def test_older_pythons_can_read_what_tells_them_that_they_are_too_old(file, version):
     code = (launch.ROOT / file).read_text(encoding="utf-8")
-    tree = ast.parse(code, feature_version=(3, 9))
+    assert version >= (3, 7) or "from __future__ import annotations" not in code
+    tree = ast.parse(code, feature_version=version)
     above = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     assert "tomllib" not in " ".join(ast.unparse(node) for node in above)
 

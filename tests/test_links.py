@@ -105,7 +105,7 @@ def test_one_dead_address_of_our_own_is_named_with_its_files_and_fails_the_run(p
     assert stopped.value.code is True
     assert capsys.readouterr().out == (
         f"dead: {blob}/none.md (no such file in this repository) in b.md, c.md\n"
-        "5 addresses, 1 dead here; 2 others to ask in build/links\n"
+        "5 addresses, 1 dead here; 2 others to check in build/links\n"
     )
 
 

@@ -353,11 +353,11 @@ class Choices(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_FunctionDef(self, node):
-        outside = self.seen
-        self.seen = outside - {a.arg for a in node.args.args}
+        before = self.seen
+        self.seen = before - {a.arg for a in node.args.args}
         self.generic_visit(node)
         looks = self.looks(*node.body)
-        self.seen = outside | {node.name} if looks else outside - {node.name}
+        self.seen = before | {node.name} if looks else before - {node.name}
 
     def visit_If(self, node):
         if self.looks(node.test) and any(isinstance(n, ast.Assign) for n in ast.walk(node)):

@@ -16,8 +16,6 @@ from tools.lessons import ROOT, Lesson, Repository, lessons, repository
 README = ROOT / "README.md"
 # All that `make badges` may change; the workflow that may push commits these and nothing else.
 CHANGES = ("pyproject.toml", "README.md", "INSTRUCTORS.md", "CITATION.cff", "notebooks")
-
-
 NAME = r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+"
 GITLAB = r"https://(?!github\.com/)[A-Za-z0-9.:-]+(?:/[A-Za-z0-9._-]+){2,}"
 
@@ -46,7 +44,7 @@ def is_stale(lesson: Lesson) -> bool:
 
 
 def pointed(text: str, before: Repository, after: Repository) -> str:
-    """A page's addresses in another repository, and the commands with the folder that the setup cell makes and looks for."""
+    """The page with its addresses moved to another repository, and ``cd`` after ``git clone`` with that one's folder."""
     text = before.moved_to(after, text)
     clone = re.compile(rf"^(git clone .*{re.escape(after.url)})(?: \S+)?\ncd \S+$", re.M)
     text = clone.sub(lambda found: f"{found[1]}\ncd {after.folder}", text)

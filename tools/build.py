@@ -60,7 +60,7 @@ MINI = {
     "COURSE_PROFILE": "mini",
     "HF_HUB_OFFLINE": "1",
     "COURSE_MIRROR": "",  # how committed notebooks are executed
-    "COURSE_PROGRESS": str(ROOT / "build/progress-of-nobody.json"),
+    "COURSE_PROGRESS": str(ROOT / "build/no-progress.json"),
 }
 DRAWS = ("plots.show(", "plots.picture(", "plots.finding(")  # cells whose code is folded
 PICTURE = re.compile(r"plots\.picture\(\"([\w-]+)\"\)")
@@ -69,7 +69,7 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def cost_table(lesson: Lesson) -> str:
-    """Minutes and memory per profile, from measurement; a profile nobody has measured yet says so."""
+    """Measured minutes and memory of each profile; "not measured yet" where there are none."""
     rows = ["| profile | minutes | peak memory | measured on |", "|---|---|---|---|"]
     known = measured().get(lesson.number, {})
     for profile in ("mini", "cpu", "gpu"):
@@ -245,9 +245,9 @@ def execute(
 
     Raises CellExecutionError at the first error, unless ``go_on`` keeps errors as outputs.
     """
-    nobody = Path(MINI["COURSE_PROGRESS"])  # a committed notebook shows no maintainer's progress
-    nobody.parent.mkdir(exist_ok=True)
-    nobody.unlink(missing_ok=True)
+    progress = Path(MINI["COURSE_PROGRESS"])  # a committed notebook shows no maintainer's progress
+    progress.parent.mkdir(exist_ok=True)
+    progress.unlink(missing_ok=True)
     client = NotebookClient(
         notebook,
         timeout=timeout,

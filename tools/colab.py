@@ -1,8 +1,8 @@
-"""Run lessons as Colab runs them: Colab's package versions, and only the notebook at hand.
+"""Run lessons as Colab runs them: with Colab's package versions, each from its notebook alone.
 
 ``.venv-colab`` gets the packages that the course needs and Colab has, in Colab's versions. Each lesson's notebook is put
 alone into an empty folder and run there: its setup cell has to fetch the course and to install what Colab lacks, without
-moving anything that was there. ``--fetch`` first writes Colab's newest versions to ``.github/colab-constraints.txt``.
+changing any package that was there. ``--fetch`` first writes Colab's newest versions to ``.github/colab-constraints.txt``.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def versions(frozen: str) -> dict[str, str]:
 
 
 def fetch() -> None:
-    """Write Colab's newest versions to the constraints file. Raises SystemExit where they can't be had or aren't ones."""
+    """Write Colab's newest versions to the constraints file. Raises SystemExit where there is no such list."""
 
     def get(name: str) -> str:
         with urllib.request.urlopen(COLAB_FILES + name, timeout=30) as answer:
@@ -157,7 +157,7 @@ def installed(python: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Colab:
-    """The environment that simulates Colab: ``packages`` is what it holds before a lesson, ``missing`` what Colab lacks."""
+    """The environment that simulates Colab: ``packages`` is what is installed before a lesson, ``missing`` what Colab lacks."""
 
     python: Path
     versions: dict[str, str]
@@ -292,7 +292,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, environment: dict[str
 
 @dataclass
 class Result:
-    """How a lesson did; ``problems`` is empty where all is well."""
+    """The outcome of one lesson; ``problems`` is empty where it passed."""
 
     lesson: Lesson
     minutes: float
@@ -307,7 +307,7 @@ def judge(
     """What is wrong with the packages after a lesson, and after its setup cell ran once more."""
     new, problems = [n for n in after if n not in before], []
     if moved := disturbed(before, after):
-        problems.append(f"the setup cell moved what was there: {', '.join(moved)}")
+        problems.append(f"the setup cell changed what was there: {', '.join(moved)}")
     if lacking := [r for r in machine.missing if requirement_name(r) not in after]:
         problems.append(f"the setup cell did not install {', '.join(lacking)}")
     if needless := [n for n in new if n in machine.versions]:

@@ -5,8 +5,6 @@ prepares ``.venv-instructor`` too; ``launch.py site`` prepares ``.venv-site`` al
 environment remembers what was installed, so a second call starts in seconds.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re
@@ -15,6 +13,14 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+
+# Before the import below, which Python 3.6 can't read; it has to be able to read this file.
+if sys.version_info < (3, 11):
+    sys.exit(
+        f"\nThis course needs Python 3.11 or newer; this is {sys.version.split()[0]} "
+        f"({sys.executable}).\n"
+        "Install a newer Python, then run: make learn PYTHON=/path/to/python3.11\n"
+    )
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -44,12 +50,6 @@ def stop(message: str) -> None:
 
 def check_machine() -> None:
     """Say in plain words what is missing, before anything is written."""
-    if sys.version_info < (3, 11):
-        stop(
-            f"This course needs Python 3.11 or newer; this is {sys.version.split()[0]} "
-            f"({sys.executable}).\n"
-            "Install a newer Python, then run: make learn PYTHON=/path/to/python3.11"
-        )
     if VENV.exists():
         return
     if not os.access(ROOT, os.W_OK):
@@ -88,7 +88,7 @@ def same_python(folder: Path) -> bool:
     return made is not None and made[1] == ".".join(sys.version.split(".")[:2])
 
 
-def install(folder: Path | None = None, requirements: str = "requirements.txt") -> None:
+def install(folder=None, requirements: str = "requirements.txt") -> None:
     """Make ``.venv`` (or ``folder``) and install the pins, unless that was done already."""
     folder = folder or VENV
     check_machine()
@@ -113,14 +113,18 @@ def install(folder: Path | None = None, requirements: str = "requirements.txt") 
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         stop(explain_pip(done.stderr, folder))
-    stamp.write_text(wanted_stamp(requirements), encoding="utf-8")
+    try:
+        stamp.write_text(wanted_stamp(requirements), encoding="utf-8")
+    except OSError as error:
+        stop(explain_pip(str(error), folder).replace("pip said:", "Python said:"))
 
 
 def explain_venv(error: Exception, folder: Path) -> str:
     """Why an environment could not be made, and what to do."""
     output = getattr(error, "output", None) or b""
     said = f"{error}\n{output.decode(errors='replace') if isinstance(output, bytes) else output}"
-    if isinstance(error, OSError) or "no space left" in said.lower():
+    signs = "errno|no space left|quota|temporary directory"
+    if isinstance(error, OSError) or re.search(signs, said.lower()):
         return explain_pip(said, folder.parent).replace("pip said:", "Python said:")
     return (
         f"Making {folder.name} failed ({error}).\nOn Debian and Ubuntu the part of Python that "

@@ -2,7 +2,7 @@
 
 Addresses are taken from the Markdown files and from the text cells of the committed notebooks. One
 inside this repository is looked up among its files. The others are written to ``build/links``, a
-text file for each page, for lychee, which asks them (the weekly workflow).
+text file for each page, and checked by lychee in the weekly workflow.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from tools.lessons import ROOT, repository
 
 URL = re.compile(r"https?://[^\s<>\"'`\\{}|^\[\]]+")
-# They answer programs with 403 or 429 however alive the page is, so that asking them says nothing.
+# These hosts answer programs with 403 or 429 even where the page exists, so they are not checked.
 BOT_BLOCKING = {
     "dl.acm.org",
     "doi.org",
@@ -110,7 +110,7 @@ def internal_answer(url: str) -> Answer | None:
 
 
 def write_lists(found: dict[str, list[str]], folder: Path) -> int:
-    """For each page a file with the addresses that lychee is to ask; returns how many there are."""
+    """Write a file for each page with its addresses for lychee; return the number of addresses."""
     shutil.rmtree(folder, ignore_errors=True)
     lists: dict[str, list[str]] = {}
     asked = [
@@ -132,7 +132,7 @@ def main() -> None:
     for answer in dead:
         print(f"dead: {answer.url} ({answer.why}) in {', '.join(found[answer.url])}")
     asked = write_lists(found, ROOT / "build/links")
-    print(f"{len(found)} addresses, {len(dead)} dead here; {asked} others to ask in build/links")
+    print(f"{len(found)} addresses, {len(dead)} dead here; {asked} others to check in build/links")
     raise SystemExit(bool(dead))
 
 

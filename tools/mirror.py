@@ -43,9 +43,9 @@ class Item:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the origin says of a file: its bytes, its SHA-256 or git's SHA-1 of it.
+    """What the origin states about a file: its size in bytes, and its SHA-256 or git's SHA-1 of it.
 
-    ``path`` is there where the file is on this machine already.
+    ``path`` is set where the file is on this machine already.
     """
 
     size: int
@@ -100,7 +100,7 @@ def read_sums(folder: Path) -> dict[str, str]:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise MirrorError where ``folder`` or one above it is a file, or a link to nowhere."""
+    """Raise MirrorError where ``folder`` or one above it is a file, or a broken link."""
     for path in (folder, *folder.parents):
         if path.is_symlink() and not path.exists():
             raise MirrorError(
@@ -138,7 +138,7 @@ def facts_of_hub(items: list[Item]) -> dict[str, Facts]:
 
 
 def facts_of_mirror(items: list[Item], mirror: Path) -> dict[str, Facts]:
-    """Size and hash of each file that another mirror has; the hash that its list gives counts."""
+    """Size and hash of each file of another mirror; where its list has the hash, that one."""
     check_folder(mirror)
     if not (mirror / "datasets").is_dir() and not (mirror / "models").is_dir():
         raise MirrorError(
@@ -185,7 +185,7 @@ def check_space(folder: Path, todo: list[Item], facts: dict[str, Facts]) -> None
 def copy(source: Path, target: Path, digest: str) -> bool:
     """Copy a file; False where the copy's hash isn't ``digest``.
 
-    ``target`` is replaced at once, or not at all.
+    ``target`` is replaced as a whole or not at all.
     """
     check_folder(target.parent)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -300,7 +300,7 @@ def write(file: Path, text: str) -> None:
 
 
 def verify(folder: Path, data_only: bool = False) -> list[str]:
-    """Compare a mirror with its list and the course's files; a line for each that is wrong."""
+    """Compare a mirror with its list and with the files that the course needs; a line for each that is wrong."""
     check_folder(folder)
     if not (sums := read_sums(folder)):
         raise MirrorError(

@@ -4,7 +4,7 @@ The proof is the learner notebook with, at each exercise, every listed wrong ans
 tried one after the other. The stub comes last, so that the rest runs on what a learner who skips it has; then the cells
 run once more as the learner has them.
 
-A lesson whose proof stands is not executed again: ``measured.json`` keeps the SHA-256 of everything that a run depends on.
+A lesson whose proof is still valid is not executed again: ``measured.json`` keeps the SHA-256 of all that a run depends on.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PROGRAMS = ("browser", "scale", "service")
 OURS = tuple(f"{package}." for package in ("course_utils", *PROGRAMS))
 PREPARES = "course_utils/setup.py"  # finds folders and packages; computes nothing of a lesson
 ALWAYS = "00"  # executed by every run of the suite, so that no machine passes without a lesson
-# Names that no lesson has, for the cells below read what a proof leaves behind.
+# Names that no lesson uses: they stay in the kernel in which the lesson's next cells run.
 VERDICTS = {
     "right": "assert '✅' in proof_said and not proof_crosses and 'not attempted' not in proof_said, proof_said",
     "stub": "assert 'not attempted yet' in proof_said and '✅' not in proof_said, proof_said",
@@ -51,7 +51,7 @@ def wrong_answers(lesson: Lesson) -> dict[str, list[tuple[str, str, str]]]:
 def attempt(kind: str, exercise: str, check: str, message: str = "") -> list[nbformat.NotebookNode]:
     """Three cells: an answer, its check, and whether the check said what it must.
 
-    ``%%capture`` loses what it caught where the cell ends in a semicolon. What is solved here is not the learner's progress.
+    ``%%capture`` loses what it caught where the cell ends in a semicolon. Nothing here counts as progress.
     """
     captured = (
         "%%capture proof_output\nimport os\n\nos.environ['COURSE_PROGRESS'] += '.proof'\n"

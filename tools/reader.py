@@ -1,8 +1,8 @@
 """Train ``data/models/mini-reader``: a LoRA adapter that finds answers in a text, for lesson 09.
 
 ``python -m tools.reader --squad FOLDER [--work FOLDER]``. ``FOLDER`` has SQuAD's rows as a mirror
-keeps them. A killed run goes on at its last checkpoint. The base model is ``mini-distilbert``; the
-adapter fits those weights alone, so ``adapter_config.json`` stands beside their SHA-256.
+keeps them. A killed run resumes from its last checkpoint. The base model is ``mini-distilbert``; the
+adapter fits those weights alone, so ``base.json`` beside it holds their SHA-256.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ ROOT = Path(__file__).resolve().parents[1]
 BASE = ROOT / "data/models/mini-distilbert"
 OUT = ROOT / "data/models/mini-reader"
 LENGTH, STRIDE = 256, 64
-UNANSWERED = 0.25  # questions put to another passage of their article, beside each with its own
+UNANSWERED = (
+    0.25  # share of the questions that are asked again about another passage of their article
+)
 LINEAR = ["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"]
 
 

@@ -29,7 +29,6 @@ LINK = re.compile(
     rf"{CODE}|(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<to>(?!\w+:|#)[^)\s#]+)(?P<at>#[^)\s]*)?\)",
     re.S,
 )
-HEADING = re.compile(r"```.*?```|^(?P<marks>#{1,3}) (?P<title>.+)$", re.M | re.S)
 HEADING_LINE = re.compile(r"^(#{1,3}) (.+)$")
 
 
@@ -314,11 +313,11 @@ def start_page() -> str:
     )
 
 
-# --- the whole ---
+# --- the whole site ---
 
 
 def slides() -> None:
-    """The instructor's decks: one file each. A link to a file beside the notebook would lead nowhere from here."""
+    """The instructor's slides, one file a lesson, without links to files beside the notebook: they would be dead here."""
     from tools.instructor import TEMPLATES, slides_of
 
     folder = SOURCE / "extra/slides"
@@ -385,7 +384,7 @@ def gather() -> None:
 
 
 def mend_links() -> None:
-    """A link in what a cell printed is left as it stands in the notebook: make it lead to the page."""
+    """Point links in printed outputs, which Sphinx leaves as they are, at the pages."""
     folder = OUT / "notebooks"
 
     def mended(found: re.Match) -> str:

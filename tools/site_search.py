@@ -1,4 +1,4 @@
-"""The site's search index, made with Pagefind of sections rather than of pages, so that a result opens the right place.
+"""The site's search index: Pagefind's, of sections rather than pages, so that a result opens the right place.
 
 Tried on the queries of tests/test_site.py: Sphinx's own search lists pages, and sections only for a heading's own
 words; Pagefind over whole pages found the page more often, but no section.
@@ -14,8 +14,8 @@ from pathlib import Path
 from bs4 import BeautifulSoup, Tag
 from pagefind.index import IndexConfig, PagefindIndex
 
-NOT_FOUND = "nav, .headerlink, .uses, .copybtn, summary, style, script, math"
-LESS_FOR = ("notebooks/sources/", "data/", "INSTRUCTORS", "index.html")  # learners search most
+NOT_INDEXED = "nav, .headerlink, .uses, .copybtn, summary, style, script, math"
+LOWER_WEIGHT = ("notebooks/sources/", "data/", "INSTRUCTORS", "index.html")  # learners search most
 SKIPPED = {"search.html", "genindex.html"}
 
 
@@ -33,30 +33,30 @@ class Section:
 
 def sections(file: Path, site: Path) -> list[Section]:
     article = BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser").article
-    for tag in article.select(NOT_FOUND):
+    for tag in article.select(NOT_INDEXED):
         tag.decompose()
     page, found = article.h1.get_text(" ", strip=True), []
     for section in article.find_all("section"):
         heading = section.find(["h1", "h2", "h3"], recursive=False)
         if heading is None:
             continue
-        own = [c for c in section.children if isinstance(c, Tag) and c.name != "section"]
+        content = [c for c in section.children if isinstance(c, Tag) and c.name != "section"]
         code = [
             p.extract().get_text()
-            for c in own
+            for c in content
             for p in ([c] if c.name == "pre" else c.find_all("pre"))
         ]
         leads = [
             p.contents[0]
-            for c in own
+            for c in content
             for p in ([c] if c.name == "p" else c.find_all("p"))
             if p.contents
         ]
         lead = " ".join(
             b.get_text(" ") for b in leads if b.name == "strong"
         )  # headings in a paragraph
-        alts = [i["alt"] for c in own for i in c.find_all("img")]
-        prose = [c.get_text(" ", strip=True) for c in own if c is not heading] + alts
+        alts = [i["alt"] for c in content for i in c.find_all("img")]
+        prose = [c.get_text(" ", strip=True) for c in content if c is not heading] + alts
         url = file.relative_to(site).as_posix()
         found.append(
             Section(
@@ -72,12 +72,14 @@ def sections(file: Path, site: Path) -> list[Section]:
 
 
 def record(section: Section) -> str:
-    less = 0.2 if section.url.startswith(LESS_FOR) or section.title == "Further reading" else 1
-    return f"""<html lang="en"><body data-pagefind-body data-pagefind-weight="{less}">
-<h1 data-pagefind-weight="{10 * less}">{escape(section.title)}</h1>
+    weight = (
+        0.2 if section.url.startswith(LOWER_WEIGHT) or section.title == "Further reading" else 1
+    )
+    return f"""<html lang="en"><body data-pagefind-body data-pagefind-weight="{weight}">
+<h1 data-pagefind-weight="{10 * weight}">{escape(section.title)}</h1>
 <p data-pagefind-meta="page" data-pagefind-ignore>{escape(section.page)}</p>
-<p data-pagefind-weight="{10 * less}">{escape(section.lead)}</p>
-<p>{escape(section.prose)}</p><p data-pagefind-weight="{0.3 * less}">{escape(section.code)}</p></body></html>"""
+<p data-pagefind-weight="{10 * weight}">{escape(section.lead)}</p>
+<p>{escape(section.prose)}</p><p data-pagefind-weight="{0.3 * weight}">{escape(section.code)}</p></body></html>"""
 
 
 async def write(site: Path) -> int:

@@ -268,7 +268,7 @@ print(f"{settings['num_train_epochs']} epochs, learning rate {settings['learning
 # %% [markdown]
 # | argument | why this value |
 # |---|---|
-# | epochs, rate, batch size | for the published model the usual grid is 2–4 epochs, 2e-5 to 5e-5, batches of 16 or 32 (BERT paper, appendix A.3); here its upper end, because a thousand reviews are few. The smaller model of `mini` takes a higher rate than that grid has; the rate of this run is printed above. Lesson 04 measures both |
+# | epochs, rate, batch size | for the published model the usual grid is 2–4 epochs, 2e-5 to 5e-5, batches of 16 or 32 (BERT paper, appendix A.3); here its upper end, because a thousand reviews are few. On `mini` the profile's rate lies above that grid; it is printed above. Lesson 04 measures epochs and rates |
 # | `warmup_steps=0.1` | the rate rises during the first tenth of the steps, then falls in a straight line to 0. A fixed 500, as articles advise, is longer than many whole runs |
 # | `train_sampling_strategy` | texts of similar length share a batch: less padding |
 # | `eval_*`, `save_*`, `load_best_model_at_end` | evaluate and save after each epoch; return the checkpoint that is best on validation, by the score that you will report |

@@ -474,8 +474,8 @@ assert tags_for_pieces([None, 1, 1, 3, None, None], ["O", "B-a", "O", "I-b"]) ==
 # ## 5. Train
 #
 # The head gives every piece one number per tag. All else is as in lesson
-# [05](05_training.ipynb). Few notes and a small model ask for more epochs and a higher rate than
-# the profile has ([lesson 04](04_hyperparameters.ipynb)).
+# [05](05_training.ipynb), except that the program below sets more epochs and a higher rate than
+# the profile has. Lesson [04](04_hyperparameters.ipynb) shows how such settings are found.
 
 # %%
 from transformers import AutoModelForTokenClassification, Trainer, TrainingArguments, set_seed

@@ -24,9 +24,9 @@ from tools.pretrain.evaluate import (
     Run,
     bring_back,
     find,
-    keep,
     perform_all,
     planned,
+    save_results,
     scores,
     speed,
     weights_mark,
@@ -228,7 +228,7 @@ def evaluate(args, plan: Plan) -> Measured:
         variants = ablation(args, plan)
         if any(not figures["scores"] for figures in variants.values()):
             variants = {}  # half an ablation compares nothing
-    keep(planned(mirror), results, KEPT, {mark: variants} if variants else {})
+    save_results(planned(mirror), results, KEPT, {mark: variants} if variants else {})
     measured = Measured(scores(planned(mirror), results), speed(), variants)
     write_cards(FOLDERS, args.work, args.plan, plan, args.note, measured)
     return measured

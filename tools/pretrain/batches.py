@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-# Of the published vocabulary; below 999: special and unused.
+# Ids in the published vocabulary; those below 999 are special or unused.
 CLS, SEP, MASK, FIRST_PIECE = 101, 102, 103, 999
 COUNTED_TOKENS = 20_000_000  # enough to know how frequent a token is
 
 
 @dataclass(frozen=True)
 class MaskedBatch:
-    """``input_ids`` (batch, length) with masks in; ``positions`` (n,) index the flattened batch; ``labels`` (n,).
+    """``input_ids`` (batch, length) after masking; ``positions`` (n,) index the flattened batch; ``labels`` (n,).
 
-    ``pieces`` and ``tokens`` count the chosen and all tokens of the whole batch, also in a part of it: losses are sums
-    divided by these counts, so that the parts' losses and gradients add up to those of the whole.
+    ``pieces`` and ``tokens`` are the numbers of chosen and of all tokens. A part of a batch has those of the whole batch:
+    losses are sums divided by them, so that the parts' losses and gradients add up to those of the whole.
     """
 
     input_ids: torch.Tensor

@@ -1,4 +1,4 @@
-"""What the embedded models are judged by: the course's own tasks, and real data from a mirror where there is one."""
+"""The benchmarks of the embedded models: the course's tasks, and real data from a mirror where there is one."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from sklearn.metrics import (
     precision_recall_curve,
 )
 
-from course_utils.data import TASKS, fingerprint, from_embedded
+from course_utils.data import TASKS, from_embedded
 from course_utils.lab import ROOT
+from course_utils.splits import fingerprint
 from tools.pretrain.corpus import LINE_BREAK
 
 # train, validation, test; columns text (or words), label (or tags)
@@ -60,7 +61,7 @@ def average_precision(validation: Judged, test: Judged) -> float:
 
 
 def spans(tags: list[str]) -> set[tuple[int, int, str]]:
-    """Entities (start, end, type) of a sequence of BIO tags; an I- without its B- opens one (as conlleval does)."""
+    """Entities (start, end, type) of a sequence of BIO tags; an I- without a B- before it begins one (as in conlleval)."""
     found, start, kind = set(), 0, None
     for i, tag in enumerate([*tags, "O"]):
         prefix, _, name = tag.partition("-")
@@ -73,7 +74,7 @@ def spans(tags: list[str]) -> set[tuple[int, int, str]]:
 
 
 def entity_f1(references: list[list[str]], predictions: list[list[str]]) -> float:
-    """Micro F1 of whole entities: borders and type must both be right (Tjong Kim Sang and De Meulder 2003)."""
+    """Micro F1 of entities: start, end and type must all be right (Tjong Kim Sang and De Meulder 2003)."""
     pairs = [(spans(r), spans(p)) for r, p in zip(references, predictions, strict=True)]
     right = sum(len(r & p) for r, p in pairs)
     return 2 * right / max(1, sum(len(r) + len(p) for r, p in pairs))
@@ -180,12 +181,14 @@ def clinc_few(labels: int) -> Callable[[Path], Splits]:
     def load(mirror: Path) -> Splits:
         splits, out = clinc(mirror), {}
         feature = splits["train"].features["label"]
-        outside = feature.str2int("oos")
+        out_of_scope = feature.str2int("oos")
         classes = datasets.ClassLabel(names=[name for name in feature.names if name != "oos"])
         for name, split in splits.items():
-            inside = split.filter(lambda label: label != outside, input_columns="label")
-            inside = inside.map(lambda row: {"label": row["label"] - (row["label"] > outside)})
-            out[name] = inside.cast_column("label", classes)
+            in_scope = split.filter(lambda label: label != out_of_scope, input_columns="label")
+            in_scope = in_scope.map(
+                lambda row: {"label": row["label"] - (row["label"] > out_of_scope)}
+            )
+            out[name] = in_scope.cast_column("label", classes)
         shuffled = out["train"].shuffle(seed=0)
         seen: dict[int, int] = {}
         kept = []

