@@ -11,7 +11,6 @@ import datasets
 from course_utils import hub
 from course_utils.lab import ROOT, Profile, choose_profile
 from course_utils.splits import SPLITS, cut, separate
-from course_utils.splits import fingerprint as fingerprint
 from course_utils.tables import DataError, Table, check_text, read_table
 
 OUT_OF_SCOPE = ("out_of_scope", "oos")  # the class of texts that belong to no other, and CLINC's

@@ -162,7 +162,7 @@ def fetch(repo: str, revision: str, files: Iterable[str], kind: str = "model") -
             path.unlink()
         else:
             raise OSError(
-                f"{file} arrived damaged twice: its content is not the one that the Hub gave the hash of"
+                f"{file} arrived damaged twice: its hash is not the one that the Hub gives"
             )
         paths.append(path)
     return paths

@@ -1,4 +1,4 @@
-"""Figures, drawings and findings: one look, readable without colour, with alt text that travels in the notebook."""
+"""Figures, drawings and findings: one style, readable without colour, with alt text that travels in the notebook."""
 
 from __future__ import annotations
 
