@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from course_utils.tables import DELIMITERS, DataError, Table, check_text, decode, read_table
 
 ADDED = ("label", "probability")
-THERE = "this file is there already, and it is not overwritten. Move it away, or name another."
+EXISTS = "this file is there already, and it is not overwritten. Move it away, or name another."
 
 
 def label_texts(folder: Path, texts: Sequence[str], batch_size: int = 32) -> tuple[list, int]:
@@ -107,7 +107,7 @@ def label_file(
     if target.suffix.lower() != file.suffix.lower():
         raise DataError(f"{target}: expected a name that ends in {file.suffix}, as {file.name}.")
     if target.exists():
-        raise DataError(f"{target}: {THERE}")
+        raise DataError(f"{target}: {EXISTS}")
     if not target.parent.is_dir():
         raise DataError(f"{target.parent}: there is no such folder. Make it, or name another.")
     values = table.columns[text]
@@ -131,7 +131,7 @@ def label_file(
         else:
             marked = encoding or not raw[:2].isascii()  # Excel reads UTF-8 by its mark alone
             write_csv(table, found, part, "utf-8-sig" if marked else "utf-8")
-        put(part, target)
+        rename_new(part, target)
     except OSError as error:
         raise DataError(
             f"{target}: can't be written ({error.strerror or error}). Make room on the disk, or "
@@ -140,8 +140,8 @@ def label_file(
     finally:
         part.unlink(missing_ok=True)
     counts = Counter(label for label, _ in answers)
-    told = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
-    print(f"{target}: {len(values):,} rows; {told}")
+    summary = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
+    print(f"{target}: {len(values):,} rows; {summary}")
     if empty:
         first = table.row(empty[0] + 1)
         print(f"  {len(empty):,} without a text have no label, the first in {first}")
@@ -193,7 +193,7 @@ def write_csv(table: Table, found: Sequence[tuple], target: Path, encoding: str)
             writer.writerow([*cells, *("" if part is None else part for part in answer)])
 
 
-def put(part: Path, target: Path) -> None:
+def rename_new(part: Path, target: Path) -> None:
     """Give the finished file ``part`` the name ``target``.
 
     Raises
@@ -204,7 +204,7 @@ def put(part: Path, target: Path) -> None:
     try:
         open(target, "x").close()  # takes the name, which os.replace alone would take from another
     except FileExistsError:
-        raise DataError(f"{target}: {THERE}") from None
+        raise DataError(f"{target}: {EXISTS}") from None
     try:
         os.replace(part, target)
     except OSError:

@@ -138,7 +138,7 @@ def own_files(path: Path) -> dict[str, Path]:
 def by_group(
     split: datasets.Dataset, share: float, seed: int, path: str | Path
 ) -> tuple[list[int], list[int]]:
-    """Choose whole groups with about ``share`` of the rows of each class; and the other rows."""
+    """Row numbers of whole groups with about ``share`` of the rows of each class, and of the rest."""
     groups = split["group"][:]
     number = max(2, min(round(1 / share), len(set(groups))))
     folds = StratifiedGroupKFold(number, shuffle=True, random_state=seed)
@@ -161,7 +161,7 @@ def by_group(
 
 
 def check_groups(splits: Mapping[str, datasets.Dataset], files: Mapping[str, Path]) -> None:
-    """Raise DataError where a group stands in two splits."""
+    """Raise DataError where rows of one group are in two splits."""
     where: dict[str, str] = {}
     for split, rows in splits.items():
         for name in rows.unique("group"):

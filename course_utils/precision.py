@@ -59,8 +59,8 @@ def training_speed(precision: str, device: str = "cpu", repeats: int = 3) -> flo
 def has_native_bf16() -> bool:
     """Whether this CPU multiplies bfloat16 numbers itself: AVX512-BF16 or AMX on x86, BF16 on Arm servers.
 
-    Asked of the CPU, not measured: a race between two products ends differently on a busy machine. Apple's CPUs count as
-    without, because PyTorch's products of 32-bit numbers are as fast there.
+    The CPU reports it; a measurement would depend on what else the machine is doing. False for Apple's CPUs, on which
+    PyTorch multiplies 32-bit numbers as fast.
     """
     if platform.system() == "Darwin":
         return False

@@ -37,6 +37,14 @@ def writable(folder: Path) -> bool:
         return False
 
 
+def user_cache(*names: str) -> Path | None:
+    """A folder below ``.cache`` in the home folder; None for a user who has no home."""
+    try:
+        return Path.home().joinpath(".cache", *names)
+    except RuntimeError:
+        return None
+
+
 def writable_folder(root: Path, name: str) -> Path:
     """A folder to write to: in the course, else in the home folder, else in a temporary one.
 
@@ -44,12 +52,13 @@ def writable_folder(root: Path, name: str) -> Path:
     ------
     SetupError : where none of them can be written to.
     """
-    places = [root / "build", Path.home() / ".cache/distilbert-course", own_temporary_folder()]
+    places = [root / "build", user_cache("distilbert-course"), own_temporary_folder()]
     for place in places:
         if place and writable(place / name):
             return place / name
     raise SetupError(
-        f"Neither {places[0]} nor {places[1]} nor {temporary_folder()} can be written to. Free "
+        f"Neither {places[0]} nor {places[1] or 'a home folder'} nor {temporary_folder()} can be "
+        "written to. Free "
         "some disk space, or copy the course into a folder of your own and open it there."
     )
 
@@ -87,7 +96,7 @@ def work_folder(root: Path) -> Path:
 
 
 def places(root: Path) -> dict[str, str]:
-    """Environment variables that lead writing away from folders that can't be written to.
+    """Environment variables that replace folders that can't be written to.
 
     Empty on a usual machine. What the user has set stays.
     """
@@ -96,8 +105,8 @@ def places(root: Path) -> dict[str, str]:
         del found["COURSE_WORK"]
     if not os.access(root, os.W_OK):
         found["COURSE_PROGRESS"] = str(writable_folder(root, "progress") / "progress.json")
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    if not writable(Path(cache)):
+    cache = os.environ.get("XDG_CACHE_HOME") or user_cache()
+    if not cache or not writable(Path(cache)):
         folder = writable_folder(root, "home")
         names = {"HF_HOME": "huggingface", "MPLCONFIGDIR": "matplotlib", "IPYTHONDIR": "ipython"}
         names |= {f"JUPYTER_{kind}_DIR": f"jupyter/{kind.lower()}" for kind in ("CONFIG", "DATA")}
@@ -142,7 +151,9 @@ def explain_pip(error: str, environment: Path) -> str:
         r"no module named pip": f"There is no pip in {environment}. Where it is a folder .venv "
         "whose installation was interrupted, delete it and run `make learn` again; elsewhere run "
         "`python3 -m ensurepip`.",
-        r"no space left|errno 28|disk quota|errno 122": full_disk(temporary_folder(), environment),
+        r"disk quota|errno 122": f"Your quota on the disk of {environment} or of "
+        f"{temporary_folder()} is used up. Delete files of yours there.",
+        r"no space left|errno 28": full_disk(temporary_folder(), environment),
         r"no usable temporary directory": f"The temporary folder {temporary_folder()} can't be "
         "written to, or its disk is full. Free some space there, or set TMPDIR to another folder.",
         r"permission denied|read-only file system|errno 13|errno 30": "The folder that packages "

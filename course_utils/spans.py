@@ -89,7 +89,7 @@ def load_spans(name: str, profile: Profile | None = None, seed: int = 0) -> data
     rows = dict(
         zip(SPLITS, (profile.train_rows, profile.validation_rows, profile.test_rows), strict=True)
     )
-    out = datasets.DatasetDict({s: shortened(splits[s], rows[s], seed) for s in SPLITS})
+    out = datasets.DatasetDict({s: some_rows(splits[s], rows[s], seed) for s in SPLITS})
     print(f"{name}: " + ", ".join(f"{s} {len(out[s]):,}" for s in SPLITS) + f" ({origin})")
     return out
 
@@ -113,7 +113,7 @@ def separated(
     return splits | {"train": splits["train"].select(kept)}
 
 
-def shortened(split: datasets.Dataset, rows: int | None, seed: int) -> datasets.Dataset:
+def some_rows(split: datasets.Dataset, rows: int | None, seed: int) -> datasets.Dataset:
     if rows is None or len(split) <= rows:
         return split
     return split.shuffle(seed=seed).select(range(rows))
@@ -166,8 +166,8 @@ def words_of(text: str) -> list[tuple[int, int]]:
 def tags_of(text: str, entities: list[dict]) -> list[str]:
     """One BIO tag for each of ``words_of(text)``.
 
-    ``entities`` have start and end in characters and a label. Raises ValueError where a border of
-    one stands inside a word, where two overlap, or where a label isn't one of KINDS.
+    ``entities`` have start and end in characters and a label. Raises ValueError where one starts
+    or ends inside a word, where two overlap, or where a label isn't one of KINDS.
     """
     words = words_of(text)
     tags = ["O"] * len(words)

@@ -22,7 +22,7 @@ def fingerprint(text: str) -> str:
 
 
 def stratified(labels: Sequence[int], size: int, seed: int) -> tuple[list[int], list[int]]:
-    """Choose ``size`` row numbers at random, each class by its share; and the others.
+    """Row numbers of a stratified random sample of ``size`` rows, and of the rest.
 
     Unlike scikit-learn's ``train_test_split`` it takes at least two rows of every class, however
     rare, and leaves any number of rows.
@@ -39,18 +39,18 @@ def stratified(labels: Sequence[int], size: int, seed: int) -> tuple[list[int], 
             f"{size} rows can't hold {LEAST_ROWS} of each of {len(classes)} classes. Ask for "
             f"{LEAST_ROWS * len(classes)} or more."
         )
-    turn = np.zeros(len(order))  # the share of its class that is chosen before a row
+    rank = np.zeros(len(order))  # of a row in its class, from 0 to 1: the lowest are chosen
     for label in classes:
         rows = np.flatnonzero(shuffled == label)
-        turn[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
-        turn[rows[:LEAST_ROWS]] = 0
+        rank[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
+        rank[rows[:LEAST_ROWS]] = 0
     chosen = np.zeros(len(order), dtype=bool)
-    chosen[np.argsort(turn, kind="stable")[:size]] = True
+    chosen[np.argsort(rank, kind="stable")[:size]] = True
     return order[chosen].tolist(), order[~chosen].tolist()
 
 
 def by_label(split: datasets.Dataset, share: float, seed: int) -> tuple[list[int], list[int]]:
-    """Choose ``share`` of the rows, rounded up, with every class in it; and the others."""
+    """Row numbers of a stratified sample of ``share`` of the rows, rounded up, and of the rest."""
     least = LEAST_ROWS * split.features["label"].num_classes
     return stratified(split["label"], max(math.ceil(share * len(split) - 1e-9), least), seed)
 

@@ -90,7 +90,7 @@ def read_table(
 
 
 def decode(file: Path, raw: bytes, encoding: str | None = None) -> str:
-    """The text of a file without its byte order mark. Raises DataError."""
+    """Decode a file; its byte order mark is left out. Raises DataError."""
     marked = [name for mark, name in BYTE_ORDER_MARKS.items() if raw.startswith(mark)]
     if not encoding and not marked and (place := raw.find(b"\0")) >= 0:
         row = row_at(raw[:place].count(b"\n"))

@@ -70,7 +70,7 @@ def estimate_training(trainer, steps: int = 6) -> float:
 
     A copy of the trainer makes ``steps`` real steps or, within 3 s, more, on random batches of its
     own data, with clipping, optimizer and callbacks; it evaluates a few batches of the size that
-    evaluations have, and writes one checkpoint. Random states are put back: training gives the
+    evaluations have, and writes one checkpoint. Random states are restored: training gives the
     same numbers with and without an estimate. Early stopping is not taken into account.
     """
     from course_utils.trial import trial_run  # here: importing transformers takes seconds

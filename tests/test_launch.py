@@ -231,7 +231,7 @@ def test_a_full_temporary_folder_is_told_from_a_full_disk(repository, monkeypatc
             subprocess.CalledProcessError(
                 1, ["python"], output=b"OSError: [Errno 122] Disk quota exceeded"
             ),
-            "is full",
+            "Your quota",
         ),
         (
             subprocess.CalledProcessError(

@@ -100,7 +100,7 @@ def test_only_what_is_missing_is_installed_and_all_the_rest_held_where_it_is(mac
         ),
         (
             "ERROR: Could not install packages due to an OSError: [Errno 122] Disk quota exceeded",
-            "is full",
+            "Your quota",
         ),
         (
             "ERROR: Could not install packages due to an OSError: [Errno 30] Read-only file system: '/usr/lib'",
@@ -140,6 +140,7 @@ def test_a_failing_pip_stops_the_cell_with_its_one_cause(machine, monkeypatch, s
         "PEP 668",
         "no pip",
         "is full",
+        "quota",
         "be written to",
         "network",
         "not go with",
@@ -252,6 +253,18 @@ def test_with_neither_a_temporary_folder_of_this_user_alone_is_taken(folders):
     own.chmod(0o777)  # another user could have put files there
     with pytest.raises(SetupError):
         work_folder(folders.course)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="every user of Windows has a home")
+def test_a_user_without_a_home_works_elsewhere(folders, monkeypatch):
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(setup.Path, "home", nowhere)
+    assert places(folders.course)["HF_HOME"] == str(folders.course / "build/home/huggingface")
+    folders.shut("course")
+    own = folders.temporary / f"distilbert-course-{os.getuid()}"
+    assert places(folders.course)["COURSE_WORK"] == str(own / "work")
 
 
 def test_where_nothing_can_be_written_the_message_names_the_places(folders):
@@ -517,6 +530,7 @@ def test_a_repository_or_branch_that_is_not_there_is_not_called_a_network_fault(
             "remote: Repository not found.\nfatal: repository 'https://github.com/x/' not found",
             "Check this address",
         ),
+        ("xcrun: error: invalid active developer path, missing xcrun", "Install git"),
         ("fatal: write error: No space left on device", "Free 1 GiB on the disk"),
         ("error: unable to write file x: Disk quota exceeded", "Free 1 GiB on the disk"),
         ("fatal: something new", "Read what git says"),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 source = os.environ.get("COURSE_SOURCE", "https://github.com/{{repository}}")
 here, signs = Path.cwd(), ("course_utils/setup.py", "tools/setup_cell.py")
-new = [folder / Path("{{repository}}").name for folder in (here, Path.home())]
+home = os.environ.get("USERPROFILE") or os.environ.get("HOME") or here
+new = [Path(folder) / Path("{{repository}}").name for folder in (here, home)]
 folders = [here, *here.parents, *here.glob("*"), *new]
 root = next((f for f in folders if all(os.access(f / s, os.R_OK) for s in signs)), None)
 if root is None:
@@ -16,7 +17,7 @@ if root is None:
     command = ["git", "clone", "-q", "--depth", "1", "--branch", "{{branch}}", source, str(root)]
     english = {**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
     cures = {
-        "Errno 2|WinError 2": f"Install git, or unpack {source}/archive/{{branch}}.zip in {here}",
+        r"(no|or) 2\]|xcrun": f"Install git, or unpack {source}/archive/{{branch}}.zip in {here}",
         "already exists": f"Rename or delete {root}, which is not the whole course",
         "ermission|Read-only": f"Start Jupyter in a folder that you may write to, not in {here}",
         "o space|quota": f"Free 1 GiB on the disk of {root.parent}",
