@@ -64,7 +64,7 @@ def load_checked(
             + ", ".join(f"{split} {len(set(splits[split]['group']))}" for split in SPLITS)
             + f" different values of {group}"
         )
-    return drop_near_copies(splits)
+    return drop_near_copies(splits, path)
 
 
 def near_copies(texts: Sequence[str], least: float = 0.8) -> list[tuple[int, int]]:
@@ -82,10 +82,12 @@ def near_copies(texts: Sequence[str], least: float = 0.8) -> list[tuple[int, int
     return sorted((int(a), int(b)) for a, b in pairs if a < b)
 
 
-def drop_near_copies(splits: datasets.DatasetDict, least: float = 0.8) -> datasets.DatasetDict:
+def drop_near_copies(
+    splits: datasets.DatasetDict, path: str | Path, least: float = 0.8
+) -> datasets.DatasetDict:
     """Drop a row of which a near-copy stands in a later split, so that no test text was trained on.
 
-    Near-copies within one split stay. Both are printed.
+    Near-copies within one split stay. Both are printed. ``path`` is named in an error.
 
     Raises
     ------
@@ -113,7 +115,7 @@ def drop_near_copies(splits: datasets.DatasetDict, least: float = 0.8) -> datase
         counts = np.bincount(np.asarray(clean[split]["label"], dtype=int), minlength=len(names))
         if counts.min() < LEAST_ROWS:
             raise DataError(
-                f"{split}: {counts.min()} rows of the class {names[counts.argmin()]!r} are left "
-                f"without near-copies; {LEAST_ROWS} are needed. Add texts of this class."
+                f"{path}, {split}: {counts.min()} rows of the class {names[counts.argmin()]!r} are "
+                f"left without near-copies; {LEAST_ROWS} are needed. Add texts of this class."
             )
     return datasets.DatasetDict(clean)

@@ -120,9 +120,10 @@ def own_files(path: Path) -> dict[str, Path]:
                 f"{path}: there is no such file. Beside it: {beside}. Correct the path."
             )
         return {"train": path}
-    found = {}
+    found, others = {}, []
     for file in sorted(f for f in path.iterdir() if f.suffix.lower() in FORMATS):
         if file.stem not in SPLITS:
+            others.append(file.name)
             continue
         if file.stem in found:
             raise DataError(f"{file}: {found[file.stem].name} is there too. Keep one of the two.")
@@ -132,6 +133,9 @@ def own_files(path: Path) -> dict[str, Path]:
             f"{path}: no file called train. Expected train, and where there are such, validation "
             f"and test, as {', '.join(FORMATS)}; or name one file: it is split in three."
         )
+    if others:
+        names = ", ".join(others[:5]) + (" …" if len(others) > 5 else "")
+        print(f"  {path.name}: not read, for they are not called {', '.join(SPLITS)}: {names}")
     return {split: found[split] for split in SPLITS if split in found}
 
 
@@ -196,7 +200,8 @@ def read_labels(table: Table, column: str) -> list[str]:
 
 
 def spelling(label: str) -> str:
-    """A label without its case, white space, hyphens and decimals ("1.0"), to compare spellings."""
+    """A label without its case, white space, hyphens, decimals ("1.0") and invisible characters."""
+    label = "".join(sign for sign in label if unicodedata.category(sign) != "Cf")
     label = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
     label = re.sub(r"(?<=\w)[-_ ]+(?=\w)", " ", label)
     return re.sub(r"^([+-]?\d+)\.0+$", r"\1", label)

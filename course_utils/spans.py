@@ -80,12 +80,18 @@ def load_spans(name: str, profile: Profile | None = None, seed: int = 0) -> data
         files, origin = mirror_files(source, folder), f"mirror, {source.repo}"
         splits = {split: read_parquet(file, name) for split, file in files.items()}
     elif profile.source == "embedded":
-        folder, origin = ROOT / "data" / name, "embedded, written for this course"
-        splits = {s: READERS[name](folder / f"{s}.jsonl") for s in SPLITS}
+        origin = "embedded, written for this course"
+        files = {s: ROOT / "data" / name / f"{s}.jsonl" for s in SPLITS}
+        splits = {split: READERS[name](file) for split, file in files.items()}
     else:
         files, origin = hub_files(source), f"Hub, {source.repo} at {source.revision[:7]}"
         splits = {split: read_parquet(file, name) for split, file in files.items()}
     splits = separated(splits, "tokens" if name == "notes" else "context", seed)
+    if not len(splits["train"]):
+        raise DataError(
+            f"{files['train']}: no rows are left to train on: all of them stand in another split "
+            "too. This is another data set or a part of it: fetch the file again."
+        )
     rows = dict(
         zip(SPLITS, (profile.train_rows, profile.validation_rows, profile.test_rows), strict=True)
     )
@@ -132,7 +138,29 @@ def read_parquet(file: Path, name: str) -> datasets.Dataset:
             f"{file}: no column {', '.join(sorted(missing))}; it has "
             f"{', '.join(table.column_names)}. Fetch the right file."
         )
-    return datasets.Dataset(datasets.table.InMemoryTable(table))
+    if not table.num_rows:
+        raise DataError(f"{file}: no rows. Fetch the file again.")
+    rows = datasets.Dataset(datasets.table.InMemoryTable(table))
+    if name == "notes":
+        check_tags(file, rows)
+    return rows
+
+
+def check_tags(file: Path, notes: datasets.Dataset) -> None:
+    """Raise DataError unless each word has one tag, and the tags have names."""
+    tags = getattr(notes.features["ner_tags"], "feature", None)
+    if not isinstance(tags, datasets.ClassLabel):
+        raise DataError(
+            f"{file}: column 'ner_tags' has no names of tags. Fetch the file again from the Hub, "
+            "where it holds the names."
+        )
+    pairs = zip(notes["tokens"][:], notes["ner_tags"][:], strict=True)
+    for row, (words, numbers) in enumerate(pairs, start=1):
+        if not words or len(words) != len(numbers or ()):
+            raise DataError(
+                f"{file}, row {row}: {len(words or ())} words and {len(numbers or ())} tags. "
+                "Expected one tag for each word, and at least one word. Fetch the file again."
+            )
 
 
 def json_rows(file: Path, needed: set[str]) -> Iterator[tuple[str, dict]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import datasets
@@ -95,6 +96,13 @@ def separate(
                 f"  {split}: {len(contradicted):,} of them had another label there, the first in "
                 f"{tables[split].row(contradicted[0] + 1)}"
             )
+        if not keep:
+            later = ", ".join(tables[s].file.name for s in SPLITS if s in clean)
+            raise DataError(
+                f"{tables[split].file}: no rows are left, after {len(dropped):,} repeated texts "
+                f"were dropped: all of them stand in {later} too. Give each split texts of its "
+                "own, or fetch the files again."
+            )
         clean[split] = rows.select(keep) if dropped else rows
         parts = 1 + len(missing) if split == "train" else 1
         check_classes(clean[split], tables[split], keep, parts, cure)
@@ -116,8 +124,6 @@ def check_classes(
     after = ""
     if repeats := len(table.columns["label"]) - len(labels):
         after = f", after {repeats:,} repeated texts were dropped"
-    if not labels:
-        raise DataError(f"{table.file}: no rows are left{after}. {cure}")
     few = []
     for number, name in enumerate(names):
         if (count := labels.count(number)) < needed:
@@ -125,10 +131,13 @@ def check_classes(
             few.append(f"{name!r} ({count}{first})")
     if few:
         more = f" and {len(few) - 5:,} more" if len(few) > 5 else ""
+        there = Counter(names[label] for label in labels).most_common(5)
+        listed = ", ".join(f"{name!r} ({count:,})" for name, count in there)
         shared = f", {LEAST_ROWS} for each of the {parts} splits made of it" if parts > 1 else ""
         raise DataError(
             f"{table.file}: too few rows of the class {', '.join(few[:5])}{more}{after}. Each "
-            f"class needs at least {needed} in this file{shared}. {cure}"
+            f"class needs at least {needed} in this file{shared}. Its most frequent classes: "
+            f"{listed}. {cure}"
         )
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from course_utils.quotes import swallowed_rows
+
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -25,6 +27,7 @@ FORMATS = {
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), "JSON lines"),
     ".parquet": "parquet",
 }
+csv.field_size_limit(2**31 - 1)  # the default refuses a text of more than 131,072 characters
 
 
 class DataError(ValueError):
@@ -101,19 +104,30 @@ def decode(file: Path, raw: bytes, encoding: str | None = None) -> str:
         )
     encoding = encoding or (marked[0] if marked else "utf-8")
     try:
-        content = raw.decode(encoding)
+        content = raw.decode(encoding).removeprefix("\ufeff")  # where the encoding leaves the mark
+        is_utf = codecs.lookup(encoding).name.startswith("utf")
     except LookupError:
         raise DataError(f"{file}: there is no encoding {encoding!r}. Try 'cp1252'.") from None
     except UnicodeDecodeError as error:
         start = raw.rfind(b"\n", 0, error.start) + 1
-        line = raw[start:].split(b"\n", 1)[0].decode("cp1252", "replace").strip()
         row = row_at(raw[: error.start].count(b"\n"))
+        hint = "If you know its encoding, name it: load_own(..., encoding=...)."
+        if encoding.startswith("utf-8") and "\ufffd" not in raw.decode("cp1252", "replace"):
+            line = raw[start:].split(b"\n", 1)[0].decode("cp1252").strip()
+            hint = (
+                'If this line is right as Windows-1252, load_own(..., encoding="cp1252") reads the '
+                f"file: {line[:200]}"
+            )
         raise DataError(
             f"{file}, {row}: byte 0x{error.object[error.start]:02x} is not "
             f"{encoding.upper().removesuffix('-SIG')}. "
-            "Save the file with the encoding UTF-8 (in Excel: 'CSV UTF-8'). If this line is right "
-            f'as Windows-1252, load_own(..., encoding="cp1252") reads the file: {line[:200]}'
+            f"Save the file with the encoding UTF-8 (in Excel: 'CSV UTF-8'). {hint}"
         ) from None
+    if not (is_utf or raw.isascii() or "\ufffd" in raw.decode("utf-8", "replace")):
+        raise DataError(
+            f"{file}: this file is UTF-8, and read as {encoding!r} its letters would become "
+            "others. Name no encoding for it."
+        )
     if "\0" in content:
         row = row_at(content[: content.index("\0")].count("\n"))
         raise DataError(f"{file}, {row}: a character 0 is not text. Save the file as UTF-8.")
@@ -125,26 +139,28 @@ def row_at(breaks: int) -> str:
 
 
 def check_columns(where: object, found: Sequence[str], needed: Sequence[str]) -> None:
+    for name in needed:
+        if name not in found:
+            raise DataError(
+                f"{where}: no column {name!r}; it has {', '.join(map(repr, found)) or 'none'}. "
+                "Rename the right column, name it in load_own(..., text=..., label=...), or fetch "
+                "the right file."
+            )
+
+
+def check_repeated(where: object, found: Sequence[str]) -> None:
     if twice := sorted({name for name in found if list(found).count(name) > 1}):
         raise DataError(
             f"{where}: two columns are named {', '.join(map(repr, twice))}. Delete or rename one."
         )
-    for name in needed:
-        if name not in found:
-            raise DataError(
-                f"{where}: no column {name!r}; it has {', '.join(map(repr, found))}. Rename the "
-                "right column, name it in load_own(..., text=..., label=...), or fetch the right "
-                "file."
-            )
 
 
 def find_delimiter(content: str, needed: Sequence[str]) -> str:
     """The delimiter with which the header has the needed columns, or else the most columns."""
 
     def fit(delimiter: str) -> tuple[bool, int]:
-        header = next(
-            csv.reader(re.split(r"[\r\n]+", content, maxsplit=1), delimiter=delimiter), []
-        )
+        reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter)
+        header = next(filter(None, reader), [])
         return set(needed) <= set(header), len(header)
 
     return max(DELIMITERS, key=fit)
@@ -160,6 +176,8 @@ def read_csv(file: Path, content: str, needed: Sequence[str], delimiter: str | N
     try:
         for cells in reader:
             if cells:
+                if not rows:
+                    check_columns(f"{file}, line {line}", cells, needed)
                 rows.append(cells)
                 lines.append(line)
             line = before + reader.line_num + 1
@@ -179,7 +197,7 @@ def read_csv(file: Path, content: str, needed: Sequence[str], delimiter: str | N
     while header and all(len(c) == len(header) and not c[-1] for c in (header, *rows)):
         for cells in (header, *rows):  # Excel writes columns without a name and a value
             cells.pop()
-    check_columns(f"{file}, line {lines[0]}", header, needed)
+    check_repeated(f"{file}, line {lines[0]}", header)
     columns: dict[str, list] = {}
     form = f"{DELIMITERS.get(delimiter, repr(delimiter))}-separated"
     table = Table(file, columns, lines[1:], form)
@@ -189,43 +207,16 @@ def read_csv(file: Path, content: str, needed: Sequence[str], delimiter: str | N
                 f"{table.place(number)}: {len(header)} columns expected, {len(cells)} found. Put "
                 f"quotation marks around a text that contains the delimiter {delimiter!r}."
             )
-    check_swallowed(table, rows, header.index(needed[-1]), delimiter)
+    if found := swallowed_rows(rows, header.index(needed[-1]), delimiter):
+        number, inside = found
+        raise DataError(
+            f"{table.place(number)}: a quotation mark opens in this row and is closed "
+            f"{len(inside) - 1} lines below, so that whole rows lie inside one cell; the "
+            f"last one begins {inside[-1][:60]!r}. Close or delete the quotation mark. If "
+            "these lines do belong to one text, save the file as JSON lines."
+        )
     columns |= {name: [cells[i] for cells in rows] for i, name in enumerate(header)}
     return table
-
-
-def check_swallowed(
-    table: Table, rows: Sequence[Sequence[str]], label: int, delimiter: str
-) -> None:
-    """Raise DataError where a cell holds whole rows, as between two stray quotation marks.
-
-    A cell of several lines holds rows where its first line completes the cells before it to a row
-    and its last line those behind it, and where at least half of the lines between are rows. A
-    row has as many cells as the header, and in the place of the label a label of the file.
-    """
-    labels = {cells[label] for cells in rows if cells[label].strip()}
-
-    def is_row(cells: Sequence[str]) -> bool:
-        return len(cells) == len(rows[0]) and cells[label] in labels
-
-    for number, cells in enumerate(rows, start=1):
-        for column, cell in enumerate(cells):
-            if len(inside := re.split(r"\r\n|\r|\n", cell)) == 1:
-                continue
-            first, *between, last = [
-                next(csv.reader([line], delimiter=delimiter), []) for line in inside
-            ]
-            if (
-                is_row([*cells[:column], *first])
-                and is_row([*last, *cells[column + 1 :]])
-                and 2 * sum(map(is_row, between)) >= len(between)
-            ):
-                raise DataError(
-                    f"{table.place(number)}: a quotation mark opens in this row and is closed "
-                    f"{len(inside) - 1} lines below, so that whole rows lie inside one cell; the "
-                    f"last one begins {inside[-1][:60]!r}. Close or delete the quotation mark. If "
-                    "these lines do belong to one text, save the file as JSON lines."
-                )
 
 
 def read_json(file: Path, content: str, needed: Sequence[str]) -> Table:
@@ -253,7 +244,8 @@ def read_json(file: Path, content: str, needed: Sequence[str]) -> Table:
         if not isinstance(row, dict):
             raise DataError(f"{table.place(number)}: not an object with {', '.join(needed)}.")
         check_columns(table.place(number), list(row), needed)
-    return Table(file, {n: [r.get(n) for r in rows] for n in rows[0]}, lines, "JSON lines")
+    names = dict.fromkeys(name for row in rows for name in row)
+    return Table(file, {n: [r.get(n) for r in rows] for n in names}, lines, "JSON lines")
 
 
 def once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -268,6 +260,7 @@ def read_parquet(file: Path, raw: bytes, needed: Sequence[str]) -> Table:
     try:
         table = pq.read_table(pa.BufferReader(raw))  # by its path, "a=1/" would become a column
         check_columns(file, table.column_names, needed)
+        check_repeated(file, table.column_names)
         columns = {name: table[name].to_pylist() for name in needed}
     except DataError:
         raise

@@ -59,13 +59,22 @@ def data_fingerprint(dataset) -> str:
 
 
 def describe_run(trainer: Trainer) -> dict[str, object]:
-    """What decides the weights that a run ends with: data, labels, model, settings."""
+    """What decides the weights that a run ends with: data, labels, model, loss, settings.
+
+    A loss function is known by its name alone, not by the values that it uses.
+    """
     args, model = trainer.args, trainer.model
-    labels = getattr(getattr(model, "config", None), "id2label", None) or {}
+    config = getattr(model, "config", None)
+    labels = getattr(config, "id2label", None) or {}
+    dropout = {k: v for k, v in vars(config).items() if "dropout" in k} if config else {}
+    loss = trainer.compute_loss_func or type(trainer).compute_loss
     run = {
         "training data": data_fingerprint(trainer.train_dataset),
         "labels": ", ".join(str(labels[number]) for number in sorted(labels)),
         "model": f"{type(model).__name__}, {sum(p.numel() for p in model.parameters()):,} weights",
+        "trained weights": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "dropout": dropout,
+        "loss": getattr(loss, "__qualname__", type(loss).__name__),
         "processes": args.world_size,
     }
     length = "max_steps" if args.max_steps > 0 else "num_train_epochs"

@@ -345,6 +345,10 @@ def named_labels():
     return model
 
 
+def confident(outputs, labels, num_items_in_batch=None):
+    return torch.nn.functional.cross_entropy(2 * outputs.logits, labels)
+
+
 def relabelled():
     data = rows(48).to_dict()
     data["label"][30] = 1 - data["label"][30]
@@ -372,6 +376,11 @@ OTHERS = {
     ),
     "length": (lambda: {"max_steps": 12}, "max_steps: 8 there, 12 here"),
     "seed": (lambda: {"seed": 1}, "seed: 42 there, 1 here"),
+    "dropout": (lambda: {"model": new_model(dropout=0.3)}, "dropout: "),
+    "loss": (
+        lambda: {"kind": partial(Trainer, compute_loss_func=confident)},
+        "loss: Trainer.compute_loss there, confident here",
+    ),
 }
 
 
@@ -387,6 +396,16 @@ def test_checkpoints_of_another_run_are_skipped_and_refused_with_the_difference(
     assert str(error.value).startswith(
         f"The checkpoint of step 4 can't be resumed: it belongs to another run ({reason}"
     ) and "start anew" in str(error.value)
+
+
+def test_checkpoints_of_a_run_that_trained_other_weights_are_skipped(two, capsys):
+    """Resumed all the same, they stop the Trainer before it asks the record of the run."""
+    frozen = new_model()
+    frozen.distilbert.requires_grad_(False)
+    assert last_whole_checkpoint(make_trainer(two, frozen)) is None
+    assert "(trained weights: 280930 there, 1122 here)" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="parameter group that doesn't match"):
+        train_in_folder(two, True, model=frozen)
 
 
 def test_without_help_the_trainer_goes_on_from_another_runs_checkpoint_and_says_nothing(two):

@@ -84,3 +84,16 @@ def test_what_no_seed_can_split_is_refused_with_the_first_message(tmp_path):
     file = write(tmp_path / "own.csv", [(text, label, label) for text, label, _ in ROWS])
     with pytest.raises(DataError, match="Add groups with rows of this class"):
         load_checked(file, group="writer")
+
+
+def test_a_class_that_near_copies_leave_without_rows_is_named_with_its_file(tmp_path):
+    (tmp_path / "own").mkdir()
+    closed = [f"The harbour is closed on all {n} days of the winter." for n in range(3, 9)]
+    rows = [(f"{a} {b}", "x", "") for a in ("red", "green", "amber") for b in PLACES]
+    write(tmp_path / "own/train.csv", [*rows[:20], *((f"FW: {t}", "y", "") for t in closed)])
+    for split, part in (("validation", closed[:3]), ("test", closed[3:])):
+        more = rows[20:25] if split == "test" else rows[25:]
+        write(tmp_path / f"own/{split}.csv", [*more, *((t, "y", "") for t in part)])
+    with pytest.raises(DataError) as error:
+        load_checked(tmp_path / "own")
+    assert str(error.value).startswith(f"{tmp_path / 'own'}, train: 0 rows of the class 'y'")

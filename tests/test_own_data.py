@@ -12,6 +12,7 @@ import pytest
 
 from course_utils.data import DataError
 from course_utils.own_data import load_own
+from course_utils.tables import read_table
 
 COMPLAINTS = [f"The driver was rude on day {i}, said guest {i * 37}." for i in range(40)]
 PRAISE = [f"The lamp is bright and tidy, said guest {i * 41}." for i in range(40)]
@@ -106,6 +107,31 @@ def test_windows_1252_is_named_with_row_line_and_a_cure_that_works(own):
     assert sorted(rows_of(load_own(own, encoding="cp1252"))) == sorted(rows)
 
 
+def test_windows_1252_is_no_cure_where_the_bytes_are_no_windows_1252_either(own):
+    own.write_bytes(b"text,label\nA film,neg\nM\x81he,pos\n")  # a u with two dots in DOS
+    for encoding in (None, "cp1252"):
+        message = error_of(own, encoding=encoding)
+        assert "row 2 (line 3): byte 0x81 is not" in message and "cp1252" not in message
+        assert message.endswith("If you know its encoding, name it: load_own(..., encoding=...).")
+
+
+def test_utf_8_that_is_named_as_another_encoding_is_refused_and_not_garbled(own):
+    rows = [(f"Größe {i}: {text}", label) for i, (text, label) in enumerate(ROWS)]
+    write_csv(own, rows)
+    message = error_of(own, encoding="cp1252")
+    assert f"{own}: this file is UTF-8, and read as 'cp1252' its letters" in message
+    assert message.endswith("Name no encoding for it.")
+    write_csv(own, ROWS)  # of ASCII alone, both are right
+    assert sorted(rows_of(load_own(own, encoding="cp1252"))) == sorted(ROWS)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+def test_a_byte_order_mark_is_no_part_of_the_header_where_the_encoding_is_named(own, encoding):
+    write_csv(own, ROWS, encoding=encoding)
+    own.write_bytes("\ufeff".encode(encoding) + own.read_bytes())
+    assert sorted(rows_of(load_own(own, encoding=encoding))) == sorted(ROWS)
+
+
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_utf_16_without_its_mark_is_named_with_a_cure_that_works(own, encoding):
     rows = [(f"Gäste für {i}: {text}", label) for i, (text, label) in enumerate(ROWS)]
@@ -157,6 +183,30 @@ def test_swallowed_rows_are_found_whatever_the_order_of_the_columns(own, start):
     assert "row 11 (line 12): a quotation mark opens in this row and is closed 10 lines" in message
 
 
+@pytest.mark.parametrize("header", ["text,label", "label,text", "text,label,note"])
+def test_a_class_whose_rows_are_all_swallowed_is_missed(own, header):
+    rows = [{"text": f"{c} number {i}", "label": c, "note": ""} for c in "ABC" for i in range(50)]
+    rows[40]["text"] = '"' + rows[40]["text"]
+    rows[110]["text"] += '"'
+    lines = [",".join(row[name] for name in header.split(",")) for row in rows]
+    own.write_text("\n".join([header, *lines]), encoding="utf-8")
+    assert "row 41 (line 42): a quotation mark opens in this row and is closed 70" in error_of(own)
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [('"Good, but slow,neg,', 'It has 6",pos,'), ('Good but slow,neg,"', 'It has 6,pos,"')],
+)
+def test_swallowed_rows_are_found_between_texts_with_commas_and_from_an_empty_cell_on(
+    own, first, last
+):
+    plain = [f"{text.replace(',', '')},{label}," for text, label in ROWS]
+    rows = [*plain[:10], first, *plain[11:40], last, *plain[41:]]
+    own.write_text("\n".join(["text,label,note", *rows]), encoding="utf-8")
+    message = error_of(own)
+    assert "row 11 (line 12): a quotation mark opens in this row and is closed 30" in message
+
+
 @pytest.mark.parametrize("text", ["Price {}\ncosts 4,1\nso so", "Price {}\n\n3,0\n", "\n{},1"])
 def test_a_line_of_a_text_that_ends_like_a_row_is_no_row(own, text):
     rows = [(text.format(i), str(i % 2)) for i in range(40)]
@@ -170,6 +220,30 @@ def test_quotation_marks_within_a_text_are_part_of_it(own):
     lines = [f'The {i}" screen, he said "fine";{i % 2}' for i in range(40)]
     own.write_text("\n".join(["text;label", *lines]), encoding="utf-8")
     assert ('The 39" screen, he said "fine"', "1") in rows_of(load_own(own))
+
+
+def test_a_long_text_arrives_whole_and_a_long_header_is_named(own):
+    rows = [*ROWS, ("word " * 40_000, "pos")]
+    assert sorted(rows_of(load_own(write_csv(own, rows)))) == sorted(rows)
+    own.write_text('"' + own.read_text())
+    assert "the header (line 1): not readable as CSV (" in error_of(own)
+
+
+def test_blank_lines_above_the_header_do_not_hide_its_delimiter(own):
+    write_csv(own, ROWS, delimiter=";")
+    own.write_text("\n\n" + own.read_text())
+    assert sorted(rows_of(load_own(own))) == sorted(ROWS)
+
+
+@pytest.mark.parametrize(("delimiter", "found"), [("~", "'text~label'"), (" ", "'text label'")])
+def test_another_delimiter_is_told_by_the_header_not_by_a_quotation_mark(own, delimiter, found):
+    write_csv(own, [(f'"{text}"', label) for text, label in ROWS], delimiter=delimiter)
+    assert f"line 1: no column 'text'; it has {found}" in error_of(own)
+
+
+def test_a_title_above_the_header_is_told_by_the_missing_column(own):
+    write_csv(own, [("", "", ""), ("text", "label", "who")], ("My texts", "", ""), ";")
+    assert "line 1: no column 'text'; it has 'My texts', '', ''" in error_of(own)
 
 
 def test_columns_that_excel_leaves_without_name_and_value_are_overlooked(own):
@@ -241,6 +315,7 @@ def test_a_test_file_that_is_a_copy_of_train_is_refused(tmp_path):
         write_csv(tmp_path / f"{split}.csv", ROWS)
     message = error_of(tmp_path)
     assert f"{tmp_path / 'train.csv'}: no rows are left, after 80 repeated texts" in message
+    assert "all of them stand in test.csv too. Give each split texts of its own" in message
 
 
 @pytest.mark.parametrize(
@@ -281,6 +356,8 @@ def test_numbers_as_labels_stand_in_the_order_of_numbers(own):
         ("not sure", "not_sure"),
         ("not sure", "not  sure"),
         ("Maß", "MASS"),
+        ("pos", "pos\u200b"),
+        ("pos", "\ufeffpos"),
     ],
 )
 def test_a_label_in_two_spellings_is_named_with_the_row_of_the_rarer(own, usual, other):
@@ -295,6 +372,15 @@ def test_a_label_in_another_spelling_is_named_in_the_file_that_has_it(tmp_path):
     write_csv(tmp_path / "test.csv", [*ROWS[60:], ("Another one", "Pos")])
     message = error_of(tmp_path)
     assert f"{tmp_path / 'test.csv'}, row 21 (line 22): the label 'Pos' (1)" in message
+
+
+def test_labels_that_one_file_calls_by_other_words_are_shown(tmp_path):
+    write_csv(tmp_path / "train.csv", ROWS[:60])
+    other = {"neg": "bad", "pos": "good"}
+    write_csv(tmp_path / "test.csv", [(text, other[label]) for text, label in ROWS[60:]])
+    message = error_of(tmp_path)
+    assert f"{tmp_path / 'test.csv'}: too few rows of the class 'neg' (0), 'pos' (0)" in message
+    assert "Its most frequent classes: 'bad' (10), 'good' (10)." in message
 
 
 def test_labels_that_only_look_alike_are_two_classes(own):
@@ -335,6 +421,13 @@ def test_a_json_line_that_is_no_row_is_named(tmp_path, line, reason):
     file.write_text("\n".join([*lines[:3], "", line, *lines[3:]]), encoding="utf-8")
     message = error_of(file)
     assert f"{file}, row 4 (line 5)" in message and reason in message
+
+
+def test_names_that_only_later_json_lines_have_become_columns_too(tmp_path):
+    file = tmp_path / "own.jsonl"
+    file.write_text('{"text": "a", "label": "b"}\n{"text": "c", "label": "d", "who": "e"}')
+    columns = read_table(file, ["text", "label"]).columns
+    assert columns == {"text": ["a", "c"], "label": ["b", "d"], "who": [None, "e"]}
 
 
 def test_a_list_of_json_objects_is_read_too(tmp_path):
@@ -419,7 +512,7 @@ def test_repeated_texts_are_dropped_and_said_to_be_with_those_that_contradict(ow
     ]
 
 
-def test_a_folder_gives_its_splits_and_those_that_it_lacks_are_made_of_train(tmp_path):
+def test_a_folder_gives_its_splits_and_those_that_it_lacks_are_made_of_train(tmp_path, capsys):
     write_csv(tmp_path / "train.csv", ROWS[:60])
     write_csv(tmp_path / "test.tsv", ROWS[60:], delimiter="\t")
     (tmp_path / "README.txt").write_text("Not a split.")
@@ -430,6 +523,8 @@ def test_a_folder_gives_its_splits_and_those_that_it_lacks_are_made_of_train(tmp
         "test": 20,
     }
     assert sorted(rows_of({**splits, "train": splits["train"]})) == sorted(ROWS)
+    told = "not read, for they are not called train, validation, test: README.txt"
+    assert told in capsys.readouterr().out
     write_csv(tmp_path / "test.csv", ROWS[60:])
     assert "test.csv is there too. Keep one of the two." in error_of(tmp_path)
 

@@ -209,7 +209,7 @@ def test_the_helper_package_stays_small():
         for f in (ROOT / "course_utils").glob("*.py")
     }
     # Half of it reads files and names what is wrong with them, or gives a run its folder.
-    assert max(sizes.values()) <= 275 and sum(sizes.values()) <= 2700, sizes
+    assert max(sizes.values()) <= 275 and sum(sizes.values()) <= 2800, sizes
 
 
 def test_lessons_do_not_import_the_maintainers_tools():

@@ -10,6 +10,7 @@ import pytest
 
 from course_utils import lab, spans
 from course_utils.lab import PROFILES
+from course_utils.splits import SPLITS
 from course_utils.tables import DataError
 
 MIRROR = lab.ROOT.parent / "shared/mirror"
@@ -124,8 +125,11 @@ def test_a_passage_without_questions_is_named(written):
 def test_a_passage_of_a_later_split_leaves_train(written):
     copy = PASSAGE | {"id": "a2"}
     other = PASSAGE | {"id": "a3", "context": PASSAGE["context"] + " It was green."}
-    rows = written("passages", train=[PASSAGE, other], validation=[other], test=[copy])
-    assert len(rows["train"]) == 0 and len(rows["test"]) == 2
+    third = PASSAGE | {"id": "a4", "context": PASSAGE["context"] + " It was grey."}
+    rows = written("passages", train=[PASSAGE, other, third], validation=[other], test=[copy])
+    assert rows["train"]["id"][:] == ["a4-0", "a4-1"] and len(rows["test"]) == 2
+    with pytest.raises(DataError, match=r"train\.jsonl: no rows are left to train on"):
+        written("passages", train=[PASSAGE, other], validation=[other], test=[copy])
 
 
 def test_an_unknown_task_is_refused_with_those_that_exist():
@@ -151,6 +155,61 @@ def test_real_data_have_the_same_columns(monkeypatch, capsys):
     start, text = row["answers"]["answer_start"][0], row["answers"]["text"][0]
     assert row["context"][start : start + len(text)] == text
     assert "train_subset" in capsys.readouterr().out
+
+
+def mirror_error(folder, monkeypatch, name: str, **columns: dict[str, list]) -> str:
+    """The error where a mirror's splits have these columns, a split's rows by its name."""
+    for split, values in columns.items():
+        file = folder / spans.SOURCES[name].folder / f"{split}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        tags = datasets.List(datasets.ClassLabel(names=["O", "B-person"]))
+        rows = datasets.Dataset.from_dict(values)
+        if values.get("ner_tags"):
+            rows = rows.cast_column("ner_tags", tags)
+        rows.to_parquet(file)
+    monkeypatch.setenv("COURSE_MIRROR", str(folder))
+    with pytest.raises(DataError) as error:
+        spans.load_spans(name, PROFILES["mini"])
+    return str(error.value)
+
+
+def test_a_mirror_whose_train_is_a_copy_of_another_split_is_refused(tmp_path, monkeypatch):
+    notes = {"tokens": [["Anna", str(n)] for n in range(9)], "ner_tags": [[1, 0]] * 9}
+    message = mirror_error(tmp_path, monkeypatch, "notes", **dict.fromkeys(SPLITS, notes))
+    assert "train.parquet: no rows are left to train on: all of them stand in another" in message
+    passages = {name: [f"{name} {n}" for n in range(20)] for name in ("id", "title", "context")}
+    passages |= {"question": ["Who?"] * 20, "answers": [{"text": [], "answer_start": []}] * 20}
+    message = mirror_error(tmp_path, monkeypatch, "passages", train=passages, validation=passages)
+    assert "train.parquet: no rows are left to train on: all of them stand in another" in message
+
+
+@pytest.mark.parametrize(
+    ("tokens", "tags", "reason"),
+    [
+        ([["Anna", "1"], ["Anna", "2"]], [[1, 0], [1]], "row 2: 2 words and 1 tags. Expected one"),
+        ([["Anna", "1"], []], [[1, 0], []], "row 2: 0 words and 0 tags"),
+        ([], [], "no rows. Fetch the file again"),
+    ],
+)
+def test_a_mirrors_notes_without_a_tag_for_each_word_are_named(
+    tmp_path, monkeypatch, tokens, tags, reason
+):
+    notes = {"tokens": tokens, "ner_tags": tags}
+    message = mirror_error(tmp_path, monkeypatch, "notes", **dict.fromkeys(SPLITS, notes))
+    assert f"train.parquet{', ' if 'row ' in reason else ': '}{reason}" in message
+
+
+def test_a_mirrors_tags_without_names_are_refused(tmp_path, monkeypatch):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = tmp_path / spans.SOURCES["notes"].folder / "train.parquet"
+    file.parent.mkdir(parents=True)
+    for split in SPLITS:
+        pq.write_table(pa.table({"tokens": [["Anna"]], "ner_tags": [[1]]}), file.with_stem(split))
+    monkeypatch.setenv("COURSE_MIRROR", str(tmp_path))
+    with pytest.raises(DataError, match=r"column 'ner_tags' has no names of tags\. Fetch"):
+        spans.load_spans("notes", PROFILES["mini"])
 
 
 def test_a_mirror_with_another_files_columns_is_named(tmp_path, monkeypatch):
