@@ -50,7 +50,9 @@ def tiny(tmp_path, monkeypatch) -> Lesson:
         "tests/wrong_answers/lesson_99.py": WRONG,
         "course_utils/__init__.py": "",
         "course_utils/metrics.py": "from course_utils.tables import x\n",
-        "course_utils/tables.py": "x = 1\n",
+        "course_utils/tables.py": '"""Tables."""\n\nx = 1  # once\n',
+        "course_utils/setup.py": "",
+        "notebooks/pictures/tiny.svg": "<svg/>",
         "course_utils/exercises.py": "",
         "course_utils/hub.py": "",
         "data/reviews/train.csv": "text,label\n",
@@ -65,7 +67,6 @@ def tiny(tmp_path, monkeypatch) -> Lesson:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text(text, encoding="utf-8")
     monkeypatch.setattr(proof, "ROOT", tmp_path)
-    monkeypatch.setattr(proof, "NOTEBOOKS", tmp_path / "notebooks")
     monkeypatch.setattr(lessons, "MEASURED", tmp_path / "notebooks/measured.json")
     monkeypatch.delenv("COURSE_PROVE", raising=False)
     return Lesson(tmp_path / "notebooks/sources/99_tiny.py")
@@ -79,7 +80,10 @@ def tiny(tmp_path, monkeypatch) -> Lesson:
         ("notebooks/sources/99_tiny.py", "2 * x", "x + x", True),
         ("tests/wrong_answers/lesson_99.py", "x / 2", "x / 3", True),
         ("course_utils/tables.py", "x = 1", "x = 2", True),  # a helper of a helper
+        ("course_utils/tables.py", "# once", "# now", False),
         ("course_utils/hub.py", "", "y = 1", False),  # no helper of this lesson
+        ("tools/setup_cell.py", "", "y = 1", False),  # lesson 00 executes it in every run
+        ("notebooks/pictures/tiny.svg", "svg", "SVG", False),  # a build without a run renews it
         ("data/reviews/train.csv", "text", "texts", True),
         ("data/reviews/README.md", "card", "page", False),
         ("data/letters/test.csv", "text", "texts", False),  # this lesson doesn't name it
@@ -145,3 +149,30 @@ def test_the_student_counts_for_lessons_that_use_it_and_the_large_model_for_all(
     assert models("name, revision = lab.student") == {"mini-distilbert", "mini-student"}
     assert models('folder = MODELS["mini-student"]') == {"mini-distilbert", "mini-student"}
     assert proof.named("rank-bm25", "import rank_bm25") and not proof.named("mini", "minimal")
+
+
+def test_what_reads_the_data_counts_by_the_rows_that_a_lesson_gets(tiny, tmp_path, monkeypatch):
+    """``tables`` may change where ``load_task`` still gives the same rows, but not where a lesson reads tables itself."""
+    (tmp_path / "course_utils/data.py").write_text("from course_utils.tables import x\n")
+    given = {"reviews": "some rows"}
+    monkeypatch.setattr(proof, "rows", lambda task: given[task])
+    source = tiny.source.read_text(encoding="utf-8").replace(
+        "from course_utils import metrics", 'from course_utils.data import load_task\n"reviews"'
+    )
+    tiny.source.write_text(source, encoding="utf-8")
+    before = proof.fingerprint(tiny)
+    (tmp_path / "course_utils/tables.py").write_text("x = 2\n")
+    assert proof.fingerprint(tiny) == before
+    given["reviews"] = "other rows"
+    assert proof.fingerprint(tiny) != before
+    own = source.replace("import load_task", "import load_task\nfrom course_utils.tables import x")
+    tiny.source.write_text(own, encoding="utf-8")
+    before = proof.fingerprint(tiny)
+    (tmp_path / "course_utils/tables.py").write_text("x = 3\n")
+    assert proof.fingerprint(tiny) != before
+
+
+def test_the_rows_of_a_task_have_one_digest_whatever_the_mirror(monkeypatch, tmp_path):
+    plain = proof.rows.__wrapped__("messages")
+    monkeypatch.setenv("COURSE_MIRROR", str(tmp_path))
+    assert proof.rows.__wrapped__("messages") == plain != proof.rows.__wrapped__("reviews")

@@ -12,21 +12,31 @@ from __future__ import annotations
 import ast
 import datetime
 import hashlib
+import io
+import json
 import os
 import re
 import runpy
+from contextlib import redirect_stdout
+from functools import cache
 from pathlib import Path
+from unittest import mock
 
 import jupytext
 import nbformat
 
+from course_utils.data import TASKS, from_embedded, load_task
+from course_utils.lab import PROFILES
 from tools import build
-from tools.lessons import NOTEBOOKS, ROOT, Lesson, measured
+from tools.lessons import ROOT, Lesson, measured
 
 SINGLE = "# For single lessons"  # in requirements.txt: the packages below count for lessons that name them
 # Packages whose programs lessons start, beside the modules that they import.
 PROGRAMS = ("browser", "scale", "service")
 OURS = tuple(f"{package}." for package in ("course_utils", *PROGRAMS))
+# For a lesson that meets these through ``load_task`` alone, the rows that it gets count, not how they are read.
+READERS = tuple(f"course_utils.{name}" for name in ("tables", "splits", "quotes"))
+LOADER = "course_utils/data.py"
 PREPARES = "course_utils/setup.py"  # finds folders and packages; computes nothing of a lesson
 ALWAYS = "00"  # executed by every run of the suite, so that no machine passes without a lesson
 # Names that no lesson uses: they stay in the kernel in which the lesson's next cells run.
@@ -121,11 +131,12 @@ def learner_part(
 
 
 def helpers(code: list[str]) -> list[Path]:
-    """The course's files that some code imports, and those that they import."""
+    """The course's files that some code imports, and those that they import; not ``READERS`` for ``LOADER``'s sake."""
     found: set[Path] = {ROOT / "course_utils/__init__.py"}
-    waiting = list(code)
+    waiting = [(text, False) for text in code]
     while waiting:
-        for node in ast.walk(ast.parse(waiting.pop())):
+        text, loads = waiting.pop()
+        for node in ast.walk(ast.parse(text)):
             names = []
             if isinstance(node, ast.ImportFrom) and node.module:
                 names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
@@ -133,9 +144,11 @@ def helpers(code: list[str]) -> list[Path]:
                 names = [a.name for a in node.names]
             for name in names:
                 file = ROOT / (name.replace(".", "/") + ".py")
+                if loads and name.startswith(READERS):
+                    continue
                 if name.startswith(OURS) and file.is_file() and file not in found:
                     found.add(file)
-                    waiting.append(file.read_text(encoding="utf-8"))
+                    waiting.append((file.read_text(encoding="utf-8"), file == ROOT / LOADER))
     return sorted(found)
 
 
@@ -171,6 +184,16 @@ def data_files(code: str) -> list[Path]:
     return [f for folder in folders for f in folder.rglob("*") if f.is_file() and f.suffix != ".md"]
 
 
+@cache
+def rows(task: str) -> str:
+    """SHA-256 of what ``from_embedded`` and, on ``mini``, ``load_task`` give."""
+    with redirect_stdout(io.StringIO()), mock.patch.dict(os.environ):
+        os.environ.pop("COURSE_MIRROR", None)
+        given = (from_embedded(task, ROOT / "data" / task), load_task(task, PROFILES["mini"]))
+    whole = [{split: data[split].to_dict() for split in data} for data in given]
+    return hashlib.sha256(json.dumps(whole, default=str).encode()).hexdigest()
+
+
 def fingerprint(lesson: Lesson) -> str:
     """SHA-256 of what an execution on ``mini`` depends on: the code of the lesson and of the helpers and programs that it
     uses, comments, docstrings and line breaks apart; its wrong answers, the data and models that it names, the pinned
@@ -193,6 +216,9 @@ def fingerprint(lesson: Lesson) -> str:
     whole = hashlib.sha256(
         "\n".join([*map(build.program, python), *pins("\n".join(python))]).encode()
     )
+    if ROOT / LOADER in files:
+        tasks = [name for name in sorted(TASKS) if named(name, "\n".join(python))]
+        whole.update("".join(f"\n{name} {rows(name)}" for name in tasks).encode())
     for file in sorted({f for f in files if f.is_file()} - {ROOT / PREPARES}):
         content = file.read_bytes()
         if file.suffix == ".py":

@@ -217,7 +217,7 @@ def out_of_fold(method, inputs, labels, groups=None):
     """Each row's probabilities, from a model that was not trained on it (nor on its group)."""
     folds = int(np.clip(np.bincount(labels).min(), 2, 5))
     cut = StratifiedKFold(folds, shuffle=True, random_state=lab.seed)
-    if groups is not None:
+    if groups is not None and len(set(groups)) > 1:  # one group can't be kept apart
         folds = min(folds, len(set(groups)))
         cut = StratifiedGroupKFold(folds, shuffle=True, random_state=lab.seed)
     with warnings.catch_warnings(action="ignore"):  # about a rare class that a fold lacks
