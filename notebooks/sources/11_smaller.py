@@ -965,6 +965,13 @@ frontier = sorted(filter(on_frontier, table), key=lambda name: table[name]["p50 
 allowed = [name for name in table if name == "PyTorch" or table[name]["from"] >= -MARGIN]
 chosen = min(allowed, key=lambda name: table[name]["p50 ms"])
 
+
+def crowded(this):  # a label just above this one's place
+    return any(0 < table[name]["right %"] - this["right %"] < 1.5
+               and abs(np.log(table[name]["p50 ms"] / this["p50 ms"])) < 0.4
+               for name in table if name not in frontier)
+
+
 # %%
 slowest, fastest = (pick(values["p50 ms"] for values in table.values()) for pick in (max, min))
 figure, ax = plots.new_figure(width=9, height=4.6)
@@ -975,13 +982,9 @@ for name, values in table.items():
     ax.errorbar(values["p50 ms"], values["right %"], fmt="o" if best else "x", markersize=8,
                 yerr=[[values["right %"] - low], [high - values["right %"]]], elinewidth=0.8,
                 color=plots.COLOURS[0] if best else "#777777", capsize=3)
-    crowded = any(0 < v["right %"] - values["right %"] < 1.5  # another label stands just above
-                  and abs(np.log(v["p50 ms"] / values["p50 ms"])) < 0.4
-                  for n, v in table.items() if n not in frontier)
-    ax.annotate(name, (values["p50 ms"], values["right %"]),
-                xytext=(-8, 4) if best else (8, -15 if crowded else -4),
-                textcoords="offset points", fontsize=9, ha="right" if best else "left",
-                fontweight="bold" if best else "normal")
+    ax.annotate(name, (values["p50 ms"], values["right %"]), textcoords="offset points", fontsize=9,
+                xytext=(-8, 4) if best else (8, -15 if crowded(values) else -4),
+                ha="right" if best else "left", fontweight="bold" if best else "normal")
 ax.plot(*zip(*[(table[n]["p50 ms"], table[n]["right %"]) for n in frontier]), zorder=0)
 ax.set(xscale="log", xlabel="milliseconds a text, median, one thread (log scale)",
        ylabel="right on validation, %; 95 % interval",
