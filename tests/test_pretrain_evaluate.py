@@ -22,7 +22,7 @@ from transformers import (
 from transformers.utils import logging
 
 from tools.pretrain import __main__ as program
-from tools.pretrain import benchmarks, card, evaluate, models, picture, source
+from tools.pretrain import benchmarks, card, evaluate, models, source
 from tools.pretrain.benchmarks import Benchmark, entity_f1, spans
 from tools.pretrain.evaluate import Run
 from tools.pretrain.plans import Plan
@@ -83,8 +83,7 @@ def toy(monkeypatch):
     for module in (program, evaluate):
         monkeypatch.setattr(module, "EMBEDDED", (benchmark,))
         monkeypatch.setattr(module, "REAL", ())
-    for module in (card, picture):
-        monkeypatch.setattr(module, "ALL", (benchmark,))
+    monkeypatch.setattr(card, "ALL", (benchmark,))
     monkeypatch.setattr(
         evaluate, "ProcessPoolExecutor", lambda workers, mp_context: ThreadPoolExecutor(1)
     )
