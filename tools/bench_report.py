@@ -53,16 +53,18 @@ def claims(done: dict) -> list[str]:
     for name, c in COMPARISONS.items():
         if name not in done:
             continue
-        kept = [s for s in done[name]["steps"] if s["kept"]]
-        a, accuracy = done.get(f"accuracy, {name}", {}), ""
+        factor, a, accuracy = done[name]["factor"], done.get(f"accuracy, {name}", {}), ""
         if "ours" in a:
             low, high = (100 * d for d in a["difference"])
-            accuracy = f"{a['article']:.1%} → {a['ours']:.1%}, {a['seeds']} seeds ({low:+.1f} to {high:+.1f} points)"
-        equal = float(np.prod([s["gain"] for s in kept if not s["name"].startswith("cut")]))
-        was_cut = any(s["name"].startswith("cut") for s in kept)
-        row(f"training, {name}: theirs / ours", f"{equal:.1f}×", "" if was_cut else accuracy)
-        if was_cut:
-            row(f"the same, ours cut at {c.cut}", f"{done[name]['factor']:.1f}×", accuracy)
+            seeds = f"{a['seeds']} seed{'s' * (a['seeds'] > 1)}"
+            accuracy = (
+                f"{a['article']:.1%} → {a['ours']:.1%}, {seeds} ({low:+.1f} to {high:+.1f} points)"
+            )
+        steps = [s for s in done[name]["steps"] if s["kept"] and s["name"].startswith("cut")]
+        equal = factor / steps[0]["gain"] if steps else factor
+        row(f"training, {name}: theirs / ours", f"{equal:.1f}×", "" if steps else accuracy)
+        if steps:
+            row(f"the same, ours cut at {c.cut}", f"{factor:.1f}×", accuracy)
     for kind in ("training", "inference") if "share" in done else ():
         share = done["share"][kind]["share"]
         row(f"full-size {kind}: share of the machine's product speed", f"{share:.0%}")
