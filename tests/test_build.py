@@ -318,3 +318,10 @@ def test_an_old_drawing_is_renewed_without_a_run(monkeypatch):
     build.redraw(nbformat.v4.new_notebook(cells=[cell]))
     assert (cell.outputs[0].data, cell.outputs[0].metadata) == (data, metadata)
     assert cell.outputs[1].text == "other\n"
+
+
+def test_a_new_text_of_the_setup_cell_keeps_its_place_in_the_count():
+    old = nbformat.v4.new_code_cell("old = 1", metadata={"tags": ["setup"]})
+    new = nbformat.v4.new_code_cell("new = 2", metadata={"tags": ["setup", "hide-input"]})
+    assert build.identity(old) == build.identity(new)
+    assert build.identity(nbformat.v4.new_code_cell("old = 1")) != build.identity(old)

@@ -309,6 +309,11 @@ def redraw(notebook: nbformat.NotebookNode) -> None:
             output.metadata["image/svg+xml"]["alt"] = alt
 
 
+def identity(cell: nbformat.NotebookNode) -> str:
+    """What makes a cell the same as before. The setup cell, which says nothing in a checkout, may change its text."""
+    return "setup" if "setup" in cell.metadata.get("tags", []) else program(cell.source)
+
+
 def build_learner(lesson: Lesson, run: bool) -> None:
     """Write the learner notebook; with ``run`` execute it on ``mini``, else keep the outputs of cells that stayed, with
     the drawings of today."""
@@ -320,9 +325,9 @@ def build_learner(lesson: Lesson, run: bool) -> None:
         old: dict[str, list[nbformat.NotebookNode]] = {}
         for cell in nbformat.read(lesson.notebook, as_version=4).cells:
             if cell.cell_type == "code":
-                old.setdefault(program(cell.source), []).append(cell)
+                old.setdefault(identity(cell), []).append(cell)
         for cell in notebook.cells:
-            if cell.cell_type == "code" and (same := old.get(program(cell.source))):
+            if cell.cell_type == "code" and (same := old.get(identity(cell))):
                 before = same.pop(0)
                 cell.outputs, cell.execution_count = before.outputs, before.execution_count
         redraw(notebook)
