@@ -216,35 +216,19 @@ def test_a_full_temporary_folder_is_told_from_a_full_disk(repository, monkeypatc
     )
 
 
+def failed(said: bytes) -> subprocess.CalledProcessError:
+    return subprocess.CalledProcessError(1, ["python"], output=said)
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
         (OSError(28, "No space left on device"), "is full"),
         (PermissionError(13, "Permission denied"), "can't be written to"),
-        (
-            subprocess.CalledProcessError(
-                1, ["python"], output=b"OSError: [Errno 28] No space left on device"
-            ),
-            "is full",
-        ),
-        (
-            subprocess.CalledProcessError(
-                1, ["python"], output=b"OSError: [Errno 122] Disk quota exceeded"
-            ),
-            "Your quota",
-        ),
-        (
-            subprocess.CalledProcessError(
-                1, ["python"], output=b"No usable temporary directory found in ['/tmp']"
-            ),
-            "The temporary folder",
-        ),
-        (
-            subprocess.CalledProcessError(
-                1, ["python"], output=b"PermissionError: [Errno 13] Permission denied: '/x'"
-            ),
-            "can't be written to",
-        ),
+        (failed(b"OSError: [Errno 28] No space left on device"), "is full"),
+        (failed(b"OSError: [Errno 122] Disk quota exceeded"), "Your quota"),
+        (failed(b"No usable temporary directory found in ['/tmp']"), "The temporary folder"),
+        (failed(b"PermissionError: [Errno 13] Permission denied: '/x'"), "can't be written to"),
     ],
 )
 def test_an_environment_that_cannot_be_made_has_its_own_cause(

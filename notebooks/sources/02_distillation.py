@@ -543,8 +543,8 @@ assert alike["at the start"] < alike["distilled here"]
 # Why does the loss flatter the short training? The student practises on the exam's own kind of
 # text, and is told the true words. The right picture asks how like its teacher it has become, and
 # that takes longer. The finished student saw far more text. Its weights are then a mean of the
-# distilled and the cut ones, which guesses words a little worse than the distilled alone and kept
-# more for tasks (its card in `data/models/` has the numbers).
+# distilled and the cut ones: it guesses words a little worse than the distilled alone, and did
+# better on one task (its card in `data/models/` says more).
 #
 # ### Question 2.3 Change one argument ●●○ 8 minutes, in writing
 #

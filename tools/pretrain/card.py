@@ -157,7 +157,7 @@ def training_section(plan_name: str, stages: tuple[Stage, ...], log: list[dict],
         *(
             f"The shipped body is a mean of weights (Wortsman et al. 2022, WiSE-FT): {line['share']:.0%} distilled, the rest "
             f"the cut that it began as. Held-out loss of this mean: {line['validation_mlm']:.2f} at length {stages[0].length}; "
-            "the distilled weights alone guess words better, and did worse on a task (see the plan).\n"
+            "the distilled weights alone guess words better, and did worse on one task (`tools/pretrain/plans.py`).\n"
             for line in log[-1:]
             if "share" in line
         ),
