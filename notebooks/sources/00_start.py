@@ -55,8 +55,9 @@ lab = start_lab("{{lesson}}", profile)
 # %% [markdown]
 # ## 1. Which word is missing?
 #
-# DistilBERT learned by filling gaps. Some words of a text were hidden, and it had to guess them from the
-# words on both sides. So that is what it can do at once: write `[MASK]` for the hidden word, and ask.
+# DistilBERT learned by filling gaps. Some words of a text were hidden, and it had to guess them
+# from the words on both sides. So that is what it can do at once: write `[MASK]` for the hidden
+# word, and ask.
 
 # %%
 from course_utils import plots
@@ -120,11 +121,11 @@ print(", ".join(f"{a['token_str']} {a['score']:.1%}" for a in fill(mine, top_k=5
 # %% [markdown]
 # ## 2. What does this customer want?
 #
-# Filling gaps is rarely your job. But to guess words, the model had to turn text into numbers that say
-# something about its meaning, and a short training can point them at your question. That training is
-# called [fine-tuning](glossary.md#fine-tuning). On `mini` the model is not the published DistilBERT:
-# [it began as MiniLM](../data/models/mini-distilbert/README.md), tuned to recognise sentences with
-# similar meaning, which may help with this task.
+# Filling gaps is rarely your job. But to guess words, the model had to turn text into numbers that
+# say something about its meaning, and a short training can point them at your question. That
+# training is called [fine-tuning](glossary.md#fine-tuning). On `mini` the model is not the
+# published DistilBERT: [it began as MiniLM](../data/models/mini-distilbert/README.md), tuned to
+# recognise sentences with similar meaning, which may help with this task.
 #
 # The question here: what does a customer want? The task `requests` has short messages, each
 # labelled with one wish: on `mini` to a shop's support, written for this course, on `cpu` and `gpu`
@@ -135,9 +136,9 @@ from course_utils.data import TASKS, load_task
 
 requests = load_task("requests", lab.profile)
 names = requests["train"].features["label"].names
-outside = names.index(TASKS["requests"].out_of_scope(names))  # belongs to no wish: lesson 07
+no_wish = names.index(TASKS["requests"].out_of_scope(names))  # belongs to no wish: lesson 07
 train, validation = (
-    requests[split].filter(lambda label: label != outside, input_columns="label")
+    requests[split].filter(lambda label: label != no_wish, input_columns="label")
     for split in ("train", "validation"))
 for row in train.select([0, 300, 600]):
     print(f"[{names[row['label']]}] {row['text']}")
@@ -160,12 +161,11 @@ counting.fit(train["text"][:], train["label"][:])
 print(f"counting words: {counting.score(validation['text'][:], validation['label'][:]):.1%} right")
 
 # %% [markdown]
-# **Now DistilBERT.** The drawing shows what happens to a text. The tokenizer cuts it into known pieces;
-# six layers, stages of arithmetic, turn each piece into a vector, a list
-# of numbers; a *head* turns the first vector into one score per wish. The head is new and knows nothing.
-# Training shows the model a *batch* of texts, here 16, then moves all its
-# *weights*, the numbers that it computes with, a little towards the right
-# wishes; then the next batch.
+# **Now DistilBERT.** The drawing shows what happens to a text. The tokenizer cuts it into known
+# pieces; six layers, stages of arithmetic, turn each piece into a vector, a list of numbers; a
+# *head* turns the first vector into one score per wish. The head is new and knows nothing. Training
+# shows the model a *batch* of texts, here 16, then moves all its *weights*, the numbers that it
+# computes with, a little towards the right wishes; then the next batch.
 
 # %%
 plots.picture("text-to-label")
@@ -251,9 +251,9 @@ plots.finding(f"In one training run of {result.metrics['train_runtime']:.0f} sec
 assert low > 0
 
 # %% [markdown]
-# The interval says how far the difference could move with other requests of the same kind. Are these
-# points worth the minutes of training, where the counter needed none? That depends on what a wrongly
-# sorted message costs you.
+# The interval says how far the difference could move with other requests of the same kind. Are
+# these points worth the minutes of training, where the counter needed none? That depends on what a
+# wrongly sorted message costs you.
 #
 # A likely reason, not tested here: a new person says the same thing in words that the counter has
 # no weight for. On `mini`, lesson [05](05_training.ipynb) judges on two further writers, where the
@@ -277,8 +277,8 @@ for text, p in zip(tries, probabilities):
 stray = 0 if "weather" in names else 2  # CLINC150 has a wish for the weather, and no broken mug
 p = probabilities[stray]
 plots.finding(f"“{tries[stray]}” is none of the {len(names) - 1} wishes, and the model sorts it "
-              f"all the same: “{names[p.argmax()]}”, {p.max():.0%} sure. “{names[outside]}” gets "
-              f"{p[outside]:.1%}.")
+              f"all the same: “{names[p.argmax()]}”, {p.max():.0%} sure. “{names[no_wish]}” gets "
+              f"{p[no_wish]:.1%}.")
 
 # %% [markdown]
 # The head has a score for "none of these", but it never saw an example of that.
@@ -286,9 +286,9 @@ plots.finding(f"“{tries[stray]}” is none of the {len(names) - 1} wishes, and
 #
 # ## 3. How do exercises and checks work?
 #
-# An exercise is a function with a gap. Replace its line `raise NotImplementedError()` with your code,
-# run the cell, then run the *check* below.
-# Somebody who computes the share of right predictions and always divides by 4 would read:
+# An exercise is a function with a gap. Replace its line `raise NotImplementedError()` with your
+# code, run the cell, then run the *check* below. Somebody who computes the share of right
+# predictions and always divides by 4 would read:
 #
 # ```text
 # ✅ 3 of 4 give 0.75
@@ -301,9 +301,9 @@ plots.finding(f"“{tries[stray]}” is none of the {len(names) - 1} wishes, and
 #
 # ### Exercise 0.1 Which rank has the word? ●○○ 4 minutes
 #
-# `fill` returns a list of dictionaries, the best guess first. Write a function that returns the rank of a
-# word among them: 1 for the best guess, and `None` for a word that isn't there. The model is *uncased*,
-# it knows small letters only; someone who asks for `Paris` wants `paris`.
+# `fill` returns a list of dictionaries, the best guess first. Write a function that returns the
+# rank of a word among them: 1 for the best guess, and `None` for a word that isn't there. The model
+# is *uncased*, it knows small letters only; someone who asks for `Paris` wants `paris`.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e0_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def rank_of(answers, word):
@@ -318,7 +318,8 @@ def rank_of(answers, word):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Walk through the answers in their order and compare `answer["token_str"]` with the word. What should happen when the loop ends without a match?
+# Walk through the answers in their order and compare `answer["token_str"]` with the word. What
+# should happen when the loop ends without a match?
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -349,8 +350,8 @@ assert rank_of([], "x") is None and rank_of(guessed[::-1], "LYON") == 3
 # ### Exercise 0.2 Where is it surely wrong? ●●○ 7 minutes
 #
 # The most useful row of any result is the one where the model is sure, and wrong. Write a function
-# that finds it. `logits` has one row per text and one score per class, `truth` the right classes. The
-# [softmax](glossary.md#softmax) makes probabilities of a row: e to the power of each score
+# that finds it. `logits` has one row per text and one score per class, `truth` the right classes.
+# The [softmax](glossary.md#softmax) makes probabilities of a row: e to the power of each score
 # (`np.exp`), divided by the row's sum of those. Return the number of the row whose *wrong* answer
 # has the highest probability, or `None` where every answer is right.
 
@@ -368,11 +369,14 @@ def surest_mistake(logits, truth):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Which rows are wrong: `logits.argmax(axis=1) != truth`. How sure was each: its largest probability, not its largest logit.
+# Which rows are wrong: `logits.argmax(axis=1) != truth`. How sure was each: its largest
+# probability, not its largest logit.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# A loop over the rows will do: `row.argmax()` is the predicted class, `np.exp(row - row.max())` divided by its sum the softmax (the largest is subtracted so that no number overflows). Without a loop: `axis=1, keepdims=True`.
+# A loop over the rows will do: `row.argmax()` is the predicted class, `np.exp(row - row.max())`
+# divided by its sum the softmax (the largest is subtracted so that no number overflows). Without a
+# loop: `axis=1, keepdims=True`.
 # </details>
 
 # %% tags=["grading"]
@@ -424,9 +428,9 @@ assert surest_mistake(shown[:2], [1, 1]) == 1 and surest_mistake(shown[:1], [0])
 # %% [markdown]
 # ### Exercise 0.3 Which two are mixed up? ●●○ 6 minutes
 #
-# Write a function that returns the pair `(true, predicted)` of the commonest mistake, and how often it was
-# made: `((true, predicted), times)`. Of pairs that are equally common take the one that comes first when
-# the pairs are sorted; return `(None, 0)` where there is no mistake.
+# Write a function that returns the pair `(true, predicted)` of the commonest mistake, and how often
+# it was made: `((true, predicted), times)`. Of pairs that are equally common take the one that
+# comes first when the pairs are sorted; return `(None, 0)` where there is no mistake.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e0_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def commonest_mistake(true, predicted):
@@ -444,11 +448,13 @@ def commonest_mistake(true, predicted):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Go through the rows in pairs and keep those where the two differ. `(true, predicted)` and `(predicted, true)` are different mistakes.
+# Go through the rows in pairs and keep those where the two differ. `(true, predicted)` and
+# `(predicted, true)` are different mistakes.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `collections.Counter` counts pairs, and so does a dictionary. `min` with `key=lambda pair: (-mistakes[pair], pair)` takes the commonest, and of equals the smallest.
+# `collections.Counter` counts pairs, and so does a dictionary. `min` with `key=lambda pair:
+# (-mistakes[pair], pair)` takes the commonest, and of equals the smallest.
 # </details>
 
 # %% tags=["grading"]
@@ -506,23 +512,29 @@ assert all(counted_slowly(seed) for seed in range(1, 6)) and commonest_mistake([
 # *Write your answer here, in two or three sentences.*
 
 # %% [markdown] tags=["solution"]
-# DistilBERT's bar falls. One epoch makes a quarter of the steps, each of full size. A hundredth of the rate makes all steps, each a hundredth as far: the head stays near its random start, and the bar falls to about guessing. Counting words and guessing stay exactly where they were, because the setting belongs to DistilBERT's training alone. Pretraining brought the knowledge of words; only enough, and large enough, steps connect it to the wishes.
+# DistilBERT's bar falls. One epoch makes a quarter of the steps, each of full size. A hundredth of
+# the rate makes all steps, each a hundredth as far: the head stays near its random start, and the
+# bar falls to about guessing. Counting words and guessing stay exactly where they were, because the
+# setting belongs to DistilBERT's training alone. Pretraining brought the knowledge of words; only
+# enough, and large enough, steps connect it to the wishes.
 #
-# Two things must be in it: DistilBERT's bar falls because it got too few or too small steps, and the other two don't change.
+# Two things must be in it: DistilBERT's bar falls because it got too few or too small steps, and
+# the other two don't change.
 
 # %% [markdown]
 # ## 4. How do you keep your work, and where next?
 #
-# **On Colab** the machine is lent, and its disk goes when it goes. A notebook opened from a badge is not
-# yours until you choose *File → Save a copy in Drive*. For files, mount Drive before you train:
+# **On Colab** the machine is lent, and its disk goes when it goes. A notebook opened from a badge
+# is not yours until you choose *File → Save a copy in Drive*. For files, mount Drive before you
+# train:
 #
 # ```python
 # from google.colab import drive
 # drive.mount("/content/drive")  # then write below /content/drive/MyDrive
 # ```
 #
-# **On your own machine** work on a copy, such as `my_00_start.ipynb` in the same folder. `git pull` then
-# brings corrections without touching your answers.
+# **On your own machine** work on a copy, such as `my_00_start.ipynb` in the same folder. `git pull`
+# then brings corrections without touching your answers.
 #
 # | you want to | read |
 # |---|---|

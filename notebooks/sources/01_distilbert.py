@@ -164,9 +164,9 @@ assert [round(v, 1) for v in (shares @ values).tolist()] == [0.6, 2.7, 1.0, 1.3]
 # scores, and one token gets nearly everything.
 #
 # The model does this for all tokens at once: a table of scores, a row for each token that asks, a
-# column for each that is asked. And if *river* were [padding](glossary.md#padding), which nobody may
-# look at? Its *column* becomes minus infinity before the softmax: `masked_fill` lays the mask, one
-# entry a column, over every row.
+# column for each that is asked. And if *river* were [padding](glossary.md#padding), which nobody
+# may look at? Its *column* becomes minus infinity before the softmax: `masked_fill` lays the mask,
+# one entry a column, over every row.
 
 # %%
 queries = torch.tensor([[0.0, 1, 0, 0], [1, 1, 0, 0], [2, 0, 1, 1]])  # the, river, bank
@@ -180,9 +180,10 @@ assert not table.masked_fill(real == 0, -torch.inf).softmax(-1)[:, 1].any()
 
 # %% [markdown]
 # The others share everything. That is the core of attention. In the model a token's query, key and
-# value are its vector times three learned matrices, `q_lin`, `k_lin` and `v_lin`. Each result is cut
-# into slices, one for each [head](glossary.md#attention-head). A head does its attention with its
-# slices alone, so heads can look at different tokens. `view` cuts, `transpose` puts heads first:
+# value are its vector times three learned matrices, `q_lin`, `k_lin` and `v_lin`. Each result is
+# cut into slices, one for each [head](glossary.md#attention-head). A head does its attention with
+# its slices alone, so heads can look at different tokens. `view` cuts, `transpose` puts heads
+# first:
 
 # %%
 import math
@@ -271,8 +272,8 @@ def attention(q, k, v, mask):
 # <details><summary>Hint 2</summary>
 #
 # Rows of the scores belong to queries, columns to keys: a query shares out its attention along the
-# last axis. Mask as with the three tokens, between the division and the softmax; with heads in front
-# `masked_fill` still lays the mask over every row.
+# last axis. Mask as with the three tokens, between the division and the softmax; with heads in
+# front `masked_fill` still lays the mask over every row.
 # </details>
 
 # %% tags=["grading"]
@@ -490,10 +491,10 @@ assert all(abs(p - 0.5) < 0.35 for p in positive) and 0 < chosen < 20
 # So **text → pieces → ids → embeddings → six blocks → `[CLS]` → head → logits → probabilities** is
 # the whole way, and its last step must be learned. Lesson 05 trains everything. The quick way
 # leaves the model as it is and fits a [logistic regression](glossary.md#logistic-regression) on its
-# vectors (a weight for each of their numbers, from labelled texts): *frozen features*. It takes the mean over a text's tokens ([mean
-# pooling](glossary.md#mean-pooling)), for nothing has trained `[CLS]` yet to sum up a text. Film
-# reviews teach it, and a rival that counts words ([TF-IDF](glossary.md#tf-idf)) gets the same texts,
-# cut to the same length.
+# vectors (a weight for each of their numbers, from labelled texts): *frozen features*. It takes the
+# mean over a text's tokens ([mean pooling](glossary.md#mean-pooling)), for nothing has trained
+# `[CLS]` yet to sum up a text. Film reviews teach it, and a rival that counts words
+# ([TF-IDF](glossary.md#tf-idf)) gets the same texts, cut to the same length.
 
 # %%
 from course_utils.common import shortened
@@ -618,8 +619,8 @@ assert round(100 * fewer, 1) == 39.4 and round(100 * tables_share, 1) == 35.9
 #
 # Write the number of parameters of a DistilBERT of any size. Sections 2 and 3 have the two tables,
 # the matrices of a layer (four in attention, two in feed-forward) and the normalisations (one after
-# the embeddings, two in a layer). Every matrix has a bias, the tables have none. A normalisation has
-# a gain and a bias per dimension.
+# the embeddings, two in a layer). Every matrix has a bias, the tables have none. A normalisation
+# has a gain and a bias per dimension.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e1_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def parameters(layers, width=768, inner=3072, vocabulary=30_522, positions=512):
@@ -781,8 +782,8 @@ plots.finding(f"The quoted seconds are {quoted_ratio:.2f} times as fast: {quoted
 assert round(quoted_ratio, 2) == 1.63 and round(100 * quoted_saving) == 39
 
 # %% [markdown]
-# The paper's "60 % faster" is speed gained, not time saved. Why its ratio is well below 2, on another
-# processor and older software, is not tested here.
+# The paper's "60 % faster" is speed gained, not time saved. Why its ratio is well below 2, on
+# another processor and older software, is not tested here.
 #
 # ## 8. What does it know before you train it?
 #
@@ -942,9 +943,9 @@ assert encoder.config.max_position_embeddings == 512 and not guesser.can_generat
 #
 # ### Question 1.6 Half the work, three fifths of the size ●●○ 4 minutes, in writing
 #
-# DistilBERT has half of BERT's layers. It does about half of BERT's work, which you timed in section
-# 7, but has only 39.4 % fewer parameters. Which part of the model makes the difference, and why does it
-# weigh so much in the one count and so little in the other?
+# DistilBERT has half of BERT's layers. It does about half of BERT's work, which you timed in
+# section 7, but has only 39.4 % fewer parameters. Which part of the model makes the difference, and
+# why does it weigh so much in the one count and so little in the other?
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w1_6", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in one or two sentences.*
@@ -962,8 +963,8 @@ assert encoder.config.max_position_embeddings == 512 and not guesser.can_generat
 #
 # In section 5 set `DEPTH = 0`. Write down what accuracy you expect, then run from there to the end
 # of the section. Then, still with `DEPTH = 0`, take the vector of `[CLS]` in place of the mean:
-# `found.append(vectors[:, 0].cpu())`. What happened to the frozen model each time, and why? Set both
-# back afterwards and run the section again.
+# `found.append(vectors[:, 0].cpu())`. What happened to the frozen model each time, and why? Set
+# both back afterwards and run the section again.
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w1_7", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in two or three sentences.*
@@ -1022,9 +1023,9 @@ plots.finding(f"{wrong} of {len(claims)} claims are false, and a few lines were 
 #
 # ## Take this with you
 #
-# The published DistilBERT's vectors and a logistic regression, beside counting words: section 5 says
-# how the two compared there, this program how they do on your texts. It needs
-# `pip install transformers torch scikit-learn` and, the first time, a network.
+# The published DistilBERT's vectors and a logistic regression, beside counting words: section 5
+# says how the two compared there, this program how they do on your texts. It needs `pip install
+# transformers torch scikit-learn` and, the first time, a network.
 #
 # ```python
 # import torch

@@ -234,22 +234,22 @@ def kl_with(student_T, teacher_T, factor):
         F.log_softmax(s / student_T(T), -1), F.softmax(t / teacher_T(T), -1), reduction="batchmean")
 
 
-keep, forget, square = (lambda T: T), (lambda T: 1), (lambda T: T**2)
+same, ignored, squared = (lambda T: T), (lambda T: 1), (lambda T: T**2)
 check("2.1 Which loss forgot the temperature?",
       ("it accepts the lesson's loss", lambda: bool(softens_both(soft_target_loss)),
        "equal logits give a loss of 0 there; say True for that, and allow for rounding"),
-      ("it accepts a loss without T²", lambda: bool(softens_both(kl_with(keep, keep, forget))),
+      ("it accepts a loss without T²", lambda: bool(softens_both(kl_with(same, same, ignored))),
        "you compared with one value of the lesson's loss; T² is not what is tested here"),
       ("it notices that the student's T is missing",
-       lambda: not softens_both(kl_with(forget, keep, square)),
+       lambda: not softens_both(kl_with(ignored, same, squared)),
        "at T = 1, or with all logits alike, nothing can be noticed; "
        "nor by a test that always says yes"),
       ("it notices that the teacher's T is missing",
-       lambda: not softens_both(kl_with(keep, forget, square)),
+       lambda: not softens_both(kl_with(same, ignored, squared)),
        "your test looks at the student's side only"));
 ### BEGIN HIDDEN TESTS
-assert (not softens_both(kl_with(forget, keep, forget))
-        and softens_both(kl_with(forget, forget, square)))
+assert (not softens_both(kl_with(ignored, same, ignored))
+        and softens_both(kl_with(ignored, ignored, squared)))
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -348,8 +348,8 @@ LAYERS = {12: [0, 2, 4, 7, 9, 11], 6: [0, 2, 5]}[DEPTH]  # "one layer out of two
 # > **Quoted:** the paper takes "one layer out of two"; the released script copies the layers 0, 2,
 # > 4, 7, 9, 11 of BERT's twelve, counted from 0 (`extract_distilbert.py`).
 #
-# Of the six layers of `mini` we take 0, 2 and 5: the first and the last are kept, as in the released
-# choice. Exercise 2.4 is about that.
+# Of the six layers of `mini` we take 0, 2 and 5: the first and the last are kept, as in the
+# released choice. Exercise 2.4 is about that.
 #
 # The exam: film reviews, cut to 32 [tokens](glossary.md#token), of which the
 # [collator](glossary.md#collator) hides 15 %. In `labels` all other places have −100, which means
@@ -558,9 +558,15 @@ assert alike["at the start"] < alike["distilled here"]
 # *Write your answer here, in two or three sentences.*
 
 # %% [markdown] tags=["solution"]
-# On `mini` the first half starts ahead, and when this lesson was written it also ended ahead, by less, with each of three seeds (it ended at 4.74 to 4.82 nats, every second layer at 4.89 to 4.97). One run each couldn't have told you that; and all three are a few steps, on one kind of text, with one yardstick. So this doesn't show which cut is the better one in the end, or on a task. It does show that "every second layer" is a choice, and one that the paper compares with random weights only.
+# On `mini` the first half starts ahead, and when this lesson was written it also ended ahead, by
+# less, with each of three seeds (it ended at 4.74 to 4.82 nats, every second layer at 4.89 to
+# 4.97). One run each couldn't have told you that; and all three are a few steps, on one kind of
+# text, with one yardstick. So this doesn't show which cut is the better one in the end, or on a
+# task. It does show that "every second layer" is a choice, and one that the paper compares with
+# random weights only.
 #
-# Two things must be in it: both losses after the same training, and that one run each decides nothing small.
+# Two things must be in it: both losses after the same training, and that one run each decides
+# nothing small.
 
 # %% [markdown]
 # ### Exercise 2.4 Four layers ●○○ 5 minutes
@@ -847,10 +853,10 @@ assert right["cut out"].mean() > right["random weights"].mean()
 # reasons. Its teacher began as a model tuned to recognise sentences of like meaning (its card says
 # so): a cut can keep some of that, and masked LM doesn't train it.
 #
-# The second: the finished student of `mini` was distilled for less than an hour on two CPU cores (its
-# card says how long), the paper's for 90 hours on 8 GPUs (quoted). So a result of `mini` is about
-# this one student and this one task; it is no judgement on distillation. For any model, cut it and
-# fine-tune the half before you distil: a recipe of hours has to beat that.
+# The second: the finished student of `mini` was distilled for less than an hour on two CPU cores
+# (its card says how long), the paper's for 90 hours on 8 GPUs (quoted). So a result of `mini` is
+# about this one student and this one task; it is no judgement on distillation. For any model, cut
+# it and fine-tune the half before you distil: a recipe of hours has to beat that.
 #
 # ## 7. Can the teacher teach the task, too?
 #
@@ -978,7 +984,8 @@ def extra_errors(teacher, student):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# The errors are 100 minus the accuracy. The growth is measured against what was there before, the teacher's errors.
+# The errors are 100 minus the accuracy. The growth is measured against what was there before, the
+# teacher's errors.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t2_5", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}

@@ -303,11 +303,11 @@ rates, raw = range_test(RATE / 100, RATE * 100)
 # *breaks* where it has lost half of its gain for good: one bad batch is no break.
 
 # %%
-def smoothed(losses, keep=0.8):
+def smoothed(losses, decay=0.8):
     mean, out = 0.0, []
     for step, loss in enumerate(losses, start=1):
-        mean = keep * mean + (1 - keep) * loss
-        out.append(mean / (1 - keep**step))  # corrects for the short memory at the start
+        mean = decay * mean + (1 - decay) * loss
+        out.append(mean / (1 - decay**step))  # corrects for the short memory at the start
     return np.array(out)
 
 
@@ -421,8 +421,9 @@ assert math.isclose(rate_to_try([1e-6, 1e-5, 1e-4, 1e-3], [math.nan, 0.6, 0.5, 0
 # %% [markdown]
 # ### Exercise 4.2 Choose from a noisy map ●●● 12 minutes
 #
-# Optional: no later section needs it. From the range test people go on to a [grid](glossary.md#grid-search): some rates by some batch sizes, one run
-# each, and take the best cell. A made-up one:
+# Optional: no later section needs it. From the range test people go on to a
+# [grid](glossary.md#grid-search): some rates by some batch sizes, one run each, and take the best
+# cell. A made-up one:
 #
 # | rate | batches of `4` | `8` | `16` | `32` |
 # |---|---|---|---|---|
@@ -430,9 +431,9 @@ assert math.isclose(rate_to_try([1e-6, 1e-5, 1e-4, 1e-3], [math.nan, 0.6, 0.5, 0
 # | `3e-5` | 0.50 | 0.86 | 0.88 | 0.86 |
 # | `1e-4` | 0.50 | 0.85 | 0.87 | 0.86 |
 #
-# Its best cell has no good neighbour: luck will do that. A safer choice is a cell whose neighbours do well,
-# too, here `(2, 2)`, counted from 0; as it lies on the edge, a larger rate is the next thing to
-# try. Write `plateau(scores)`: for each cell take the mean of the cell and its direct
+# Its best cell has no good neighbour: luck will do that. A safer choice is a cell whose neighbours
+# do well, too, here `(2, 2)`, counted from 0; as it lies on the edge, a larger rate is the next
+# thing to try. Write `plateau(scores)`: for each cell take the mean of the cell and its direct
 # neighbours (above, below, left, right, as many as exist), and return `(row, column)` of the cell
 # with the highest mean.
 #
@@ -795,8 +796,8 @@ assert training[-1] < training[0] / 4, "eight epochs must fit the training rows"
 assert lost < 0.06 and wrong_confidence[-1] > wrong_confidence[0] + 0.1
 
 # %% [markdown]
-# That last number is [over-confidence](glossary.md#over-confidence): the model has learned its
-# few texts by heart, and is now sure also where it is wrong. The loss need not warn you: surer right
+# That last number is [over-confidence](glossary.md#over-confidence): the model has learned its few
+# texts by heart, and is now sure also where it is wrong. The loss need not warn you: surer right
 # answers lower it while surer mistakes raise it. If you need only the class, follow the accuracy.
 # If you use the probability, as in "ask a person below 80 %", follow the confidence on mistakes, as
 # sure ones slip past that rule: [calibration](glossary.md#calibration), lesson
@@ -940,8 +941,8 @@ assert math.isclose(share_reached(2000, 16, 2, 500), 0.498)
 # tenth of the reference did in section 4, and four times it goes towards the break of section 2.
 #
 # Five trials with one seed each are too few to tell a good setting from a lucky one: section 3
-# showed how far apart equal runs lie. They show how a search works and what its number is worth; to decide, make
-# dozens. By default Optuna's first *ten* trials are random, whatever their scores
+# showed how far apart equal runs lie. They show how a search works and what its number is worth; to
+# decide, make dozens. By default Optuna's first *ten* trials are random, whatever their scores
 # (`n_startup_trials=10`), so a short search is a random search under another name. Ours learns from
 # the fourth on.
 

@@ -147,7 +147,8 @@ plots.show(figure, "Histogram of review lengths in tokens. Limits at 64, 128 and
            f"cut {cut[64]:.0%}, {cut[128]:.0%} and {cut[256]:.0%} of the reviews.")
 
 # %% [markdown]
-# Section 9 measures what a cut costs. The profile's limit here is `lab.profile.max_length` (256 on `mini`).
+# Section 9 measures what a cut costs. The profile's limit here is `lab.profile.max_length` (256 on
+# `mini`).
 #
 # ## 3. From texts to batches
 #
@@ -206,8 +207,8 @@ assert len(missing) == 4
 # %% [markdown]
 # One of the articles that the course [takes apart](claims.md) calls this model "fine-tuned for
 # sequence classification". Let it label reviews and see. Its [loss](glossary.md#loss) is the
-# cross-entropy: minus the logarithm of the probability that the right class gets. Somebody who gives
-# every class the same probability has a loss of ln K for K classes.
+# cross-entropy: minus the logarithm of the probability that the right class gets. Somebody who
+# gives every class the same probability has a loss of ln K for K classes.
 
 # %%
 import math
@@ -396,10 +397,10 @@ plots.show(figure, "Left: training and validation loss over the steps. Right: va
 # %% [markdown]
 # Is the kept checkpoint ahead of counting words? Both judge the same rows, so the
 # [interval](glossary.md#confidence-interval) of their difference is taken text by text: draw the
-# texts again, many times, some twice, some never; the middle of the differences is the 95 % interval
-# ([bootstrap](glossary.md#bootstrap)). Where it contains 0, the difference could be chance;
-# otherwise DistilBERT is *ahead* or *behind*, beyond chance. The interval is about more texts like
-# these, not about other films.
+# texts again, many times, some twice, some never; the middle of the differences is the 95 %
+# interval ([bootstrap](glossary.md#bootstrap)). Where it contains 0, the difference could be
+# chance; otherwise DistilBERT is *ahead* or *behind*, beyond chance. The interval is about more
+# texts like these, not about other films.
 
 # %%
 def compare(tuned, counted):
@@ -455,8 +456,8 @@ assert len(losses) > 2 and (losses.min() < losses[0] or accuracies[best] > accur
 # ### Exercise 5.2 Which checkpoint? ●●○ 8 minutes
 #
 # A colleague wrote the function below to pick the best checkpoint from a log. It has two mistakes,
-# and once they are mended a third may show: try a tie. Mend it, so that it returns the *step* of the
-# evaluation with the highest validation accuracy (the first one, where two are equal).
+# and once they are mended a third may show: try a tie. Mend it, so that it returns the *step* of
+# the evaluation with the highest validation accuracy (the first one, where two are equal).
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e5_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def best_step(log_history):
@@ -545,11 +546,11 @@ plots.finding(f"A person would answer {', '.join(names[n] for n in (1, 0, 1, 0))
               + (f"It is wrong about {' and '.join(wrong)}." if wrong else "So does the model."))
 
 # %% tags=["assert"]
-own = torch.tensor([classify(t, truncation=True)[0]["score"] for t in sentences])
+scores = torch.tensor([classify(t, truncation=True)[0]["score"] for t in sentences])
 with torch.no_grad():
     inputs = tokenizer(sentences, padding=True, return_tensors="pt").to(model.device)
     again = model.eval()(**inputs).logits.float().softmax(-1).max(-1).values.cpu()
-assert torch.allclose(own, again, atol=1e-3)
+assert torch.allclose(scores, again, atol=1e-3)
 
 # %% [markdown]
 # The last two carry their verdict in the whole sentence, not in one word of praise or blame.
@@ -683,8 +684,8 @@ assert first > grouped, "padding must cost time"
 # ### Question 5.4 A look at the test split ●○○ 3 minutes, in writing
 #
 # Two of the [articles](claims.md) evaluate on the test split after every epoch (one prints the
-# accuracy, the other only the loss). Nobody trains on the test rows. How can a test number that is read so often still
-# be too good, and which split is there for such looks?
+# accuracy, the other only the loss). Nobody trains on the test rows. How can a test number that is
+# read so often still be too good, and which split is there for such looks?
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w5_4", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in one or two sentences.*
@@ -718,9 +719,9 @@ from course_utils.data import TASKS
 
 requests = load_task("requests", lab.profile)
 wishes = requests["train"].features["label"].names
-outside = wishes.index(TASKS["requests"].out_of_scope(wishes))
-print("left out:", {name: split["label"][:].count(outside) for name, split in requests.items()})
-requests = {name: split.filter(lambda label: label != outside, input_columns="label")
+no_wish = wishes.index(TASKS["requests"].out_of_scope(wishes))
+print("left out:", {name: split["label"][:].count(no_wish) for name, split in requests.items()})
+requests = {name: split.filter(lambda label: label != no_wish, input_columns="label")
             for name, split in requests.items()}
 wanted = np.array(requests["validation"]["label"])
 
@@ -799,11 +800,11 @@ assert [words[n].mean() for n in counts] == sorted(words[n].mean() for n in coun
 #
 # ### Exercise 5.3 Better every time? ●●○ 8 minutes
 #
-# Suppose you had repeated section 10 with three seeds. Write a function that takes the scores of two
-# methods, one per seed, and returns `True` only if the first is better *in every seed*; it stops
-# with a `ValueError` where a run has no partner, even if an earlier pair has decided already. This
-# rule is stricter than comparing two means, but no proof: of two equal methods, one or the other wins
-# all three runs in a quarter of all cases (twice 1/2³).
+# Suppose you had repeated section 10 with three seeds. Write a function that takes the scores of
+# two methods, one per seed, and returns `True` only if the first is better *in every seed*; it
+# stops with a `ValueError` where a run has no partner, even if an earlier pair has decided already.
+# This rule is stricter than comparing two means, but no proof: of two equal methods, one or the
+# other wins all three runs in a quarter of all cases (twice 1/2³).
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e5_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def better_in_every_seed(first, second):
@@ -959,7 +960,8 @@ assert results["reviews"][0] > 0.65 and results["reviews"][2] < 0.05
 # `make_trainer(…, seed=1)`.
 #
 # What would the published model cost here? Speed and memory don't depend on what the weights know,
-# so a model of its size with random weights will tell you. (Articles [ask for](claims.md) "12 to 16 GB".)
+# so a model of its size with random weights will tell you. (Articles [ask for](claims.md) "12 to 16
+# GB".)
 
 # %%
 import time
@@ -994,8 +996,8 @@ assert count == 66_955_010
 # %% [markdown]
 # ## What to remember
 #
-# 1. Baselines first. Fine-tuning is ahead where the interval of the difference lies above 0 and other
-#    seeds agree; whether those points are worth the cost, you decide.
+# 1. Baselines first. Fine-tuning is ahead where the interval of the difference lies above 0 and
+#    other seeds agree; whether those points are worth the cost, you decide.
 # 2. A new head knows nothing; "newly initialized" is information, not an error.
 # 3. Never pad in `map`: the collator pads per batch. Cut texts only after a look at their lengths.
 # 4. Choose on validation rows, by the score that you report; open the test split once.
@@ -1057,10 +1059,11 @@ assert count == 66_955_010
 # * Sanh, Debut, Chaumond, Wolf 2019,
 #   [*DistilBERT, a distilled version of BERT*](https://arxiv.org/abs/1910.01108v4): 92.82 % on IMDb
 #   with all 25,000 labels (table 2).
-# * Devlin et al. 2019, [*BERT*](https://arxiv.org/abs/1810.04805), appendix A.3: the grid of settings.
-#   Mosbach et al. 2021, [*On the stability of fine-tuning BERT*](https://arxiv.org/abs/2006.04884).
-# * Accuracy by length on IMDb: TextAttack's training log (128 tokens, 88.0 %), Niophy's model card (256
-#   tokens, 91.2 %), sinensia's model card (512 tokens, 93.2 %).
+# * Devlin et al. 2019, [*BERT*](https://arxiv.org/abs/1810.04805), appendix A.3: the grid of
+#   settings. Mosbach et al. 2021, [*On the stability of fine-tuning
+#   BERT*](https://arxiv.org/abs/2006.04884).
+# * Accuracy by length on IMDb: TextAttack's training log (128 tokens, 88.0 %), Niophy's model card
+#   (256 tokens, 91.2 %), sinensia's model card (512 tokens, 93.2 %).
 #
 # Next: [06, how good is it really?](06_evaluation.ipynb)
 

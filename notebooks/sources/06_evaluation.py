@@ -259,7 +259,8 @@ def f_beta(tp, fp, fn, beta=1.0):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Put P = TP/(TP+FP) and R = TP/(TP+FN) into the formula and simplify: everything that remains is a sum of TP, FN and FP.
+# Put P = TP/(TP+FP) and R = TP/(TP+FN) into the formula and simplify: everything that remains is a
+# sum of TP, FN and FP.
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -377,7 +378,10 @@ plots.show(figure, "Left: DistilBERT's scores of ham (filled) and spam (outline)
 #
 # <details><summary>Why?</summary>
 #
-# F1 = 2·TP / (2·TP + FP + FN). F is the highest, so 2·TP ≤ F·(2·TP + FP + FN), with equality at the best threshold. Let S be the number of spams, put TP = S − FN, and sort: 2·S·(1 − F) ≤ F·FP + (2 − F)·FN. The left side is the same at all thresholds. So the right side, a bill in which an alarm costs F and a miss 2 − F, is lowest where both are equal: at the best F1.
+# F1 = 2·TP / (2·TP + FP + FN). F is the highest, so 2·TP ≤ F·(2·TP + FP + FN), with equality at the
+# best threshold. Let S be the number of spams, put TP = S − FN, and sort: 2·S·(1 − F) ≤ F·FP + (2 −
+# F)·FN. The left side is the same at all thresholds. So the right side, a bill in which an alarm
+# costs F and a miss 2 − F, is lowest where both are equal: at the best F1.
 # </details>
 
 # %% tags=["assert"]
@@ -531,7 +535,8 @@ plots.finding(f"With {share:.1%} spam in place of {truth.mean():.1%}, " + " and 
 
 # %% [markdown]
 # AUC stays because each of its rates is computed within one class: recall within spam, false alarms
-# within ham. AP falls because precision divides by spam and ham together. When the positive class is rare and you act on what is flagged, look at PR.
+# within ham. AP falls because precision divides by spam and ham together. When the positive class
+# is rare and you act on what is flagged, look at PR.
 #
 # ### Exercise 6.3 Precision at another prevalence ●●● 10 minutes
 #
@@ -550,11 +555,13 @@ def precision_at(prevalence, recall, false_positive_rate):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Imagine 1,000 messages. How many are spam, how many of those are caught? How many are ham, how many of those are flagged?
+# Imagine 1,000 messages. How many are spam, how many of those are caught? How many are ham, how
+# many of those are flagged?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Precision = caught spam / (caught spam + flagged ham). The shares `prevalence` and `1 - prevalence` take the place of the counts.
+# Precision = caught spam / (caught spam + flagged ham). The shares `prevalence` and `1 -
+# prevalence` take the place of the counts.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t6_3", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
@@ -630,8 +637,8 @@ assert (said["DistilBERT"] == wanted).mean() > 3 / len(wishes)
 
 # %% [markdown]
 # High precision with low recall: the model says this wish too rarely. The reverse: it also says it
-# of texts that belong to other wishes. Now sum up the classes as in the drawing, for spam too. Where
-# do the averages differ?
+# of texts that belong to other wishes. Now sum up the classes as in the drawing, for spam too.
+# Where do the averages differ?
 
 # %%
 answers = {"spam, doing nothing": (truth, np.zeros_like(truth)),
@@ -657,8 +664,8 @@ plots.finding(
     f"the requests the two are {spread}.")
 
 # %% [markdown]
-# So say *which* F1 you report; that of section 3 is a fourth one, of the class spam alone, and 0 for
-# doing nothing. And with so few rows per wish, each line of the list is no more than a hint.
+# So say *which* F1 you report; that of section 3 is a fourth one, of the class spam alone, and 0
+# for doing nothing. And with so few rows per wish, each line of the list is no more than a hint.
 #
 # A matrix of thirty classes is unreadable. List the pairs confused more than once, in either
 # direction.
@@ -682,10 +689,10 @@ plots.finding(f"{again} of {errors} errors lie in pairs that are confused more t
 #
 # ## 7. When it says 90 %, is it right 90 % of the time?
 #
-# A model is [calibrated](glossary.md#calibration) when its confidence can be trusted at every level:
-# imagine all answers that it gives with 80 % confidence, of which 80 % are right. (*Confidence* is
-# the probability of the class that it chose.) Sort the answers by confidence, cut them into five groups, and draw for
-# each the share right over the mean confidence.
+# A model is [calibrated](glossary.md#calibration) when its confidence can be trusted at every
+# level: imagine all answers that it gives with 80 % confidence, of which 80 % are right.
+# (*Confidence* is the probability of the class that it chose.) Sort the answers by confidence, cut
+# them into five groups, and draw for each the share right over the mean confidence.
 
 # %%
 def sure_and_right(logits, truth):
@@ -737,10 +744,10 @@ for name, values in raw.items():
     print(f"{name:15} ECE {ece(sure, right):.3f}, by chance below {by_chance(sure):.3f}")
 
 # %% [markdown]
-# The cure is [temperature scaling](glossary.md#temperature-scaling): divide all logits by one number
-# T. T above 1 makes the model more modest, below 1 bolder; no answer changes. Take the T with the
-# lowest [cross-entropy](glossary.md#cross-entropy) on one half of validation, and judge it on the
-# other.
+# The cure is [temperature scaling](glossary.md#temperature-scaling): divide all logits by one
+# number T. T above 1 makes the model more modest, below 1 bolder; no answer changes. Take the T
+# with the lowest [cross-entropy](glossary.md#cross-entropy) on one half of validation, and judge it
+# on the other.
 
 # %%
 from scipy.optimize import minimize_scalar
@@ -842,8 +849,8 @@ plots.finding(f"DistilBERT minus counting words: {difference(fine, words):+.1%},
 # ## 9. Read the errors
 #
 # No number replaces reading. Sort the messages by the probability that DistilBERT gave to the right
-# class, lowest first: the first ones are its most confident mistakes. Then count what is right at the
-# threshold for your price, by `kind`, a column of the course's messages (other data by length).
+# class, lowest first: the first ones are its most confident mistakes. Then count what is right at
+# the threshold for your price, by `kind`, a column of the course's messages (other data by length).
 
 # %%
 given = np.where(truth == 1, scores["DistilBERT"], 1 - scores["DistilBERT"])
@@ -925,8 +932,8 @@ plots.finding(f"Of the spams it had caught, {'; '.join(lines)}. {sturdier} No nu
 
 # %% [markdown]
 # A model can stand one change and not another: read all six lines. (Answers that neither let a spam
-# pass nor lose a ham changed for the better.) These are few rows, and where many scores lie close to
-# the threshold, a small shift changes an answer.
+# pass nor lose a ham changed for the better.) These are few rows, and where many scores lie close
+# to the threshold, a small shift changes an answer.
 #
 # ### Exercise 6.4 Build the threshold in ●●○ 8 minutes
 #
@@ -952,7 +959,8 @@ def bias_with_threshold(bias, threshold):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# `argmax` compares z1 − z0 with 0. You want ln(t / (1 − t)) in the place of 0. What must happen to z1?
+# `argmax` compares z1 − z0 with 0. You want ln(t / (1 − t)) in the place of 0. What must happen to
+# z1?
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -996,8 +1004,8 @@ assert leaves_its_input()
 # ### Question 6.5 More accurate, and more expensive ●●○ 5 minutes, in writing
 #
 # By the price of section 4, a lost wanted message counts as much as three spams that get through.
-# How can a filter be more accurate than doing nothing, and still cost more? Give the reason, and both
-# conditions (more accurate; dearer) in terms of TP and FP, or numbers that meet both.
+# How can a filter be more accurate than doing nothing, and still cost more? Give the reason, and
+# both conditions (more accurate; dearer) in terms of TP and FP, or numbers that meet both.
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w6_5", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in one or two sentences.*
@@ -1100,8 +1108,8 @@ assert test_ap["DistilBERT"] > 0.5 and test_hits["DistilBERT"].mean() > 3 / len(
 #
 # ## Take this with you
 #
-# Threshold by price, and its bill on fresh rows, without this course. Put in your trained model's folder
-# and your rows; as written here, the head is untrained and guesses. It needs `pip install
+# Threshold by price, and its bill on fresh rows, without this course. Put in your trained model's
+# folder and your rows; as written here, the head is untrained and guesses. It needs `pip install
 # transformers torch scikit-learn`.
 #
 # ```python
@@ -1159,8 +1167,8 @@ assert test_ap["DistilBERT"] > 0.5 and test_hits["DistilBERT"].mean() > 3 / len(
 # * Ribeiro et al. 2020, [*Beyond accuracy: behavioral testing of NLP models with
 #   CheckList*](https://arxiv.org/abs/2005.04118).
 #
-# Next: [07, what does the customer want?](07_intents.ipynb), or [your own texts](10_your_data.ipynb),
-# judged as here.
+# Next: [07, what does the customer want?](07_intents.ipynb), or [your own
+# texts](10_your_data.ipynb), judged as here.
 
 # %%
 from course_utils.exercises import progress

@@ -11,10 +11,10 @@
 #
 # # What does the customer want? Intents, and what lies outside them
 #
-# A support desk gets messages all day. Most ask for one of a few dozen things, some for nothing that
-# the desk can give. Here you sort them by [intent](glossary.md#intent), the thing that the customer
-# wants, and build a desk that answers, asks back, or hands over to a person. Then the messages get
-# longer than the model can read.
+# A support desk gets messages all day. Most ask for one of a few dozen things, some for nothing
+# that the desk can give. Here you sort them by [intent](glossary.md#intent), the thing that the
+# customer wants, and build a desk that answers, asks back, or hands over to a person. Then the
+# messages get longer than the model can read.
 #
 # **After this lesson you can**
 #
@@ -76,10 +76,11 @@ print(f"{len(wishes)} intents, {len(learn):,} messages to learn them from; to ju
 # %% [markdown]
 # ## 2. Which of three ways, for how many labels?
 #
-# You know the two ends from lessons [00](00_start.ipynb) and [05](05_training.ipynb): counting words,
-# and fine-tuning. Between them lies a third way, [feature extraction](glossary.md#feature-extraction).
-# The pretrained layers stay as they are and turn each text into a vector; only a
-# [logistic regression](glossary.md#logistic-regression) on these *frozen vectors* learns.
+# You know the two ends from lessons [00](00_start.ipynb) and [05](05_training.ipynb): counting
+# words, and fine-tuning. Between them lies a third way, [feature
+# extraction](glossary.md#feature-extraction). The pretrained layers stay as they are and turn each
+# text into a vector; only a [logistic regression](glossary.md#logistic-regression) on these *frozen
+# vectors* learns.
 
 # %%
 from course_utils import plots
@@ -88,8 +89,8 @@ plots.picture("three-ways")
 
 # %% [markdown]
 # One function reads texts with either model. A model with a head gives logits; the bare model gives
-# one vector per token, and their mean over the real tokens ([mean pooling](glossary.md#mean-pooling))
-# is the vector of the text.
+# one vector per token, and their mean over the real tokens ([mean
+# pooling](glossary.md#mean-pooling)) is the vector of the text.
 
 # %%
 import math
@@ -143,9 +144,9 @@ def fine_tune(texts, labels, names, epochs=4):
 
 
 # %% [markdown]
-# Now all three on the same rows: 5, 10 and 25 labels an intent, then all; fine-tuning, the slow one,
-# skips a count that is close to all. What the last round leaves behind (`counter`, `regression`,
-# `model`) is used in the rest of the lesson.
+# Now all three on the same rows: 5, 10 and 25 labels an intent, then all; fine-tuning, the slow
+# one, skips a count that is close to all. What the last round leaves behind (`counter`,
+# `regression`, `model`) is used in the rest of the lesson.
 
 # %%
 from sklearn.linear_model import LogisticRegression
@@ -227,11 +228,11 @@ assert all(right[name, most].mean() >= right[name, counts[0]].mean() for name in
 
 # %% [markdown]
 # Frozen vectors add what pretraining has learned; fine-tuning adapts it to your intents, and needs
-# labels and time for that. How far frozen vectors get depends on
-# the model: the one of the profile `mini` began as a model that compares whole sentences
-# ([its card](../data/models/mini-distilbert/README.md)). The published DistilBERT didn't: on
-# six emotions its frozen vectors are right for 0.61, fine-tuned it is for 0.92 (quoted from the book
-# of Tunstall, von Werra and Wolf, chapter 2).
+# labels and time for that. How far frozen vectors get depends on the model: the one of the profile
+# `mini` began as a model that compares whole sentences ([its
+# card](../data/models/mini-distilbert/README.md)). The published DistilBERT didn't: on six emotions
+# its frozen vectors are right for 0.61, fine-tuned it is for 0.92 (quoted from the book of
+# Tunstall, von Werra and Wolf, chapter 2).
 #
 # The bands are over the rows judged. Another seed, or another draw of the few labels, would move
 # each point as well (lesson [04](04_hyperparameters.ipynb)).
@@ -283,9 +284,9 @@ assert saved > 2 / len(wishes)
 
 # %% [markdown]
 # Read such a pair as its customer would. Some messages hold both intents, or the border between the
-# two labels was never written down. There a sharper rule for the labels helps, or one label in place
-# of two; look first at how many errors such pairs hold. And where the second guess is right so often, asking
-# "this or that?" is worth more than guessing.
+# two labels was never written down. There a sharper rule for the labels helps, or one label in
+# place of two; look first at how many errors such pairs hold. And where the second guess is right
+# so often, asking "this or that?" is worth more than guessing.
 #
 # ## 4. Does it notice what lies outside?
 #
@@ -344,8 +345,9 @@ plots.finding(
 assert auc[tuned] > 0.65 and auc[top_of["counting words"]] > 0.5
 
 # %% [markdown]
-# Look back at the table: a method that separates the intents well may still be poor at noticing what
-# lies outside. Read the messages without an intent that look most like one to the fine-tuned model:
+# Look back at the table: a method that separates the intents well may still be poor at noticing
+# what lies outside. Read the messages without an intent that look most like one to the fine-tuned
+# model:
 
 # %%
 for i in sorted(np.flatnonzero(~inside), key=lambda i: -score[tuned][i])[:4]:
@@ -354,8 +356,8 @@ for i in sorted(np.flatnonzero(~inside), key=lambda i: -score[tuned][i])[:4]:
 # %% [markdown]
 # ### Exercise 7.1 The margin ●○○ 6 minutes
 #
-# Write the margin yourself, without scikit-learn or SciPy: `logits` has one row per message, and the
-# result one number per message, the largest probability minus the second largest.
+# Write the margin yourself, without scikit-learn or SciPy: `logits` has one row per message, and
+# the result one number per message, the largest probability minus the second largest.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e7_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def margin(logits):
@@ -370,7 +372,8 @@ def margin(logits):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Make probabilities of each row first: `np.exp`, divided by its sum along `axis=1`. The largest logit taken off beforehand changes nothing, and no number overflows.
+# Make probabilities of each row first: `np.exp`, divided by its sum along `axis=1`. The largest
+# logit taken off beforehand changes nothing, and no number overflows.
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -543,11 +546,14 @@ def coverage_at(score, right, target=0.95):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Only thresholds equal to one of the scores make a difference: `np.unique(score)`. Which messages does each answer, and which share of those is right?
+# Only thresholds equal to one of the scores make a difference: `np.unique(score)`. Which messages
+# does each answer, and which share of those is right?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# For a threshold `t`: `answered = score >= t`, its coverage `answered.mean()`, its accuracy `right[answered].mean()`. Take the largest coverage of those that keep the promise; a stricter threshold may break it and a looser one keep it again.
+# For a threshold `t`: `answered = score >= t`, its coverage `answered.mean()`, its accuracy
+# `right[answered].mean()`. Take the largest coverage of those that keep the promise; a stricter
+# threshold may break it and a looser one keep it again.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t7_2", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
@@ -585,8 +591,8 @@ assert coverage_at([1, 2, 3, 4], [True, False, True, False], 0.5) == 1.0 and lea
 # ## 6. A small support desk
 #
 # Now it is a program: the cheapest desk, with its score and its thresholds. Give it a message, and
-# it acts. Compare with the drawing in section 4, which shows the ideal: does this desk ask back about
-# the mugs, and hand over the rain?
+# it acts. Compare with the drawing in section 4, which shows the ideal: does this desk ask back
+# about the mugs, and hand over the rain?
 
 # %%
 READ = {"counting words": lambda texts: counter.decision_function(texts),
@@ -612,11 +618,11 @@ for text in [*tries, *(asked[np.flatnonzero(actions == a)[0]] for a in set(actio
 # only roughly (section 4). And a vain question costs just one minute more than handing over, so
 # handing over pays only where the two best guesses are probably both wrong.
 #
-# Everything is chosen: open the test split, once. Each way acts by its own score and thresholds, and
-# each message has its bill. Read each number as minutes saved: with a plus our desk was cheaper than
-# the rival, with a minus the rival was cheaper. The choice stays, even where a rival wins here:
-# choosing again on test would spoil the test. A rival that wins beyond chance is a reason to collect
-# new validation messages and to choose again on those.
+# Everything is chosen: open the test split, once. Each way acts by its own score and thresholds,
+# and each message has its bill. Read each number as minutes saved: with a plus our desk was cheaper
+# than the rival, with a minus the rival was cheaper. The choice stays, even where a rival wins
+# here: choosing again on test would spoil the test. A rival that wins beyond chance is a reason to
+# collect new validation messages and to choose again on those.
 
 # %%
 new, new_wanted = messages("test")
@@ -656,8 +662,8 @@ assert bills[mine].mean() < bills["counting words"].mean() + 1e-9
 #
 # There is another way: make "out of scope" one more class and train on examples of it, which you
 # have had since section 1. Write down what you expect: does this tell inside from outside better
-# than the best score of section 4, and what does it do to the other intents? Then run this in a cell
-# of its own (it trains about as long as the last round of section 2).
+# than the best score of section 4, and what does it do to the other intents? Then run this in a
+# cell of its own (it trains about as long as the last round of section 2).
 #
 # ```python
 # more = fine_tune(texts, np.where(labels < 0, len(wishes), labels), [*wishes, "out of scope"])
@@ -673,8 +679,8 @@ assert bills[mine].mean() < bills["counting words"].mean() + 1e-9
 
 # %% [markdown] tags=["solution"]
 # The class learns from examples what the scores can only guess, so the AUC is usually higher, and
-# the other intents hardly suffer, apart from a few messages that now fall into the new class. But it
-# knows the outside only by its examples: small talk, homework, other firms. A message that is
+# the other intents hardly suffer, apart from a few messages that now fall into the new class. But
+# it knows the outside only by its examples: small talk, homework, other firms. A message that is
 # outside in a way that nobody collected can still land in an intent, so keep the threshold too.
 #
 # Two things must be in it: both numbers compared with section 4, and that the class covers only the
@@ -684,8 +690,8 @@ assert bills[mine].mean() < bills["counting words"].mean() + 1e-9
 # ### Exercise 7.4 Neutral, or only unsure? ●●○ 8 minutes
 #
 # Tools for sentiment often have a third answer, *neutral*. A common trick makes it from a model of
-# two classes: "neutral" wherever the probability of *positive* lies in a band around one half. Write
-# it: a list with `"pos"` from `high` on, `"neg"` up to `low`, `"neutral"` strictly between.
+# two classes: "neutral" wherever the probability of *positive* lies in a band around one half.
+# Write it: a list with `"pos"` from `high` on, `"neg"` up to `low`, `"neutral"` strictly between.
 #
 # Then think of "The film runs for 94 minutes." The band says how *unsure* the model is, as the
 # scores above do; a sentence without any opinion may still get 0.9. A real third class needs texts
@@ -701,7 +707,8 @@ def three_way(positive, low=0.4, high=0.6):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# One answer for each probability, in the same order. Decide the two ends first; what is left is neutral.
+# One answer for each probability, in the same order. Decide the two ends first; what is left is
+# neutral.
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -798,9 +805,9 @@ plots.picture("long-letter")
 # * **head and tail**: the first 128 and the last 382, because letters often come to the point at
 #   either end ([Sun et al. 2019](https://arxiv.org/abs/1905.05583));
 # * **windows averaged**: overlapping windows over the whole letter, their probabilities averaged;
-# * **surest sentence**: each sentence read by itself, since the messages that the model learned from
-#   are about as long; the one with the highest score of section 4 speaks for the letter. Counting
-#   words can do that as well.
+# * **surest sentence**: each sentence read by itself, since the messages that the model learned
+#   from are about as long; the one with the highest score of section 4 speaks for the letter.
+#   Counting words can do that as well.
 #
 # The tokenizer cuts windows itself. Beware of its word [`stride`](glossary.md#stride): it means the
 # *overlap* of two windows, not the step from one to the next.
@@ -891,15 +898,15 @@ assert found["head"][ends].mean() < found["head"][~ends].mean()
 
 # %% [markdown]
 # Two things can go wrong with a long text, and they ask for different cures. The request may lie
-# behind the cut, as it can for head when it comes at the end; then read elsewhere, or everything. Or it is
-# read, but drowns in hundreds of tokens about something else, for a model that learned from texts of
-# about twenty; then read in pieces of the length it knows, or fine-tune it on long texts. More tokens
-# alone cure only the first.
+# behind the cut, as it can for head when it comes at the end; then read elsewhere, or everything.
+# Or it is read, but drowns in hundreds of tokens about something else, for a model that learned
+# from texts of about twenty; then read in pieces of the length it knows, or fine-tune it on long
+# texts. More tokens alone cure only the first.
 #
-# And sentence by sentence, section 4 comes back: nearly every sentence of such a letter lies outside,
-# so two things must go right: the score must pick the sentence with the request, and the model must
-# read it correctly. The figure shows only both together. Section 4 judged the scores on whole
-# messages, not on such sentences.
+# And sentence by sentence, section 4 comes back: nearly every sentence of such a letter lies
+# outside, so two things must go right: the score must pick the sentence with the request, and the
+# model must read it correctly. The figure shows only both together. Section 4 judged the scores on
+# whole messages, not on such sentences.
 #
 # ### Exercise 7.5 How many windows? ●●○ 8 minutes
 #
@@ -918,11 +925,13 @@ def window_count(tokens, size=512, overlap=64):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# A window of 512 has room for 510 tokens of the text. How many *new* tokens does the second window bring, when it repeats 64?
+# A window of 512 has room for 510 tokens of the text. How many *new* tokens does the second window
+# bring, when it repeats 64?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# One window, and one more for each `room - overlap` tokens that are left, rounded up with `math.ceil`; nothing is left where the text fits into the first.
+# One window, and one more for each `room - overlap` tokens that are left, rounded up with
+# `math.ceil`; nothing is left where the text fits into the first.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t7_5", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -961,10 +970,11 @@ assert reads_everything(16, 0) and reads_everything(10, 7) and window_count(0, 5
 # %% [markdown]
 # ## What to remember
 #
-# 1. With few labels try frozen vectors first: the network isn't trained. How much they gain depends on
-#    the model, so compare with counting words.
+# 1. With few labels try frozen vectors first: the network isn't trained. How much they gain depends
+#    on the model, so compare with counting words.
 # 2. Read the confused pairs; a sharper label or a question back helps where training can't.
-# 3. Softmax can't say "none of these". A score from the logits can hint at it; a price makes it act.
+# 3. Softmax can't say "none of these". A score from the logits can hint at it; a price makes it
+#    act.
 # 4. Answer, ask back, hand over: two thresholds, chosen on validation, billed on test.
 # 5. Past 512 tokens the end is dropped silently. Compare ways of reading on long texts whose answer
 #    you know, counting words among them.

@@ -43,7 +43,8 @@ lab = start_lab("{{lesson}}", profile)
 #
 # A [named entity](glossary.md#named-entity) is something with a name of its own: a person, a place,
 # a firm, a thing that is sold. The course's `notes` were written for it, in the manner of what
-# people write to themselves and to colleagues. (The profiles `cpu` and `gpu` take WNUT-17: posts from the web, with six kinds.)
+# people write to themselves and to colleagues. (The profiles `cpu` and `gpu` take WNUT-17: posts
+# from the web, with six kinds.)
 #
 # The texts come cut into words. Each word has a tag: `B-person` *begins* a person, `I-person` goes
 # on *inside* one, `O` is *outside* of all. That is the [BIO scheme](glossary.md#bio-scheme).
@@ -114,11 +115,11 @@ display(HTML("<br>".join(marked(row["tokens"], spans(tags))
 import numpy as np
 
 truth = [spans(tags) for tags in tags_of(validation)]
-outside = np.mean([tag == "O" for tags in tags_of(validation) for tag in tags])
+share_outside = np.mean([tag == "O" for tags in tags_of(validation) for tag in tags])
 plots.finding(
-    f"{outside:.0%} of the validation words are outside every name, and "
+    f"{share_outside:.0%} of the validation words are outside every name, and "
     f"{np.mean([not entities for entities in truth]):.0%} of the notes have no name at all. So "
-    f"“O” for every word is right {outside:.0%} of the time, and finds nothing.")
+    f"“O” for every word is right {share_outside:.0%} of the time, and finds nothing.")
 
 # %% [markdown]
 # ## 2. What counts as found?
@@ -151,16 +152,16 @@ assert spans(["B-a", "B-a"]) == {(0, 1, "a"), (1, 2, "a")}  # side by side
 assert spans(["O", "I-a", "I-b"]) == {(1, 2, "a"), (2, 3, "b")} and spans([]) == set()
 hand = counts([{(0, 2, "a"), (3, 4, "b")}, set()], [{(0, 1, "a"), (3, 4, "b")}, {(0, 1, "a")}])
 assert hand.tolist() == [[1, 2, 2], [0, 0, 1]] and f1(hand) == 0.4 and f1(hand[1:]) == 0
-assert outside > 0.6 and f1(counts(truth, [set() for _ in truth])) == 0
+assert share_outside > 0.6 and f1(counts(truth, [set() for _ in truth])) == 0
 
 # %% [markdown]
 # ### Exercise 8.1 Which kind is hard? ●●○ 8 minutes
 #
 # One F1 hides which kind is hard. Write the function now; after section 6 call it with `truth` and
 # `claimed`: section 7 shows the F1 of each kind, yours says whether too much is claimed or too
-# little is found. It returns a dictionary:
-# for every kind that is there or claimed, the pair (precision, recall). `truth` and `claimed` hold
-# one set of entities for each note, as `truth` above. Where there is nothing to divide by, the share is 0.0.
+# little is found. It returns a dictionary: for every kind that is there or claimed, the pair
+# (precision, recall). `truth` and `claimed` hold one set of entities for each note, as `truth`
+# above. Where there is nothing to divide by, the share is 0.0.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e8_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def scores_by_kind(truth, claimed):
@@ -179,11 +180,13 @@ def scores_by_kind(truth, claimed):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Count three numbers for each kind: found, there, claimed. Count note by note: the same place in two notes is two entities.
+# Count three numbers for each kind: found, there, claimed. Count note by note: the same place in
+# two notes is two entities.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `t & c` holds what is found in one note; the kind is the last item of an entity. Precision divides by what is claimed, recall by what is there.
+# `t & c` holds what is found in one note; the kind is the last item of an entity. Precision divides
+# by what is claimed, recall by what is there.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t8_1", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
@@ -432,11 +435,13 @@ def tags_for_pieces(word_ids, tags):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Walk through `word_ids` and remember the one before. The same number again means: another piece of the same word.
+# Walk through `word_ids` and remember the one before. The same number again means: another piece of
+# the same word.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# The number is the place of the tag: `tags[word]`. Don't count words yourself; one may be missing. `"I-" + tag[2:]` turns a beginning into an inside, but leave `O` alone.
+# The number is the place of the tag: `tags[word]`. Don't count words yourself; one may be missing.
+# `"I-" + tag[2:]` turns a beginning into an inside, but leave `O` alone.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t8_2", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -508,9 +513,9 @@ def fine_tune(rows, checkpoint=lab.checkpoint, revision=lab.revision, epochs=5):
 model = fine_tune(tokenized)
 
 # %% [markdown]
-# Back from pieces to words: a word gets what its first piece says. The loop goes from the last piece
-# to the first, so a word's first piece writes last, and its tag stays. A word that the model never
-# saw stays `O`.
+# Back from pieces to words: a word gets what its first piece says. The loop goes from the last
+# piece to the first, so a word's first piece writes last, and its tag stays. A word that the model
+# never saw stays `O`.
 
 # %%
 import torch
@@ -579,12 +584,12 @@ assert again == tagged[0] and len(again) == len(words[0])
 # errors: on top what is true, below what DistilBERT says.
 
 # %%
-own = ["Rose watered the roses at Kew Gardens before Bill paid the bill .",
+sentences = ["Rose watered the roses at Kew Gardens before Bill paid the bill .",
        "please send the zafira back to oyelaran & sons in leeds"]
-own = [text.split() for text in own]
+sentences = [text.split() for text in sentences]
 claimed = [spans(tags) for tags in tagged]
 worst = sorted(range(len(words)), key=lambda i: -len(truth[i] ^ claimed[i]))[:5]
-lines = [marked(tokens, spans(tags)) for tokens, tags in zip(own, tag(model, own))]
+lines = [marked(tokens, spans(tags)) for tokens, tags in zip(sentences, tag(model, sentences))]
 for i in worst:
     lines += [f"<hr>true: {marked(words[i], truth[i])}", f"said: {marked(words[i], claimed[i])}"]
 display(HTML("<br>".join(lines)))
@@ -595,9 +600,9 @@ display(HTML("<br>".join(lines)))
 #
 # ## 7. Where does it go wrong?
 #
-# Sort what went wrong into four boxes, for DistilBERT and for the best rival. Border, kind and missed
-# count true names; invented counts claims that touch none. A wrong border goes under border, even if
-# the kind is wrong too.
+# Sort what went wrong into four boxes, for DistilBERT and for the best rival. Border, kind and
+# missed count true names; invented counts claims that touch none. A wrong border goes under border,
+# even if the kind is wrong too.
 
 # %%
 def sort_errors(truth, claimed):
@@ -678,8 +683,8 @@ for fate in fates.values():
 # %% [markdown]
 # Each box suggests what to try first. Missed names: more examples of that kind. Borders: read them;
 # where two people would differ, write a clearer rule, where the model broke a name, label more long
-# ones. Kinds: where the sentence doesn't tell, a list of your customers may. Invented names: the next
-# section tries a filter.
+# ones. Kinds: where the sentence doesn't tell, a list of your customers may. Invented names: the
+# next section tries a filter.
 #
 # ## 8. What does *uncased* cost?
 #
@@ -718,17 +723,18 @@ assert abs(lowered["DistilBERT"] - f1(mine)) < 0.02 and lowered["capitals"] < 0.
 assert tokenizer("Rose")["input_ids"] == tokenizer("rose")["input_ids"]
 
 # %% [markdown]
-# So people who type without capitals lose nothing with it; but leave that filter off for them, since
-# it throws every name out. What a *cased* model gains isn't measured here: train
-# `distilbert-base-cased`, with its own tokenizer, on the same notes and compare. What this section says
-# of small letters then no longer holds.
+# So people who type without capitals lose nothing with it; but leave that filter off for them,
+# since it throws every name out. What a *cased* model gains isn't measured here: train
+# `distilbert-base-cased`, with its own tokenizer, on the same notes and compare. What this section
+# says of small letters then no longer holds.
 #
 # ## 9. Your own texts, and long ones
 #
-# For a plain string there is the `pipeline`. It cuts the text itself and gives places in characters.
-# `aggregation_strategy` says how pieces become names. Only first pieces were trained, so nothing
-# holds the later ones to the right tag, and one wrong `B-` is enough to cut a name in two. `"simple"`
-# believes them, `"first"` doesn't. (In the first line below, `##` marks a later piece.)
+# For a plain string there is the `pipeline`. It cuts the text itself and gives places in
+# characters. `aggregation_strategy` says how pieces become names. Only first pieces were trained,
+# so nothing holds the later ones to the right tag, and one wrong `B-` is enough to cut a name in
+# two. `"simple"` believes them, `"first"` doesn't. (In the first line below, `##` marks a later
+# piece.)
 
 # %%
 from transformers import pipeline
@@ -792,11 +798,12 @@ assert tokenizer.model_max_length == 512 and joined["first"] > joined["simple"] 
 # %% [markdown]
 # ### Exercise 8.3 Join the windows ●●● 12 minutes
 #
-# `stride` must settle what two overlapping windows say of a word. The pipeline keeps the longer of two
-# names that overlap; here is another rule, word by word. A long note was cut into windows that overlap, and each has its
-# tags. `windows` is a list of pairs (number of the first word, tags). A word near a window's edge
-# lacks its neighbours; so take each word's tag from the window in which it is *furthest from
-# the nearer edge*, and from the earlier one of equals. Return `length` tags, `O` where no window is.
+# `stride` must settle what two overlapping windows say of a word. The pipeline keeps the longer of
+# two names that overlap; here is another rule, word by word. A long note was cut into windows that
+# overlap, and each has its tags. `windows` is a list of pairs (number of the first word, tags). A
+# word near a window's edge lacks its neighbours; so take each word's tag from the window in which
+# it is *furthest from the nearer edge*, and from the earlier one of equals. Return `length` tags,
+# `O` where no window is.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e8_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def join_windows(length, windows):
@@ -814,11 +821,13 @@ def join_windows(length, windows):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Word number `start + place` is `place` words from the window's left edge and `len(tags) - 1 - place` from its right one. The smaller of the two counts.
+# Word number `start + place` is `place` words from the window's left edge and `len(tags) - 1 -
+# place` from its right one. The smaller of the two counts.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Keep two lists of `length`: the tags so far, and how deep the window was that gave each (begin with −1). Replace a tag only if the new window is deeper.
+# Keep two lists of `length`: the tags so far, and how deep the window was that gave each (begin
+# with −1). Replace a tag only if the new window is deeper.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t8_3", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
@@ -876,10 +885,10 @@ assert join_windows(6, [(0, list("abcdef")), (2, ["x"])]) == list("abcdef")
 
 # %% [markdown] tags=["solution"]
 # The model learns to put a name's tag on a piece that comes a place or more before it, so hardly
-# any entity has the right borders and the entity F1 falls to almost nothing. The word accuracy falls
-# to that of "always O" or a little below, and still looks respectable, since most words are outside
-# names whatever the shift. The entity F1 warns at once (so does a marked page); the accuracy does
-# only beside that of "always O".
+# any entity has the right borders and the entity F1 falls to almost nothing. The word accuracy
+# falls to that of "always O" or a little below, and still looks respectable, since most words are
+# outside names whatever the shift. The entity F1 warns at once (so does a marked page); the
+# accuracy does only beside that of "always O".
 #
 # Two things must be in it: entity F1 collapses while word accuracy stays around that of "always O",
 # and the reason, that tags are on the wrong pieces while most words are O.
@@ -887,11 +896,11 @@ assert join_windows(6, [(0, list("abcdef")), (2, ["x"])]) == list("abcdef")
 # %% [markdown]
 # ## 10. Names that it has never met: the test split, opened once
 #
-# A list finds only what it has met, and not all of that: a name may come back with another kind or in
-# other letters. The point of a model is the rest: the new colleague, the new supplier. So the recall
-# is taken apart: names that appear whole among the training names, in capitals or small letters, and
-# names that don't. Parts of these may be known, and pretraining may have met them; your labels haven't.
-# The list can find none of them: look at the word features.
+# A list finds only what it has met, and not all of that: a name may come back with another kind or
+# in other letters. The point of a model is the rest: the new colleague, the new supplier. So the
+# recall is taken apart: names that appear whole among the training names, in capitals or small
+# letters, and names that don't. Parts of these may be known, and pretraining may have met them;
+# your labels haven't. The list can find none of them: look at the word features.
 
 # %%
 test = notes["test"]

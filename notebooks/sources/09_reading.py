@@ -12,9 +12,9 @@
 # # Where is the answer? Reading comprehension
 #
 # Ask a text a question, and let DistilBERT point at the words that answer it. It writes nothing of
-# its own: the answer is a piece of the text, or there is none. You have only a few questions to train
-# on, so you add to the model what another training learned from thousands, stored in a file of a few
-# megabytes.
+# its own: the answer is a piece of the text, or there is none. You have only a few questions to
+# train on, so you add to the model what another training learned from thousands, stored in a file
+# of a few megabytes.
 #
 # **After this lesson you can**
 #
@@ -117,7 +117,8 @@ assert 0.1 < 1 - has_answer.mean() < 0.4 and row["context"][start:start + len(an
 #
 # "the old mill", "Old Mill." and "mill" may all be right. SQuAD's rule is the field's: drop case,
 # punctuation and articles. Then [**exact match**](glossary.md#exact-match) asks for the same words,
-# and [**F1**](glossary.md#f1) rewards words in common. Of several reference answers the best counts.
+# and [**F1**](glossary.md#f1) rewards words in common. Of several reference answers the best
+# counts.
 
 # %%
 import re
@@ -151,11 +152,11 @@ assert f1("the old mill", "Old mill") == 1 and f1("a bridge", "Old mill") == 0
 assert np.isclose(f1("mill", "Old mill"), 2 / 3) and f1("", "x") == 0 and f1("the", "a") == 1
 
 # %% [markdown]
-# **The rival** learns nothing; call it *the search rule*. It finds the sentence that shares the most
-# with the question: runs of three to five letters, so that *opens* matches *opened*, with rare runs
-# counting more ([TF-IDF](glossary.md#tf-idf)). Its answer is that sentence, or a span cut out of it: a
-# number where the question asks for one, a name where it asks who or where, else the longest run of
-# words that aren't in the question.
+# **The rival** learns nothing; call it *the search rule*. It finds the sentence that shares the
+# most with the question: runs of three to five letters, so that *opens* matches *opened*, with rare
+# runs counting more ([TF-IDF](glossary.md#tf-idf)). Its answer is that sentence, or a span cut out
+# of it: a number where the question asks for one, a name where it asks who or where, else the
+# longest run of words that aren't in the question.
 
 # %%
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -208,9 +209,9 @@ assert inside > 0.25 and scores[rival][:, 1].mean() < 0.5
 # ## 3. How do two rows of scores become an answer?
 #
 # The model reads question and passage together and gives every piece two
-# [logits](glossary.md#logit): could the answer start here, could it end here? The answer is the pair
-# with the highest sum, the end not before the start, both in the passage. "No answer" has a place
-# too: start and end on `[CLS]`.
+# [logits](glossary.md#logit): could the answer start here, could it end here? The answer is the
+# pair with the highest sum, the end not before the start, both in the passage. "No answer" has a
+# place too: start and end on `[CLS]`.
 
 # %%
 plots.picture("start-and-end")
@@ -303,10 +304,10 @@ assert decode(s_, e_, np.array([False, True, True, True]), longest=1) == (6.0, 2
 # %% [markdown]
 # ### Exercise 9.1 Not one answer, but three ●●○ 10 minutes
 #
-# A search page shows several answers. `total[i, j]` is the sum of start logit `i` and end logit `j`,
-# −∞ where the pair isn't allowed (an array or nested lists). Return the `k` best pairs `(i, j)`, best
-# first, *without overlap*: go from the best down, and leave out an answer that shares a piece with
-# one that you kept. There may be fewer than `k`.
+# A search page shows several answers. `total[i, j]` is the sum of start logit `i` and end logit
+# `j`, −∞ where the pair isn't allowed (an array or nested lists). Return the `k` best pairs `(i,
+# j)`, best first, *without overlap*: go from the best down, and leave out an answer that shares a
+# piece with one that you kept. There may be fewer than `k`.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e9_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def best_spans(total, k):
@@ -326,8 +327,8 @@ def best_spans(total, k):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Sort all places of the table by their sums, the largest first, and walk through them. Keep a pair if
-# it overlaps with none that you kept.
+# Sort all places of the table by their sums, the largest first, and walk through them. Keep a pair
+# if it overlaps with none that you kept.
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -386,8 +387,8 @@ assert same(best_spans(wide_, 1), [tuple(int(n) for n in first_)])
 # Readers are trained on many questions: SQuAD has 87,599 (quoted). The course trained on a part of
 # these once ([the card](../data/models/mini-reader/README.md) says how) and kept the result as an
 # *adapter*. [LoRA](glossary.md#lora) leaves every weight matrix W as it was and learns a correction
-# B·A beside it, made of two thin matrices and scaled by a fixed factor (here 2). Only these, and the
-# new head, are trained and stored; the embeddings get no correction.
+# B·A beside it, made of two thin matrices and scaled by a fixed factor (here 2). Only these, and
+# the new head, are trained and stored; the embeddings get no correction.
 
 # %%
 plots.picture("low-rank")
@@ -520,9 +521,9 @@ assert close(lora_weights([(5, 7), (7, 5), (2, 2)], 3), (84, 84 / 74)) and shape
 #
 # Four readers, judged on the same questions. *New head*: no adapter, but a random head, and all
 # weights are trained on a few questions of this task. *Adapter alone*: as it comes, it has seen
-# none of the passages that judge it. *Then LoRA*, and *then all weights*: the adapter first, then the
-# same few questions. Each training has two epochs. They differ in the learning rate: thin matrices
-# take a larger one, weights that can already read a smaller one.
+# none of the passages that judge it. *Then LoRA*, and *then all weights*: the adapter first, then
+# the same few questions. Each training has two epochs. They differ in the learning rate: thin
+# matrices take a larger one, weights that can already read a smaller one.
 #
 # For training each window needs two labels: the pieces on which the answer starts and ends, both 0
 # (that is `[CLS]`) where it isn't in the window. `char_to_token` finds them. The loss
@@ -648,10 +649,10 @@ assert scores[order[-1]][:, 1].mean() > scores[rival][:, 1].mean() + 0.05
 # %% [markdown]
 # ## 6. When should it say nothing?
 #
-# A reader always has a best span. Its score over `[CLS]` says how much the model prefers that span to
-# silence; you choose the [threshold](glossary.md#threshold) from which it may speak. A question
-# without an answer counts 1 if the reader is silent, else 0; one with an answer counts its F1, and 0
-# for silence.
+# A reader always has a best span. Its score over `[CLS]` says how much the model prefers that span
+# to silence; you choose the [threshold](glossary.md#threshold) from which it may speak. A question
+# without an answer counts 1 if the reader is silent, else 0; one with an answer counts its F1, and
+# 0 for silence.
 
 # %%
 def overall(scores, quality, has_answer, threshold):
@@ -706,8 +707,9 @@ assert curve.max() >= max(curve[0], curve[-1]) and np.isclose(curve[-1], 1 - has
 # For a help page a wrong answer is worse than none. Each spoken answer that is wrong costs
 # `wrong_cost`, each silence costs `silence_cost`, a right answer costs nothing. `right[i]` says
 # whether the answer with score `scores[i]` is right (for a question without an answer it never is);
-# both are lists or arrays. Return the threshold among the scores, or infinity, with the lowest total
-# cost; of equally cheap ones the highest. An answer is spoken if its score is at least the threshold.
+# both are lists or arrays. Return the threshold among the scores, or infinity, with the lowest
+# total cost; of equally cheap ones the highest. An answer is spoken if its score is at least the
+# threshold.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e9_3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def cheapest_threshold(scores, right, wrong_cost, silence_cost):
@@ -730,8 +732,8 @@ def cheapest_threshold(scores, right, wrong_cost, silence_cost):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Walk from the highest threshold down and replace the best only where the cost is *lower*; so of equal
-# ones the highest stays. Start with infinity: `silence_cost * len(scores)`.
+# Walk from the highest threshold down and replace the best only where the cost is *lower*; so of
+# equal ones the highest stays. Start with infinity: `silence_cost * len(scores)`.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t9_3", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
@@ -782,8 +784,8 @@ assert cost_(cheapest_threshold(s_, r_, 4, 1)) == min(cost_(t) for t in [*s_, np
 # %% [markdown]
 # ## 7. What if the passage is longer than a window?
 #
-# Take the questions on passages that don't fit in one window, and read them in three ways: the first
-# window alone, windows side by side, and overlapping ones. The reader is the adapter alone.
+# Take the questions on passages that don't fit in one window, and read them in three ways: the
+# first window alone, windows side by side, and overlapping ones. The reader is the adapter alone.
 
 # %%
 from datasets import concatenate_datasets
@@ -841,9 +843,9 @@ assert len(long) >= 10 and all(
 #
 # No. Articles promise both, but nothing in this model writes a word: it has an
 # [encoder](glossary.md#encoder) and no [decoder](glossary.md#decoder). What it can do is *choose*
-# sentences: take the three whose [mean-pooled](glossary.md#mean-pooling) vectors lie nearest to that
-# of the whole text. Is such an extract a good one? Ask what a reader wants to know: in how many cases
-# do the three sentences hold the answer? The rival takes the first three.
+# sentences: take the three whose [mean-pooled](glossary.md#mean-pooling) vectors lie nearest to
+# that of the whole text. Is such an extract a good one? Ask what a reader wants to know: in how
+# many cases do the three sentences hold the answer? The rival takes the first three.
 
 # %%
 body = reader.get_base_model().distilbert
@@ -884,13 +886,13 @@ assert 0 < holds.mean() < 1 and len(holds) > 50
 # %% [markdown]
 # ## 9. The test, once
 #
-# The reader and its threshold were chosen on validation, and so is the search rule's threshold, on how
-# near its sentence is to the question. Both now meet the test passages, and so does a reader that is
-# never silent. F1 counts only questions with an answer, and “with silence” counts all: don't compare
-# the two.
+# The reader and its threshold were chosen on validation, and so is the search rule's threshold, on
+# how near its sentence is to the question. Both now meet the test passages, and so does a reader
+# that is never silent. F1 counts only questions with an answer, and “with silence” counts all:
+# don't compare the two.
 #
-# On a real page something else comes first: which passage? A search finds it, most simply by the words
-# it shares with the question, and a reader can only be as good as what the search hands over.
+# On a real page something else comes first: which passage? A search finds it, most simply by the
+# words it shares with the question, and a reader can only be as good as what the search hands over.
 
 # %%
 near = np.array([nearness for _, nearness in found])
@@ -931,13 +933,15 @@ plots.finding(
 # %% [markdown]
 # ## What to remember
 #
-# 1. An answer is a start and an end: the best allowed sum of two logits, judged by exact match and F1.
-# 2. `truncation="only_second"` with a stride reads long passages; check questions that leave no room.
+# 1. An answer is a start and an end: the best allowed sum of two logits, judged by exact match and
+#    F1.
+# 2. `truncation="only_second"` with a stride reads long passages; check questions that leave no
+#    room.
 # 3. LoRA trains two thin matrices beside each frozen one: little to store, not quicker.
-# 4. A few dozen questions and a new head made no reader *in two epochs*; more epochs were not tried.
-#    Start from a model that has learned to read.
-# 5. A reader without a threshold always answers. Choose one on validation, for your price, and check on
-#    the test whether it still gains anything.
+# 4. A few dozen questions and a new head made no reader *in two epochs*; more epochs were not
+#    tried. Start from a model that has learned to read.
+# 5. A reader without a threshold always answers. Choose one on validation, for your price, and
+#    check on the test whether it still gains anything.
 #
 # ## Take this with you
 #
@@ -990,12 +994,14 @@ plots.finding(
 # ## Further reading
 #
 # * Rajpurkar et al. 2016, [*SQuAD*](https://arxiv.org/abs/1606.05250), and 2018, [*Know what you
-#   don't know*](https://arxiv.org/abs/1806.03822): exact match, F1, and questions without an answer.
+#   don't know*](https://arxiv.org/abs/1806.03822): exact match, F1, and questions without an
+#   answer.
 # * Hu et al. 2021, [*LoRA*](https://arxiv.org/abs/2106.09685): the low-rank correction, and why B
 #   starts at zero. [The library `peft`](https://huggingface.co/docs/peft) keeps it.
-# * Devlin et al. 2019, [*BERT*](https://arxiv.org/abs/1810.04805), section 4.2: start and end vectors.
-# * Sanh et al. 2019, [*DistilBERT*](https://arxiv.org/abs/1910.01108): 85.8 F1 on SQuAD (quoted), and
-#   86.9 with a teacher at fine-tuning time.
+# * Devlin et al. 2019, [*BERT*](https://arxiv.org/abs/1810.04805), section 4.2: start and end
+#   vectors.
+# * Sanh et al. 2019, [*DistilBERT*](https://arxiv.org/abs/1910.01108): 85.8 F1 on SQuAD (quoted),
+#   and 86.9 with a teacher at fine-tuning time.
 #
 # Next: [10, your own data](10_your_data.ipynb).
 

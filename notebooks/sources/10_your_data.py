@@ -199,9 +199,9 @@ plots.picture("split-by-sender")
 # How different are these splits from rows drawn at random? Count words
 # ([TF-IDF](glossary.md#tf-idf) with logistic regression) on four fifths of the training rows and
 # judge the remaining fifth. Five turns, and each row has been judged once. Do it twice: with all
-# rows of a sender in the same fifth, and with rows drawn freely. Drawn freely, a score usually looks
-# too good. If yours doesn't, that is no licence to split freely: one draw of the folds on few rows
-# can hide the effect.
+# rows of a sender in the same fifth, and with rows drawn freely. Drawn freely, a score usually
+# looks too good. If yours doesn't, that is no licence to split freely: one draw of the folds on few
+# rows can hide the effect.
 
 # %%
 import warnings
@@ -323,8 +323,8 @@ plots.finding("Right on validation: " + ", ".join(
 #
 # With few rows an [epoch](glossary.md#epoch) has few steps, and three epochs, the usual advice, end
 # before the new head has learned much. So the fewer rows, the more epochs, up to a limit. With many
-# rows the epochs reach their minimum, and the work grows with the file. The rate is the one at which
-# small sets of short texts trained well in lessons 00 and 05.
+# rows the epochs reach their minimum, and the work grows with the file. The rate is the one at
+# which small sets of short texts trained well in lessons 00 and 05.
 
 # %%
 import math
@@ -390,8 +390,8 @@ plots.finding(
 # ## 6. Train
 #
 # The one thing that differs from lesson [05](05_training.ipynb): the loss gets the weights, by
-# `compute_loss_func`. A loss function of your own may divide by 0, and the `Trainer` would go on and
-# log a plausible number; `StopAtNaN` stops, and names the step and a cure.
+# `compute_loss_func`. A loss function of your own may divide by 0, and the `Trainer` would go on
+# and log a plausible number; `StopAtNaN` stops, and names the step and a cure.
 
 # %%
 from transformers import (AutoModelForSequenceClassification, Trainer, TrainingArguments,
@@ -410,7 +410,7 @@ def weighted_loss(outputs, labels, num_items_in_batch=None):
 
 
 # %%
-def fine_tune(rows, start=lab.checkpoint, revision=lab.revision, tell=False, **changes):
+def fine_tune(rows, start=lab.checkpoint, revision=lab.revision, estimate=False, **changes):
     """Train on these rows of train; ``changes`` replace proposed settings."""
     set_seed(lab.seed)
     model = AutoModelForSequenceClassification.from_pretrained(
@@ -425,7 +425,7 @@ def fine_tune(rows, start=lab.checkpoint, revision=lab.revision, tell=False, **c
     trainer = Trainer(model, settings, train_dataset=encoded, processing_class=tokenizer,
                       compute_loss_func=weighted_loss, callbacks=[StopAtNaN()])
     trainer.remove_callback(PrinterCallback)
-    if tell:
+    if estimate:
         estimate_training(trainer, steps=4)
     trainer.train()
     return trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
@@ -434,7 +434,7 @@ def fine_tune(rows, start=lab.checkpoint, revision=lab.revision, tell=False, **c
 # %%
 everything = np.arange(len(train))
 with Stopwatch() as watch:
-    model = fine_tune(everything, tell=True)
+    model = fine_tune(everything, estimate=True)
 
 
 def probabilities(model, texts):
@@ -560,9 +560,9 @@ assert not planted or caught[best] > 2 * expected
 # ### Exercise 10.2 Rows to read first ●●○ 8 minutes
 #
 # Write `rows_to_read(probabilities, labels, count)`, where the first two may be plain lists. It
-# returns a list: the numbers of the `count` rows with the highest loss, the highest first. Leave out
-# the rows where the given label is also the most probable one: nobody has to read those. Of equal
-# losses the earlier row comes first.
+# returns a list: the numbers of the `count` rows with the highest loss, the highest first. Leave
+# out the rows where the given label is also the most probable one: nobody has to read those. Of
+# equal losses the earlier row comes first.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e10_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def rows_to_read(probabilities, labels, count):
@@ -623,10 +623,10 @@ assert all(agrees_with_a_loop(seed) for seed in range(1, 6))
 # %% [markdown]
 # ## 9. Are more labels worth buying?
 #
-# Train on 50 of the rows, then on 200, then on all, and judge each time on the same validation rows.
-# Each point is trained with section 4's settings, so epochs change along the curve, and one seed is
-# behind each point. Look at the last step: if the curve still rises there, more labels may help.
-# Look at the left end too: with few labels a cheap method may lead.
+# Train on 50 of the rows, then on 200, then on all, and judge each time on the same validation
+# rows. Each point is trained with section 4's settings, so epochs change along the curve, and one
+# seed is behind each point. Look at the last step: if the curve still rises there, more labels may
+# help. Look at the left end too: with few labels a cheap method may lead.
 
 # %%
 from course_utils.splits import stratified
@@ -853,9 +853,10 @@ plots.finding(
 # *Write your answer here, in two or three sentences.*
 
 # %% [markdown] tags=["solution"]
-# Fifty rows in batches of eight are seven steps an epoch, so three epochs are 21 steps, the first of
-# them warm-up. The new head has hardly moved from its random start, so accuracy falls, towards the
-# commonest label. With all rows three epochs are many more steps, and the same cut costs little.
+# Fifty rows in batches of eight are seven steps an epoch, so three epochs are 21 steps, the first
+# of them warm-up. The new head has hardly moved from its random start, so accuracy falls, towards
+# the commonest label. With all rows three epochs are many more steps, and the same cut costs
+# little.
 #
 # Two things must be in it: accuracy falls because there are too few steps for a new head, and with
 # all rows an epoch has more steps, so that the cut hurts less.
@@ -972,9 +973,10 @@ same = (pd.read_csv(target, dtype=str, keep_default_na=False)["label"] == new["l
 assert same == 1
 
 # %% [markdown]
-# **On the Hub, if you like.** Three lines put the folder there, card included. A model can give away
-# parts of the texts it learned, and that can hurt the people in them. Keep it private unless
-# you may publish the data too. `login()` asks for a token and stores it; write none into a notebook.
+# **On the Hub, if you like.** Three lines put the folder there, card included. A model can give
+# away parts of the texts it learned, and that can hurt the people in them. Keep it private unless
+# you may publish the data too. `login()` asks for a token and stores it; write none into a
+# notebook.
 #
 # ```python
 # from huggingface_hub import HfApi, login

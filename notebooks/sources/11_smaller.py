@@ -66,9 +66,9 @@ from course_utils.data import TASKS, load_task
 
 requests = load_task("requests", lab.profile)
 known = requests["train"].features["label"].names
-outside = known.index(TASKS["requests"].out_of_scope(known))  # belongs to no intent: lesson 07
-names = known[:outside] + known[outside + 1:]
-requests = requests.filter(lambda label: label != outside, input_columns="label")
+no_intent = known.index(TASKS["requests"].out_of_scope(known))  # belongs to no intent: lesson 07
+names = known[:no_intent] + known[no_intent + 1:]
+requests = requests.filter(lambda label: label != no_intent, input_columns="label")
 asked = {split: rows["text"][:] for split, rows in requests.items()}
 wanted = {split: np.array([names.index(known[label]) for label in rows["label"]])
           for split, rows in requests.items()}
@@ -161,8 +161,8 @@ assert list(counting.classes_) == list(range(len(names))), "a column of scores f
 #
 # A stopwatch around one loop measures your browser tabs as well. Three habits help. The versions
 # take turns: one text goes through all of them, then the next, in a new order. You report
-# [percentiles](glossary.md#percentile). p50: half of the calls take at most this long; p95: 95 of 100
-# do. And you compare *ratios* from one run, since milliseconds belong to the machine.
+# [percentiles](glossary.md#percentile). p50: half of the calls take at most this long; p95: 95 of
+# 100 do. And you compare *ratios* from one run, since milliseconds belong to the machine.
 #
 # All run on one thread of this CPU. A phone has another chip: repeat the measurement there before
 # you decide.
@@ -233,8 +233,8 @@ assert right["PyTorch"].mean() > 10 / len(names)
 #
 # Write `latency(seconds, warm_up)`. It leaves out the first `warm_up` calls and returns `(p50,
 # p95)` in milliseconds. Take the *nearest rank*: p95 is the smallest measured time for which at
-# least 95 % of the calls took no longer; nothing is interpolated. (`np.quantile`, which the table in
-# section 9 uses, interpolates between two measured times; with 60 calls it may differ a little.)
+# least 95 % of the calls took no longer; nothing is interpolated. (`np.quantile`, which the table
+# in section 9 uses, interpolates between two measured times; with 60 calls it may differ a little.)
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e11_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def latency(seconds, warm_up=0):
@@ -292,10 +292,10 @@ assert close(latency(np.arange(1, 21) / 1000, 10), (15, 20))
 # %% [markdown]
 # ## 3. Does it need PyTorch to answer?
 #
-# PyTorch is made for training: it keeps what it needs to change the network. To answer, a fixed list
-# of operations is enough. [ONNX](glossary.md#onnx) is a file format for such a list with its weights,
-# and ONNX Runtime is a program that runs it. It merges operations and plans the memory beforehand;
-# the arithmetic stays the same.
+# PyTorch is made for training: it keeps what it needs to change the network. To answer, a fixed
+# list of operations is enough. [ONNX](glossary.md#onnx) is a file format for such a list with its
+# weights, and ONNX Runtime is a program that runs it. It merges operations and plans the memory
+# beforehand; the arithmetic stays the same.
 
 # %%
 import logging
@@ -573,11 +573,11 @@ assert bool((empty[0][0] == 0).all()) and bool(torch.isfinite(empty[1]).all())
 # as they are.
 
 # %%
-def cut(network, keep):
+def cut(network, kept):
     shallow = copy.deepcopy(network)
     body = shallow.distilbert.transformer
-    body.layer = torch.nn.ModuleList([body.layer[number] for number in keep])
-    shallow.config.n_layers = len(keep)
+    body.layer = torch.nn.ModuleList([body.layer[number] for number in kept])
+    shallow.config.n_layers = len(kept)
     return shallow
 
 
@@ -761,8 +761,8 @@ plots.finding(f"Half zeros leave a dense product at {cost['dense, 50% zeros']:.2
 def two_of_four(weights):
     ### BEGIN SOLUTION
     groups = weights.reshape(-1, 4)
-    keep = groups.abs().topk(2, dim=1).indices
-    mask = torch.zeros_like(groups).scatter(1, keep, 1.0)
+    largest = groups.abs().topk(2, dim=1).indices
+    mask = torch.zeros_like(groups).scatter(1, largest, 1.0)
     return (groups * mask).reshape(weights.shape)
     ### END SOLUTION
 
@@ -822,8 +822,8 @@ assert all(agrees_with_a_loop(seed) for seed in range(1, 5)) and leaves_its_inpu
 # %% [markdown]
 # ## 7. Shorter inputs, larger batches
 #
-# The model's work grows with the number of [pieces](glossary.md#token). You control two numbers: the
-# length to which texts are padded, and the length at which they are cut. Articles like to pad
+# The model's work grows with the number of [pieces](glossary.md#token). You control two numbers:
+# the length to which texts are padded, and the length at which they are cut. Articles like to pad
 # everything to a fixed length; the versions above pad to the longest text of the batch.
 
 # %%
@@ -1078,9 +1078,10 @@ assert round(1 - 1 / 4, 2) == 0.75 and round(saved, 1) == 0.4 and layers[1] > 1
 #
 # ## What to remember
 #
-# 1. Measure in turn, report p50 and p95, compare ratios from one run; judge accuracy on the same texts.
-# 2. Try ONNX Runtime first, then int8: neither needs training. Check accuracy, and speed at your batch
-#    size.
+# 1. Measure in turn, report p50 and p95, compare ratios from one run; judge accuracy on the same
+#    texts.
+# 2. Try ONNX Runtime first, then int8: neither needs training. Check accuracy, and speed at your
+#    batch size.
 # 3. Fewer layers save time, and need teaching. The vocabulary's vectors stay in the file.
 # 4. Zeros save nothing without a kernel for their pattern. Padding costs time; a batch on a CPU may
 #    not pay.
@@ -1135,9 +1136,10 @@ assert round(1 - 1 / 4, 2) == 0.75 and round(saved, 1) == 0.4 and layers[1] > 1
 #   [*Movement pruning*](https://arxiv.org/abs/2005.07683): which weights to drop while fine-tuning.
 # * Shen et al. 2022, [*Fast DistilBERT on CPUs*](https://arxiv.org/abs/2211.07715): pruning with a
 #   pattern, distillation and int8 together, with kernels made for them.
-# * Jacob et al. 2017, [*Quantization and training of neural networks for efficient integer-arithmetic-only
-#   inference*](https://arxiv.org/abs/1712.05877).
-# * [ONNX Runtime on quantisation](https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
+# * Jacob et al. 2017, [*Quantization and training of neural networks for efficient
+#   integer-arithmetic-only inference*](https://arxiv.org/abs/1712.05877).
+# * [ONNX Runtime on
+#   quantisation](https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
 #
 # Next: [12, serve it](12_serving.ipynb)
 

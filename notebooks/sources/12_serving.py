@@ -153,8 +153,8 @@ plots.picture("through-the-service")
 
 # %% [markdown]
 # The whole service is one file, [`service/app.py`](../service/app.py), of which the model is the
-# smallest part. FastAPI checks the shape of a request, uvicorn speaks HTTP. This is the core of that
-# file: the worker takes a text from the queue, and whatever else is waiting, up to `batch`.
+# smallest part. FastAPI checks the shape of a request, uvicorn speaks HTTP. This is the core of
+# that file: the worker takes a text from the queue, and whatever else is waiting, up to `batch`.
 
 # %%
 import inspect
@@ -267,7 +267,8 @@ plots.picture("micro-batching")
 # %% [markdown]
 # Predict before you measure the service: pass the same texts 1, 4 and 16 at a time, through the
 # int8 model and the PyTorch model that it came from. The sizes take turns, and the first turn, a
-# warm-up, doesn't count. If a text in a batch costs as much as a text alone, batching gains nothing.
+# warm-up, doesn't count. If a text in a batch costs as much as a text alone, batching gains
+# nothing.
 
 # %%
 few, turns = some[:48], 5
@@ -382,18 +383,18 @@ assert all(statuses.keys() == {200} for runs in measured.values() for _, statuse
 assert waits["alone", 32][0] > 3 * waits["alone", 1][0]
 
 # %% [markdown]
-# The load came from this notebook, on the same cores, so read the ratios and not the last digit. What
-# holds anywhere: a server that is always busy gives more callers longer waits, not more answers.
-# Callers = throughput × time per answer, [Little's law](glossary.md#littles-law).
+# The load came from this notebook, on the same cores, so read the ratios and not the last digit.
+# What holds anywhere: a server that is always busy gives more callers longer waits, not more
+# answers. Callers = throughput × time per answer, [Little's law](glossary.md#littles-law).
 #
 # ### Exercise 12.1 How long may the queue be? ●●○ 7 minutes
 #
 # In a queue that is too long, the last text is answered after its caller has given up. Write
 # `places(patience, pass_seconds, batch=1)`. Suppose, as on a GPU and unlike the int8 model above,
 # that a pass takes `pass_seconds` for any number of texts up to `batch`. One pass has just begun
-# when the text arrives; then those that wait are taken, `batch` at a time. Return the largest number
-# of places with which even the last text has its answer within `patience` seconds: a whole number,
-# 0 where even one place is too many.
+# when the text arrives; then those that wait are taken, `batch` at a time. Return the largest
+# number of places with which even the last text has its answer within `patience` seconds: a whole
+# number, 0 where even one place is too many.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e12_1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 import math
@@ -486,9 +487,9 @@ assert refused == len(replies) == after.count(200) and replies["10 MB of text"].
 # ## 6. What if there are too many?
 #
 # No queue makes a server faster. It only decides who waits, and how long. So this one has two
-# limits: a request that finds no place is refused with 429, and a request that waits longer than the
-# time limit gets 503. Both answers carry `Retry-After`. The same 32 callers meet 2 places, 1,000
-# places, and 1,000 places with a short time limit.
+# limits: a request that finds no place is refused with 429, and a request that waits longer than
+# the time limit gets 503. Both answers carry `Retry-After`. The same 32 callers meet 2 places,
+# 1,000 places, and 1,000 places with a short time limit.
 
 # %%
 crowd, LIMIT = {}, 0.2  # seconds
@@ -514,15 +515,15 @@ assert total == 400 and crowd[2][1].keys() == {200, 429} and crowd[1000][1] == {
 assert sum(crowd["limited"][1].values()) == 400 and crowd["limited"][1].keys() <= {200, 503}
 
 # %% [markdown]
-# Which is better? A person at a screen would rather wait half a second than read an error; a program
-# that can ask another server would rather know now. The length of the queue sets the longest wait:
-# choose it by the caller's patience, as in exercise 12.1.
+# Which is better? A person at a screen would rather wait half a second than read an error; a
+# program that can ask another server would rather know now. The length of the queue sets the
+# longest wait: choose it by the caller's patience, as in exercise 12.1.
 #
 # ### Exercise 12.2 A caller with manners ●●○ 8 minutes
 #
 # Now the caller's side. Callers that try again at once turn an overload into a collapse. Write
-# `next_try(status, attempt, retry_after=None)`: seconds to wait before the next try, or `None` where
-# there should be none. `attempt` counts from 0.
+# `next_try(status, attempt, retry_after=None)`: seconds to wait before the next try, or `None`
+# where there should be none. `attempt` counts from 0.
 #
 # Try again only for 429 and 503, and at most five times in all (`attempt` 0 to 3 may be followed by
 # another). Wait 0.5 s at first, twice as long each time; never less than `retry_after` where the
@@ -585,15 +586,15 @@ assert all(next_try(503, a, w) == max(0.5 * 2**a, w) for a in range(4) for w in 
 # %% [markdown]
 # ## 7. What if it is stopped in the middle?
 #
-# For a new version, or before maintenance, the system sends the service the signal SIGTERM and, some
-# seconds later, kills it. Between the two the service must answer what it has accepted.
+# For a new version, or before maintenance, the system sends the service the signal SIGTERM and,
+# some seconds later, kills it. Between the two the service must answer what it has accepted.
 
 # %%
 plots.picture("graceful-stop")
 
 # %% [markdown]
-# Twelve callers ask without a pause. In the middle comes the signal. The callers count their answers;
-# the service counts too, and prints its counts in its last line.
+# Twelve callers ask without a pause. In the middle comes the signal. The callers count their
+# answers; the service counts too, and prints its counts in its last line.
 
 # %%
 import signal
@@ -698,13 +699,13 @@ for name, probabilities in predict.items():
 # But is a tenth usual for *your* callers? A second rule takes the usual share from the first three
 # days of the service's own traffic. That needs no labels, only days on which nothing is new.
 #
-# A week of live requests is drawn from the test split, whose rows no model has read. From day 4 on a
-# quarter of each day is about something that the shop has no label for: the `out_of_scope` rows.
+# A week of live requests is drawn from the test split, whose rows no model has read. From day 4 on
+# a quarter of each day is about something that the shop has no label for: the `out_of_scope` rows.
 # Both rules read nothing but the counts in `/metrics`, as monitoring would.
 
 # %%
 full = load_task("requests", lab.profile)["test"]
-outside = full.filter(lambda label: full.features["label"].names[label] not in intents,
+unknown = full.filter(lambda label: full.features["label"].names[label] not in intents,
                       input_columns="label")["text"][:]
 inside = requests["test"]["text"][:]
 draw = np.random.default_rng(lab.seed)
@@ -712,7 +713,7 @@ draw = np.random.default_rng(lab.seed)
 
 def a_day(new_topic):
     texts = list(draw.choice(inside, DAY))
-    return list(draw.choice(outside, DAY // 4)) + texts[DAY // 4:] if new_topic else texts
+    return list(draw.choice(unknown, DAY // 4)) + texts[DAY // 4:] if new_topic else texts
 
 
 # %%
@@ -753,10 +754,10 @@ plots.show(figure, f"Bars of unsure answers on seven days: {', '.join(map(str, w
 # topic with the usual share from validation. The first three take it from their own three days.
 
 # %%
-def share_of_alarms(name, quiet, new=(), own=True, requests=DAY, weeks=1000):
+def share_of_alarms(name, quiet, new=(), own_days=True, requests=DAY, weeks=1000):
     """Share of days with an alarm, drawn from the confidences ``quiet``, a quarter ``new``."""
     edge, usual = rules[name]
-    if own:
+    if own_days:
         usual = (draw.choice(quiet, (weeks, 3 * requests)) <= edge).mean(1)
     drawn = draw.choice(quiet, (weeks, requests))
     if len(new):
@@ -766,10 +767,10 @@ def share_of_alarms(name, quiet, new=(), own=True, requests=DAY, weeks=1000):
 
 alarm = {}
 for name, probabilities in predict.items():
-    live, new = (each(probabilities, texts).max(1) for texts in (inside, outside))
+    live, new = (each(probabilities, texts).max(1) for texts in (inside, unknown))
     alarm[name] = [share_of_alarms(name, live), share_of_alarms(name, live, new),
                    share_of_alarms(name, live, new, requests=DAY // 4),
-                   share_of_alarms(name, live, new, own=False)]
+                   share_of_alarms(name, live, new, own_days=False)]
 
 # %%
 def judged(name):
@@ -866,10 +867,10 @@ assert first_alarm((0, 7, 7, 0), 7) == 3
 # *Write your answer here, in two or three sentences.*
 
 # %% [markdown] tags=["solution"]
-# A text takes less time, since time grows with the pieces that are read, but accuracy falls clearly:
-# most requests are longer than the six pieces that fit between `[CLS]` and `[SEP]`, and many open
-# with a greeting or the story before they say what is wanted. The requests that lose are the long
-# ones, and `cut` says which they are.
+# A text takes less time, since time grows with the pieces that are read, but accuracy falls
+# clearly: most requests are longer than the six pieces that fit between `[CLS]` and `[SEP]`, and
+# many open with a greeting or the story before they say what is wanted. The requests that lose are
+# the long ones, and `cut` says which they are.
 #
 # Two things must be in it: both directions with their own two numbers, and that it is the longer
 # requests, whose intent comes after the cut, that are answered wrongly.
@@ -946,11 +947,11 @@ if find_spec("gradio"):
 #
 # 1. A service is a model plus limits: on size, on shape, on waiting. Each limit has its status.
 # 2. More callers don't give more answers, they give longer waits. Report throughput with p99.
-# 3. Micro-batching pays where a pass over many costs less than many passes. Measure that first, then
-#    the service.
+# 3. Micro-batching pays where a pass over many costs less than many passes. Measure that first,
+#    then the service.
 # 4. Accepted means answered, even when it is stopped. After a crash only the caller can try again.
-# 5. Watch how sure the model is, against your own quiet days: drift can show there before any label,
-#    and the more requests a day, the more reliably.
+# 5. Watch how sure the model is, against your own quiet days: drift can show there before any
+#    label, and the more requests a day, the more reliably.
 #
 # ## Take this with you
 #

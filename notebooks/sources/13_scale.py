@@ -12,9 +12,9 @@
 # # When is one machine not enough, and what do more of them cost?
 #
 # More processes promise less waiting. They also bring wrong losses without an error, rows read
-# twice, workers that die, and time spent on communication. Here you train, stream and search with several
-# processes of this machine; the programs are those that run on a hundred. Then you compute how many
-# would be worth it.
+# twice, workers that die, and time spent on communication. Here you train, stream and search with
+# several processes of this machine; the programs are those that run on a hundred. Then you compute
+# how many would be worth it.
 #
 # **After this lesson you can**
 #
@@ -115,7 +115,8 @@ Code(inspect.getsource(torchrun), language="python")
 
 # %% [markdown]
 # Now two processes with 8 rows each, the rest unchanged; and once more without one line that
-# section 2 is about. Between CPUs the processes communicate through *gloo*, between GPUs through *NCCL*.
+# section 2 is about. Between CPUs the processes communicate through *gloo*, between GPUs through
+# *NCCL*.
 
 # %%
 import json
@@ -575,8 +576,9 @@ torch.set_num_threads(threads)
 
 # %% [markdown]
 # The model of the cost has two parts. Computing: a fixed part (the optimiser touches every weight)
-# and so much a text. Communication: a ring [all-reduce](glossary.md#all-reduce) among $N$ workers takes
-# $2(N-1)$ rounds, and each sends $\frac{1}{N}$ of the gradients. Both are straight lines; fit them.
+# and so much a text. Communication: a ring [all-reduce](glossary.md#all-reduce) among $N$ workers
+# takes $2(N-1)$ rounds, and each sends $\frac{1}{N}$ of the gradients. Both are straight lines; fit
+# them.
 
 # %%
 from scipy.optimize import nnls
@@ -675,8 +677,8 @@ assert weak(64, 1.25e9, 10) < weak(64, 1.25e9)
 
 # %% [markdown]
 # Strong scaling ends on every network, because two parts of each step don't shrink with the texts:
-# the fixed part, in which the optimiser touches all weights, and the communication. The limit set by the
-# fixed part alone is [Amdahl's law](https://en.wikipedia.org/wiki/Amdahl%27s_law).
+# the fixed part, in which the optimiser touches all weights, and the communication. The limit set
+# by the fixed part alone is [Amdahl's law](https://en.wikipedia.org/wiki/Amdahl%27s_law).
 #
 # ## 8. What could this one machine have done?
 #
@@ -775,8 +777,8 @@ plots.finding(
 #
 # ## What to remember
 #
-# 1. Data parallelism divides rows and nothing else; it saves time, but no memory for weights, gradients
-#    and optimiser.
+# 1. Data parallelism divides rows and nothing else; it saves time, but no memory for weights,
+#    gradients and optimiser.
 # 2. Prove it: losses against one process, row numbers against the list of rows.
 # 3. Effective batch = rows × processes × accumulation. Decide it, then the rate.
 # 4. A worker will die. Checkpoints on shared storage, and a launcher that starts anew.
@@ -834,7 +836,8 @@ plots.finding(
 #   that grows with the batch, and its warm-up.
 # * McCandlish et al. 2018, [*An empirical model of large-batch
 #   training*](https://arxiv.org/abs/1812.06162): from which batch on more rows are wasted.
-# * Rajbhandari et al. 2019, [*ZeRO*](https://arxiv.org/abs/1910.02054): dividing what is kept twice.
+# * Rajbhandari et al. 2019, [*ZeRO*](https://arxiv.org/abs/1910.02054): dividing what is kept
+#   twice.
 #
 # This was the last lesson. Next: back to [the route through the lessons](README.md), or [what can
 # your machine do?](appendix_machine.ipynb)

@@ -53,8 +53,9 @@ tokenizer = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision)
 # %% [markdown]
 # ## 1. Ten errors, each with its cure
 #
-# Nobody publishes a count of learners' errors. For the errors 2, 3, 7 and 9, *Further reading* names public threads; the others are our choice. You will provoke each of them. Read a
-# long error from its end: the traceback's last part begins with the type and the reason.
+# Nobody publishes a count of learners' errors. For the errors 2, 3, 7 and 9, *Further reading*
+# names public threads; the others are our choice. You will provoke each of them. Read a long error
+# from its end: the traceback's last part begins with the type and the reason.
 #
 # | | the message begins or contains | cure |
 # |---|---|---|
@@ -69,7 +70,8 @@ tokenizer = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision)
 # | 9 | `ConnectionError`, `OSError: We couldn't connect`, `FileNotFoundError: Couldn't find a module script` | write `owner/name`; or the network is missing |
 # | 10 | `ValueError: Your setup doesn't support bf16/gpu` | `use_cpu=True` |
 #
-# A small helper runs a faulty line, catches the error, and prints the line with its type and the beginning of its message.
+# A small helper runs a faulty line, catches the error, and prints the line with its type and the
+# beginning of its message.
 
 # %%
 import textwrap
@@ -95,8 +97,9 @@ import transformers
 print("transformers", transformers.__version__, "· torch", torch.__version__)
 
 # %% [markdown]
-# **1. A cell above has not run.** The [kernel](glossary.md#kernel) is the program behind the notebook. After a restart it has forgotten every variable, though you
-# still see the old outputs. `del` makes it forget one.
+# **1. A cell above has not run.** The [kernel](glossary.md#kernel) is the program behind the
+# notebook. After a restart it has forgotten every variable, though you still see the old outputs.
+# `del` makes it forget one.
 
 # %%
 answer = 42
@@ -105,7 +108,8 @@ message = provoke(1, lambda: answer)  # noqa: F821 (missing on purpose)
 assert "NameError" in message
 
 # %% [markdown]
-# Cure: *Run → Run All Above Selected Cell* (Colab: *Runtime → Run before*). `No module named 'course_utils'` is the same story: the setup cell has not run.
+# Cure: *Run → Run All Above Selected Cell* (Colab: *Runtime → Run before*). `No module named
+# 'course_utils'` is the same story: the setup cell has not run.
 #
 # **2. The tutorial is older than the library.** Two lines from many recipes of 2020 to 2024:
 
@@ -120,7 +124,8 @@ assert "tokenizer" in message
 cured = TrainingArguments(out, eval_strategy="epoch")
 
 # %% [markdown]
-# Cure: `eval_strategy`, and `Trainer(processing_class=tokenizer)`. The message names the word to look up in the current documentation.
+# Cure: `eval_strategy`, and `Trainer(processing_class=tokenizer)`. The message names the word to
+# look up in the current documentation.
 #
 # **3. A ragged batch.** Two texts of different length don't make a rectangle:
 
@@ -132,10 +137,13 @@ batch = tokenizer(texts, padding=True, return_tensors="pt")
 print("with padding:", tuple(batch["input_ids"].shape))
 
 # %% [markdown]
-# [Padding](glossary.md#padding) fills the shorter rows. In a training, a [collator](glossary.md#collator) does it per batch (lesson 03).
+# [Padding](glossary.md#padding) fills the shorter rows. In a training, a
+# [collator](glossary.md#collator) does it per batch (lesson 03).
 #
-# **4. A text that is too long.** DistilBERT has 512 positions. The tokenizer only warns; the model stops. For this and the next errors you need
-# a classifier: the model with a [head](glossary.md#head), an output layer that gives one raw score, a [logit](glossary.md#logit), per class. Ignore the report that loading prints, section 2 explains it.
+# **4. A text that is too long.** DistilBERT has 512 positions. The tokenizer only warns; the model
+# stops. For this and the next errors you need a classifier: the model with a
+# [head](glossary.md#head), an output layer that gives one raw score, a [logit](glossary.md#logit),
+# per class. Ignore the report that loading prints, section 2 explains it.
 
 # %%
 from transformers import AutoModelForSequenceClassification
@@ -153,7 +161,8 @@ assert "512" in message or "out of range" in message
 print(tuple(model(**tokenizer(too_long, truncation=True, return_tensors="pt")).logits.shape))
 
 # %% [markdown]
-# Cure: `truncation=True`; what stands behind the limit is then not read, and nothing says so. The last line shows the shape of its logits: one text, two classes.
+# Cure: `truncation=True`; what stands behind the limit is then not read, and nothing says so. The
+# last line shows the shape of its logits: one text, two classes.
 #
 # **5. More classes than the head has.** A new head has two outputs unless you say otherwise:
 
@@ -164,10 +173,14 @@ assert "Target" in message
 print(f"with three: loss {new_classifier(num_labels=3)(**batch, labels=labels).loss.item():.2f}")
 
 # %% [markdown]
-# Cure: `num_labels=3`. Labels count from 0: three classes are 0, 1 and 2, and a file with labels 1, 2, 3 fails in the same way. On a GPU this fault reads `CUDA error: device-side assert triggered`, and afterwards *every* GPU call fails: restart the
-# kernel, and look for the fault on the CPU, where the message is plain.
+# Cure: `num_labels=3`. Labels count from 0: three classes are 0, 1 and 2, and a file with labels 1,
+# 2, 3 fails in the same way. On a GPU this fault reads `CUDA error: device-side assert triggered`,
+# and afterwards *every* GPU call fails: restart the kernel, and look for the fault on the CPU,
+# where the message is plain.
 #
-# **6. No labels, no loss.** The [loss](glossary.md#loss) is one number that says how wrong the answers are; training makes it smaller, and needs labels for it. The trainer drops columns whose names the model doesn't know. A column called `sentiment` never arrives:
+# **6. No labels, no loss.** The [loss](glossary.md#loss) is one number that says how wrong the
+# answers are; training makes it smaller, and needs labels for it. The trainer drops columns whose
+# names the model doesn't know. A column called `sentiment` never arrives:
 
 # %%
 from transformers.trainer_callback import PrinterCallback
@@ -193,8 +206,9 @@ print(f"with the column label: loss {one_step('label').training_loss:.2f}")
 # %% [markdown]
 # Cure: `dataset.rename_column("sentiment", "label")`.
 #
-# **7. Two devices.** After a training on a GPU the model lives there, while the tokenizer's tensors lie in the CPU's memory. Without a GPU, PyTorch's device `meta`, which stores
-# shapes and no numbers, stops with the same complaint:
+# **7. Two devices.** After a training on a GPU the model lives there, while the tokenizer's tensors
+# lie in the CPU's memory. Without a GPU, PyTorch's device `meta`, which stores shapes and no
+# numbers, stops with the same complaint:
 
 # %%
 elsewhere = "cuda" if torch.cuda.is_available() else "meta"
@@ -216,10 +230,13 @@ message = provoke(8, lambda: torch.empty(10**15))
 assert "allocate" in message or "memory" in message
 
 # %% [markdown]
-# In a training, nobody asks for that much in one piece. What fills the memory? In fp32 a number takes 4 bytes, and training keeps four numbers per
-# [parameter](glossary.md#parameter): the weight; its [gradient](glossary.md#gradient), which says how the error changes with it; and two running averages of the *optimiser*, the program that moves the weights. That is
-# 16 bytes, whatever the batch. Beside them lie the [activations](glossary.md#activation): results of the forward pass, kept for the backward pass. The next cell counts them:
-# `activation_bytes` adds up the size of every tensor that PyTorch keeps.
+# In a training, nobody asks for that much in one piece. What fills the memory? In fp32 a number
+# takes 4 bytes, and training keeps four numbers per [parameter](glossary.md#parameter): the weight;
+# its [gradient](glossary.md#gradient), which says how the error changes with it; and two running
+# averages of the *optimiser*, the program that moves the weights. That is 16 bytes, whatever the
+# batch. Beside them lie the [activations](glossary.md#activation): results of the forward pass,
+# kept for the backward pass. The next cell counts them: `activation_bytes` adds up the size of
+# every tensor that PyTorch keeps.
 
 # %%
 from course_utils.common import activation_bytes
@@ -245,11 +262,13 @@ plots.show(figure,
 assert 0.4 < half_batch / whole < 0.6 and 0.3 < half_length / whole < 0.6
 
 # %% [markdown]
-# Cure: halve `per_device_train_batch_size`, set `gradient_accumulation_steps=2` (the same effective batch) and `model.accepts_loss_kwargs = False` (section 2 says why); shorten `max_length`; use 16-bit
-# numbers. Half the batch halves what grows, not what is fixed. After a `CUDA out of memory`, restart the kernel: the failed attempt may still hold memory.
+# Cure: halve `per_device_train_batch_size`, set `gradient_accumulation_steps=2` (the same effective
+# batch) and `model.accepts_loss_kwargs = False` (section 2 says why); shorten `max_length`; use
+# 16-bit numbers. Half the batch halves what grows, not what is fixed. After a `CUDA out of memory`,
+# restart the kernel: the failed attempt may still hold memory.
 #
-# **9. The Hub doesn't answer, or not to this name.** Models, data sets and metrics come from the [Hub](glossary.md#hub). The helper cuts the network, so that nothing is
-# downloaded here:
+# **9. The Hub doesn't answer, or not to this name.** Models, data sets and metrics come from the
+# [Hub](glossary.md#hub). The helper cuts the network, so that nothing is downloaded here:
 
 # %%
 import tempfile
@@ -276,14 +295,17 @@ metric_message = provoke(9, lambda: offline(lambda: evaluate.load(metric)))
 assert "imdb" in data_message and "connect" in model_message
 
 # %% [markdown]
-# The last message is misleading: the metric does exist, there is no network. Note also that loading a metric by its name downloads a program and runs it; this course uses
-# `course_utils.metrics`, which needs no network.
+# The last message is misleading: the metric does exist, there is no network. Note also that loading
+# a metric by its name downloads a program and runs it; this course uses `course_utils.metrics`,
+# which needs no network.
 #
 # > Quoted: with a network, the name `imdb` alone fails too: `Repository id must be 'namespace/name', got 'imdb'` (huggingface/datasets, issue 8612).
 #
-# Cure: write owner and name, `stanfordnlp/imdb`. Behind a firewall or offline: choose the profile `mini`, or set `COURSE_MIRROR` to a folder that `make mirror` filled.
+# Cure: write owner and name, `stanfordnlp/imdb`. Behind a firewall or offline: choose the profile
+# `mini`, or set `COURSE_MIRROR` to a folder that `make mirror` filled.
 #
-# **10. 16-bit training on a CPU.** The trainer refuses `bf16=True` where it finds no GPU, though many CPUs can do it:
+# **10. 16-bit training on a CPU.** The trainer refuses `bf16=True` where it finds no GPU, though
+# many CPUs can do it:
 
 # %%
 message = provoke(10, lambda: TrainingArguments(out, bf16=True))
@@ -295,12 +317,14 @@ raised = sum(not m.startswith("no error") for messages_of in seen.values() for m
 print(f"{len(seen)} kinds of error, {raised} messages")
 
 # %% [markdown]
-# Cure: say `use_cpu=True`, with `bf16=True` beside it only where the processor computes in bf16 quickly ([the other appendix](appendix_machine.ipynb) measures it). `lab.precision_arguments` holds the right settings for your machine. That was the last of the ten.
+# Cure: say `use_cpu=True`, with `bf16=True` beside it only where the processor computes in bf16
+# quickly ([the other appendix](appendix_machine.ipynb) measures it). `lab.precision_arguments`
+# holds the right settings for your machine. That was the last of the ten.
 #
 # ### Exercise 0.5 Mend an old recipe ●●○ 7 minutes
 #
-# Older recipes stop with error 2. Write `modern(settings)`: it takes a dictionary of old arguments for `TrainingArguments` and returns a *new* dictionary that works
-# today and means the same.
+# Older recipes stop with error 2. Write `modern(settings)`: it takes a dictionary of old arguments
+# for `TrainingArguments` and returns a *new* dictionary that works today and means the same.
 #
 # | old | today |
 # |---|---|
@@ -322,11 +346,13 @@ def modern(settings):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Go through the old dictionary pair by pair. For each name there are three cases: it is gone, it has a new name, or it stays.
+# Go through the old dictionary pair by pair. For each name there are three cases: it is gone, it
+# has a new name, or it stays.
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Put the new names into a dictionary `renamed`; `renamed.get(name, name)` gives the new name, or the old one where nothing changed.
+# Put the new names into a dictionary `renamed`; `renamed.get(name, name)` gives the new name, or
+# the old one where nothing changed.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t0_5", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -364,10 +390,13 @@ assert modern({"no_cuda": False}) == {"use_cpu": False}
 # %% [markdown]
 # ## 2. Worse: faults without a message
 #
-# An error stops you. A silent fault lets you go on with wrong numbers. But first the reverse: something that looks like an error and is none.
+# An error stops you. A silent fault lets you go on with wrong numbers. But first the reverse:
+# something that looks like an error and is none.
 #
-# **The report of new weights.** Each `new_classifier()` above prints a report with the word `MISSING` when you run it yourself (older versions: "some weights … newly initialized"). The checkpoint has no
-# [head](glossary.md#head) for your task, so a new one was made from random numbers:
+# **The report of new weights.** Each `new_classifier()` above prints a report with the word
+# `MISSING` when you run it yourself (older versions: "some weights … newly initialized"). The
+# checkpoint has no [head](glossary.md#head) for your task, so a new one was made from random
+# numbers:
 
 # %%
 transformers.utils.logging.set_verbosity_error()  # read once; don't print it again
@@ -380,10 +409,13 @@ print("the head's probabilities for two texts:",
 assert len(report["missing_keys"]) == 4 and (untrained - 0.5).abs().max() < 0.4
 
 # %% [markdown]
-# Four new tensors, and probabilities that mean nothing yet: before a fine-tuning that is right. After loading *your own trained* model it would be a fault: then you loaded the wrong folder.
+# Four new tensors, and probabilities that mean nothing yet: before a fine-tuning that is right.
+# After loading *your own trained* model it would be a fault: then you loaded the wrong folder.
 #
-# **Silent 1: logits taken for probabilities.** The model returns [logits](glossary.md#logit), numbers of any size. [Softmax](glossary.md#softmax) turns them into probabilities.
-# The number in brackets is the axis along which the results sum to 1: `softmax(-1)` takes the last axis, the classes of one text. With `softmax(0)` the texts would compete with each other.
+# **Silent 1: logits taken for probabilities.** The model returns [logits](glossary.md#logit),
+# numbers of any size. [Softmax](glossary.md#softmax) turns them into probabilities. The number in
+# brackets is the axis along which the results sum to 1: `softmax(-1)` takes the last axis, the
+# classes of one text. With `softmax(0)` the texts would compete with each other.
 
 # %%
 with torch.no_grad():
@@ -396,8 +428,10 @@ assert (logits.argmax(-1) == logits.softmax(-1).argmax(-1)).all()
 # %% [markdown]
 # The winner is the same, so accuracy won't warn you; thresholds and reports of certainty are wrong.
 #
-# **Silent 2: the attention mask left out.** [Padding](glossary.md#padding) must be hidden by the [attention mask](glossary.md#attention-mask). Pass the ids alone, and the same text gets another answer beside a longer one.
-# The numbers are the largest change of a logit against the text alone: about 0 (rounding) is right, anything visible is wrong.
+# **Silent 2: the attention mask left out.** [Padding](glossary.md#padding) must be hidden by the
+# [attention mask](glossary.md#attention-mask). Pass the ids alone, and the same text gets another
+# answer beside a longer one. The numbers are the largest change of a logit against the text alone:
+# about 0 (rounding) is right, anything visible is wrong.
 
 # %%
 with torch.no_grad():
@@ -410,7 +444,8 @@ print({name: f"{value:.1e}" for name, value in change.items()})
 assert change["with mask"] < 1e-4 < change["without"]
 
 # %% [markdown]
-# **Silent 3: `label` in a loop of your own.** The trainer renames `label` to `labels`. Your own loop doesn't, and the model ignores words it doesn't know:
+# **Silent 3: `label` in a loop of your own.** The trainer renames `label` to `labels`. Your own
+# loop doesn't, and the model ignores words it doesn't know:
 
 # %%
 print("label: ", model(**batch, label=torch.tensor([0, 1])).loss)
@@ -418,7 +453,8 @@ print("labels:", model(**batch, labels=torch.tensor([0, 1])).loss.item())
 assert model(**batch, label=torch.tensor([0, 1])).loss is None
 
 # %% [markdown]
-# **Silent 4: empty attention plots.** The fast attention never stores its weights. Ask for them, and you get an empty tuple; the slower `eager` keeps them.
+# **Silent 4: empty attention plots.** The fast attention never stores its weights. Ask for them,
+# and you get an empty tuple; the slower `eager` keeps them.
 
 # %%
 fast = model(**batch, output_attentions=True).attentions
@@ -428,8 +464,11 @@ print("fast:", fast, "· eager:", len(eager), "layers of shape", tuple(eager[0].
 assert not fast and len(eager) == model.config.num_hidden_layers
 
 # %% [markdown]
-# **Silent 5: gradient accumulation multiplies the loss.** [Gradient accumulation](glossary.md#gradient-accumulation) takes several small batches for one step. The trainer
-# believes that this model divides its loss by the number of items in all of them. This model doesn't, so the loss comes out multiplied. One line, `model.accepts_loss_kwargs = False`, makes the trainer divide it:
+# **Silent 5: gradient accumulation multiplies the loss.** [Gradient
+# accumulation](glossary.md#gradient-accumulation) takes several small batches for one step. The
+# trainer believes that this model divides its loss by the number of items in all of them. This
+# model doesn't, so the loss comes out multiplied. One line, `model.accepts_loss_kwargs = False`,
+# makes the trainer divide it:
 
 # %%
 twice = dict(per_device_train_batch_size=1, gradient_accumulation_steps=2)
@@ -439,12 +478,14 @@ print({name: f"{loss:.2f}" for name, loss in losses.items()})
 assert losses["without"] > 1.5 * losses["with the line"]
 
 # %% [markdown]
-# Silent faults have one cure: write down what must hold, and let an `assert` watch it. Rows sum to 1. A text alone and in a batch gives the same answer. The loss is a number.
+# Silent faults have one cure: write down what must hold, and let an `assert` watch it. Rows sum
+# to 1. A text alone and in a batch gives the same answer. The loss is a number.
 #
 # ### Exercise 0.6 Three faults without a message ●●○ 10 minutes
 #
-# A colleague's function runs on short texts without a word of complaint. It has three faults; you have met all of them in sections 1 and 2. Write it anew: it
-# returns the class probabilities, shape `(texts, classes)`.
+# A colleague's function runs on short texts without a word of complaint. It has three faults; you
+# have met all of them in sections 1 and 2. Write it anew: it returns the class probabilities, shape
+# `(texts, classes)`.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e0_6", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def class_probabilities(model, texts):
@@ -462,11 +503,13 @@ def class_probabilities(model, texts):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Follow one text through the function. What happens if it is the shorter of two? If it has 600 words? Over what does the softmax sum?
+# Follow one text through the function. What happens if it is the shorter of two? If it has 600
+# words? Over what does the softmax sum?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Hand over everything the tokenizer made (`**inputs`), let it truncate, and take the softmax over the last axis.
+# Hand over everything the tokenizer made (`**inputs`), let it truncate, and take the softmax over
+# the last axis.
 # </details>
 
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "t0_6", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
@@ -515,12 +558,12 @@ assert class_probabilities(model, [too_long, "Short."]).shape == (2, 2)
 #   [278](https://github.com/huggingface/transformers/issues/278) and
 #   [1948](https://github.com/huggingface/transformers/issues/1948) (attention mask),
 #   [30190](https://github.com/huggingface/transformers/pull/30190) (renamed arguments).
-# * [huggingface/datasets 8612](https://github.com/huggingface/datasets/issues/8612): names without an
-#   owner; nlp-with-transformers/notebooks
+# * [huggingface/datasets 8612](https://github.com/huggingface/datasets/issues/8612): names without
+#   an owner; nlp-with-transformers/notebooks
 #   [31](https://github.com/nlp-with-transformers/notebooks/issues/31) and
 #   [61](https://github.com/nlp-with-transformers/notebooks/issues/61): devices.
-# * Google Research, README of BERT, section on out-of-memory issues: the largest batch by length on one
-#   GPU.
+# * Google Research, README of BERT, section on out-of-memory issues: the largest batch by length on
+#   one GPU.
 #
 # Next: back to [the route through the lessons](README.md).
 

@@ -11,9 +11,9 @@
 #
 # # Appendix: what can your machine do?
 #
-# How fast is this machine for training, where does its time go, and how long will the course take here?
-# You need none of this to take the course: each training prints an estimate of its own first. Come
-# back when one of those estimates is too long.
+# How fast is this machine for training, where does its time go, and how long will the course take
+# here? You need none of this to take the course: each training prints an estimate of its own first.
+# Come back when one of those estimates is too long.
 #
 # **After this page you can**
 #
@@ -82,9 +82,12 @@ if lab.device == "cuda":
 # %% [markdown]
 # ## 2. Which number format is fast here?
 #
-# A model spends most of its time multiplying matrices. Numbers of 16 bits ([bf16](glossary.md#bf16), [fp16](glossary.md#fp16)) can be much faster than the usual
-# 32 bits (fp32), or slower: it depends on the chip, and what the chip *accepts* says nothing about what it does *fast*. `start_lab` asks the processor whether it computes in bf16 itself and takes it where it does; the cell below times what that is worth. A
-# [GFLOP/s](glossary.md#gflops) is $10^9$ multiplications or additions per second.
+# A model spends most of its time multiplying matrices. Numbers of 16 bits
+# ([bf16](glossary.md#bf16), [fp16](glossary.md#fp16)) can be much faster than the usual 32 bits
+# (fp32), or slower: it depends on the chip, and what the chip *accepts* says nothing about what it
+# does *fast*. `start_lab` asks the processor whether it computes in bf16 itself and takes it where
+# it does; the cell below times what that is worth. A [GFLOP/s](glossary.md#gflops) is $10^9$
+# multiplications or additions per second.
 
 # %%
 from course_utils.precision import product_gflops
@@ -112,7 +115,8 @@ plots.show(figure,
 #
 # ## 3. How does time grow with length?
 #
-# Time the model itself on eight texts of 32, 128 and 512 tokens. Random token ids will do: the time depends on the shape, not on the words.
+# Time the model itself on eight texts of 32, 128 and 512 tokens. Random token ids will do: the time
+# depends on the shape, not on the words.
 
 # %%
 def forward_seconds(length, rows=8, repeats=3):
@@ -151,10 +155,12 @@ plots.show(figure,
 assert growth > 1
 
 # %% [markdown]
-# Short texts leave a fast chip partly idle, so time grows more slowly than the length; [attention](glossary.md#attention) compares every token with every other, so it grows
-# faster. The factor is what is left of both.
+# Short texts leave a fast chip partly idle, so time grows more slowly than the length;
+# [attention](glossary.md#attention) compares every token with every other, so it grows faster. The
+# factor is what is left of both.
 #
-# Training costs more than reading: after the [forward pass](glossary.md#forward-pass) comes the *backward pass*, which computes how each weight should change. How much more?
+# Training costs more than reading: after the [forward pass](glossary.md#forward-pass) comes the
+# *backward pass*, which computes how each weight should change. How much more?
 
 # %%
 def training_seconds(repeats=3):
@@ -175,13 +181,16 @@ print(f"forward and backward take {factor:.1f} times as long as forward alone")
 assert factor > 1
 
 # %% [markdown]
-# The rule of thumb is 3: the backward pass does about twice the work of the forward pass, because it computes a gradient for the inputs and one for the
-# weights of each layer. Optimiser, evaluation and loading come on top, so an estimate by this rule is a lower limit in fp32, the format of the speed above; training in 16 bits can be faster.
+# The rule of thumb is 3: the backward pass does about twice the work of the forward pass, because
+# it computes a gradient for the inputs and one for the weights of each layer. Optimiser, evaluation
+# and loading come on top, so an estimate by this rule is a lower limit in fp32, the format of the
+# speed above; training in 16 bits can be faster.
 #
 # ### Exercise 0.7 How long will it take? ●○○ 5 minutes
 #
-# Estimate a training before you start it. Given the number of texts, tokens per text and [epochs](glossary.md#epoch) (passes over all texts), and the
-# speed of the forward pass in tokens per second, return the *minutes* that training takes. Use the rule of thumb.
+# Estimate a training before you start it. Given the number of texts, tokens per text and
+# [epochs](glossary.md#epoch) (passes over all texts), and the speed of the forward pass in tokens
+# per second, return the *minutes* that training takes. Use the rule of thumb.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e0_7", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def training_minutes(texts, tokens_per_text, epochs, forward_tokens_per_second):
@@ -194,11 +203,13 @@ def training_minutes(texts, tokens_per_text, epochs, forward_tokens_per_second):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# How many tokens does the model read in the whole training? How many seconds would that take if it only read?
+# How many tokens does the model read in the whole training? How many seconds would that take if it
+# only read?
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Tokens divided by tokens per second are seconds. Training takes three times as long as reading; a minute has 60 seconds.
+# Tokens divided by tokens per second are seconds. Training takes three times as long as reading; a
+# minute has 60 seconds.
 # </details>
 
 # %% tags=["grading"]
@@ -234,8 +245,9 @@ assert near(training_minutes(25000, 256, 2, 1e5), 6.4)
 # %% [markdown]
 # ## 4. How long will the course take here?
 #
-# Each lesson's minutes on `mini` were measured once, together with that machine's speed in a short training. Your machine's speed scales
-# them. Beside them stands your own time: the minutes that the authors allow for the exercises, and the reading at 200 words a minute.
+# Each lesson's minutes on `mini` were measured once, together with that machine's speed in a short
+# training. Your machine's speed scales them. Beside them stands your own time: the minutes that the
+# authors allow for the exercises, and the reading at 200 words a minute.
 
 # %%
 import re
@@ -287,8 +299,9 @@ plots.show(figure,
            + ".")
 
 # %% [markdown]
-# The scaling is rough: it assumes that everything slows down as training does. The published model of the profiles `cpu` and `gpu` is twice as wide; each training there prints an
-# estimate before it starts. Now the whole table:
+# The scaling is rough: it assumes that everything slows down as training does. The published model
+# of the profiles `cpu` and `gpu` is twice as wide; each training there prints an estimate before it
+# starts. Now the whole table:
 
 # %%
 import pandas as pd
@@ -297,15 +310,16 @@ pd.set_option("display.max_colwidth", None)
 pd.DataFrame({"on this machine": machine})
 
 # %% [markdown]
-# Memory is rarely the problem on `mini`: compare your free memory with the peaks in the cost tables at the head of each lesson. In a
-# container the machine may report more memory than you are allowed to use.
+# Memory is rarely the problem on `mini`: compare your free memory with the peaks in the cost tables
+# at the head of each lesson. In a container the machine may report more memory than you are allowed
+# to use.
 #
 # ## What to remember
 #
 # 1. A chip that accepts a number format need not compute in it quickly: measure.
 # 2. Forward and backward together take about three times the forward pass.
-# 3. Estimate before you train: tokens, divided by tokens per second in the same number format, times
-#    three, at least.
+# 3. Estimate before you train: tokens, divided by tokens per second in the same number format,
+#    times three, at least.
 #
 # Next: [the errors that beginners meet](appendix_errors.ipynb), or back to
 # [the route through the lessons](README.md).
