@@ -422,31 +422,31 @@ HALF = DEPTH // 2
 set_seed(lab.seed)
 starts = {"random weights": AutoModelForMaskedLM.from_config(cut_out(LAYERS).config).to(lab.device),
           "the last half": cut_out(range(HALF, DEPTH)), "the first half": cut_out(range(HALF)),
-          "every second layer": cut_out(LAYERS), "teacher": teacher}
+          "one out of two": cut_out(LAYERS), "teacher": teacher}
 exam = {name: examine(model) for name, model in starts.items()}
 
 # %%
 figure, ax = plots.new_figure(width=8, height=2.6)
 plots.bars(ax, list(exam), [result["mlm"] for result in exam.values()])
-whole_loss, cut = exam["teacher"]["mlm"], exam["every second layer"]["mlm"]
+whole_loss, cut = exam["teacher"]["mlm"], exam["one out of two"]["mlm"]
 blank = exam["random weights"]["mlm"]
-best = min(("the last half", "the first half", "every second layer"), key=lambda n: exam[n]["mlm"])
+best = min(("the last half", "the first half", "one out of two"), key=lambda n: exam[n]["mlm"])
 ax.set(xlabel="masked-LM loss on held-out reviews, in nats; no training yet",
        title=f"Of three cuts, {best} starts best: {exam[best]['mlm']:.1f} nats")
 plots.show(figure, "Bars of the held-out masked-LM loss before any training: "
            + ", ".join(f"{name} {result['mlm']:.2f}" for name, result in exam.items()) + ".")
 plots.finding(
-    f"Cutting every second layer raises the loss from {whole_loss:.2f} to {cut:.2f} nats, "
-    f"{(cut - whole_loss) / (blank - whole_loss):.0%} of the way to random weights ({blank:.2f}, "
-    "about the loss of guessing).")
+    f"Keeping the layers {', '.join(map(str, LAYERS))} raises the loss from {whole_loss:.2f} to "
+    f"{cut:.2f} nats, {(cut - whole_loss) / (blank - whole_loss):.0%} of the way to random weights "
+    f"({blank:.2f}, about the loss of guessing).")
 
 # %% tags=["assert"]
 assert whole_loss < cut < blank and abs(blank - math.log(teacher.config.vocab_size)) < 0.6
 
 # %% [markdown]
 # After a cut, some part gets an input it was not trained on. With the first half, that is only the
-# head; with every second layer, also the layers. But a start is not an end: question 2.3 asks which
-# cut *ends* best. The paper compares its own with random weights only.
+# head; with one out of two, also the layers. But a start is not an end: question 2.3 asks which cut
+# *ends* best. The paper compares its own with random weights only.
 #
 # ## 4. What does a minute of distillation bring back?
 #
@@ -548,7 +548,7 @@ assert alike["at the start"] < alike["distilled here"]
 #
 # ### Question 2.3 Change one argument ●●○ 8 minutes, in writing
 #
-# Which is better before training, the first half of the layers or every second one? Read it off in
+# Which is better before training, the first half of the layers or one out of two? Read it off in
 # section 3, and predict which is better *after* distillation. Note the loss that section 4 ends
 # with. Then set `student = cut_out(range(HALF))` in the cell that trains, run it and the two below,
 # and compare the losses. What may you conclude from one run each? Before you go on, set it back to
@@ -559,10 +559,10 @@ assert alike["at the start"] < alike["distilled here"]
 
 # %% [markdown] tags=["solution"]
 # On `mini` the first half starts ahead, and when this lesson was written it also ended ahead, by
-# less, with each of three seeds (it ended at 4.74 to 4.82 nats, every second layer at 4.89 to
+# less, with each of three seeds (it ended at 4.74 to 4.82 nats, one out of two at 4.89 to
 # 4.97). One run each couldn't have told you that; and all three are a few steps, on one kind of
 # text, with one yardstick. So this doesn't show which cut is the better one in the end, or on a
-# task. It does show that "every second layer" is a choice, and one that the paper compares with
+# task. It does show that "one layer out of two" is a choice, and one that the paper compares with
 # random weights only.
 #
 # Two things must be in it: both losses after the same training, and that one run each decides
@@ -771,7 +771,7 @@ def fine_tune(folder, rows, epochs=15, kind=Trainer, seed=lab.seed):
 
 # %%
 models = {"teacher": teacher, "finished student": finished, "distilled here": student,
-          "cut out": starts["every second layer"], "random weights": starts["random weights"]}
+          "cut out": starts["one out of two"], "random weights": starts["random weights"]}
 labels = few.select_columns(["input_ids", "attention_mask", "label"])
 asked = test.select_columns(["input_ids", "attention_mask"])
 repeats = {"teacher": 3, "finished student": 3, "cut out": 3}  # the others run once
