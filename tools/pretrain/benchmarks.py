@@ -204,7 +204,7 @@ def clinc_few(labels: int) -> Callable[[Path], Splits]:
 # Name, loader, metric, epochs, rate, batch size, length, long.
 EMBEDDED = (
     Benchmark("course requests", embedded("requests"), "accuracy", 6, 3e-4, length=48),
-    Benchmark("course reviews", embedded("reviews"), "accuracy", 3, 1e-4, length=256, aim=86.0),
+    Benchmark("course reviews", embedded("reviews"), "accuracy", 4, 1e-4, length=256, aim=86.0),
     Benchmark("course messages", embedded("messages"), "average precision", 4, 2e-4),
 )
 REAL = (
