@@ -54,6 +54,7 @@ FABRICATED = {
     "accuracy, reviews, padded to 512": {
         "article": 0.85,
         "ours": 0.86,
+        "labels": 1000,
         "seeds": 3,
         "difference": [-0.02, 0.04],
     },
@@ -67,7 +68,7 @@ def row(text: str, start: str) -> str:
 def test_the_table_says_what_was_measured_and_what_does_not_pay():
     text = bench_report.table(FABRICATED, "2 cores", busy=[])
     long = row(text, "training, reviews, padded to 512")
-    assert "| 4.0× | 85.0% → 86.0%, 3 seeds (-2.0 to +4.0 points) |" in long
+    assert "| 4.0× | 85.0% → 86.0%, 1,000 labels, 3 seeds (-2.0 to +4.0 points) |" in long
     assert "| 78% |" in row(text, "full-size training")
     assert "| 20.0× | 100.0% equal labels |" in row(text, "2,000 reviews, call, padded")
     assert "| 4.0× |" in row(text, "2,000 reviews, call as written")

@@ -381,6 +381,7 @@ def measure_accuracy(name: str, sizes: Sizes, done: dict) -> dict:
     hits: dict[str, list[np.ndarray]] = {end: [] for end in ends}
     for seed, (end, recipe) in product(range(c.seeds), ends.items()):
         data = tokenized(c.task, recipe.limit, sizes)
+        data = data | {"train": first(data["train"], c.labels)}
         trainer = make_trainer(
             recipe,
             data,
@@ -412,6 +413,7 @@ def measure_accuracy(name: str, sizes: Sizes, done: dict) -> dict:
     return {
         **{end: float(h.mean()) for end, h in means.items()},
         "difference": [low, high],
+        "labels": len(data["train"]),
         "seeds": c.seeds,
         "each": {end: [float(h.mean()) for h in of] for end, of in hits.items()},
         "test_rows": len(means["ours"]),
