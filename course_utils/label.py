@@ -15,7 +15,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from course_utils.tables import DELIMITERS, DataError, Table, check_text, decode, read_table
+from course_utils.tables import (
+    DELIMITERS,
+    DataError,
+    Table,
+    check_text,
+    decode,
+    read_table,
+    readable,
+)
 
 ADDED = ("label", "probability")
 EXISTS = "this file is there already, and it is not overwritten. Move it away, or name another."
@@ -111,7 +119,7 @@ def label_file(
     if not target.parent.is_dir():
         raise DataError(f"{target.parent}: there is no such folder. Make it, or name another.")
     values = table.columns[text]
-    empty = [row for row, value in enumerate(values) if not str(value or "").strip()]
+    empty = [row for row, value in enumerate(values) if not readable(str(value or ""))]
     filled = sorted(set(range(len(values))).difference(empty))
     for row in filled:
         check_text(table.place(row + 1), text, values[row])
@@ -185,9 +193,13 @@ def write_json(objects: Sequence[dict], whole: bool, found: Sequence[tuple], tar
 
 def write_csv(table: Table, found: Sequence[tuple], target: Path, encoding: str) -> None:
     """The rows as they were, with the delimiter they had, and two more columns."""
-    delimiter = {f"{name}-separated": sign for sign, name in DELIMITERS.items()}
+    signs = {f"{name}-separated": sign for sign, name in DELIMITERS.items()}
+    bare = any("\r" in cell for cells in table.columns.values() for cell in cells)
+    quoting = csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL  # csv quotes "\n", but not each "\r"
     with open(target, "w", encoding=encoding, newline="") as lines:
-        writer = csv.writer(lines, delimiter=delimiter.get(table.form, ","), lineterminator="\n")
+        writer = csv.writer(
+            lines, delimiter=signs.get(table.form, ","), lineterminator="\n", quoting=quoting
+        )
         writer.writerow([*table.columns, *ADDED])
         for cells, answer in zip(zip(*table.columns.values(), strict=True), found, strict=True):
             writer.writerow([*cells, *("" if part is None else part for part in answer)])

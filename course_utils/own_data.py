@@ -18,7 +18,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from course_utils.data import to_dataset
 from course_utils.splits import LEAST_ROWS, SPLITS, by_label, separate
-from course_utils.tables import FORMATS, DataError, Table, read_table
+from course_utils.tables import FORMATS, DataError, Table, read_table, readable
 
 CURE = "Add texts of this class, give its rows another label, or delete them."
 
@@ -65,7 +65,10 @@ def load_own(
         if not 0 < share <= 0.25:  # more could leave train without a rare class
             raise ValueError(f"{name}={share}: expected a share of the rows above 0, at most 0.25.")
     needed = dict.fromkeys([text, *([group] if group else []), label])  # the label is the last
-    files = own_files(Path(path).expanduser())
+    try:
+        files = own_files(Path(path).expanduser())
+    except (OSError, RuntimeError) as error:  # a name too long, a locked folder, no such home
+        raise DataError(f"{path}: can't be opened ({error}). Correct the path.") from None
     tables = {}
     for split, file in files.items():
         table = without_blank_end(read_table(file, list(needed), encoding))
@@ -121,9 +124,10 @@ def own_files(path: Path) -> dict[str, Path]:
             )
         return {"train": path}
     found, others = {}, []
-    for file in sorted(f for f in path.iterdir() if f.suffix.lower() in FORMATS):
-        if file.stem not in SPLITS:
-            others.append(file.name)
+    for file in sorted(path.iterdir()):
+        if file.suffix.lower() not in FORMATS or file.stem not in SPLITS:
+            if file.suffix.lower() in FORMATS or file.name.lower().split(".")[0] in SPLITS:
+                others.append(file.name)  # test.xlsx is told too: a test split is made in its place
             continue
         if file.stem in found:
             raise DataError(f"{file}: {found[file.stem].name} is there too. Keep one of the two.")
@@ -135,7 +139,10 @@ def own_files(path: Path) -> dict[str, Path]:
         )
     if others:
         names = ", ".join(others[:5]) + (" …" if len(others) > 5 else "")
-        print(f"  {path.name}: not read, for they are not called {', '.join(SPLITS)}: {names}")
+        print(
+            f"  {path.name}: not read, for they are not called {', '.join(SPLITS)} with one "
+            f"of the endings {', '.join(FORMATS)}: {names}"
+        )
     return {split: found[split] for split in SPLITS if split in found}
 
 
@@ -143,7 +150,7 @@ def by_group(
     split: datasets.Dataset, share: float, seed: int, path: str | Path
 ) -> tuple[list[int], list[int]]:
     """Row numbers of whole groups with about ``share`` of the rows of each class, and of the rest."""
-    groups = split["group"][:]
+    groups = list(map(spelling, split["group"]))  # 1 and 1.0 are one writer
     number = max(2, min(round(1 / share), len(set(groups))))
     folds = StratifiedGroupKFold(number, shuffle=True, random_state=seed)
     try:
@@ -169,10 +176,10 @@ def check_groups(splits: Mapping[str, datasets.Dataset], files: Mapping[str, Pat
     where: dict[str, str] = {}
     for split, rows in splits.items():
         for name in rows.unique("group"):
-            if where.setdefault(name, split) != split:
+            if (first := where.setdefault(spelling(name), split)) != split:
                 raise DataError(
-                    f"{files[split]}: rows of the group {name!r} stand in {where[name]} too. Move "
-                    "them all to one of the files, or name no group."
+                    f"{files[split]}: rows of the group {name!r} stand in {first} too. Move them "
+                    "all to one of the files, or name no group."
                 )
 
 
@@ -180,7 +187,7 @@ def read_labels(table: Table, column: str) -> list[str]:
     """Each row's label as a string. Raises DataError for an empty or unusable one."""
     words = []
     for row, value in enumerate(table.columns[column], start=1):
-        if value is None or value != value or not str(value).strip():  # None, NaN, white space
+        if value is None or value != value or not readable(str(value)):  # None, NaN, blank
             raise DataError(
                 f"{table.place(row)}: the label in column {column!r} is empty. Write a label, or "
                 "delete the row."
@@ -201,9 +208,10 @@ def read_labels(table: Table, column: str) -> list[str]:
 
 def spelling(label: str) -> str:
     """A label without its case, white space, hyphens, decimals ("1.0") and invisible characters."""
-    label = "".join(sign for sign in label if unicodedata.category(sign) != "Cf")
     label = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
-    label = re.sub(r"(?<=\w)[-_ ]+(?=\w)", " ", label)
+    label = "".join(c for c in label if unicodedata.category(c) not in ("Cc", "Cf"))
+    label = re.sub("[\ufe00-\ufe0f]", "", label).replace("\u2019", "'")  # as Word writes it
+    label = " ".join(re.sub(r"(?<=\w)[-_ \u2010-\u2015]+(?=\w)", " ", label).split())
     return re.sub(r"^([+-]?\d+)\.0+$", r"\1", label)
 
 

@@ -264,7 +264,7 @@ def read_parquet(file: Path, raw: bytes, needed: Sequence[str]) -> Table:
         columns = {name: table[name].to_pylist() for name in needed}
     except DataError:
         raise
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # a date of no year
         reason, *_ = [*str(error).splitlines(), "no reason given"]
         raise DataError(
             f"{file}: not readable as parquet ({reason}). Copy the file again; an interrupted "
@@ -293,6 +293,11 @@ def names_in(schema: pa.Schema, column: str) -> list[str] | None:
     return names if isinstance(names, list) and all(isinstance(n, str) for n in names) else None
 
 
+def readable(text: str) -> bool:
+    """Whether ``text`` has a sign that can be seen: more than white space and invisible ones."""
+    return any(sign.isprintable() and not sign.isspace() for sign in text)
+
+
 def check_text(where: str, column: str, text: object) -> None:
     """Raise DataError unless ``text`` is a text that a model can read."""
     if text is not None and not isinstance(text, str):
@@ -300,7 +305,7 @@ def check_text(where: str, column: str, text: object) -> None:
             f"{where}: column {column!r} holds a {type(text).__name__}, not a text. Name the "
             "column with the texts, or fetch the right file."
         )
-    if not text or not text.strip():
+    if not text or not readable(text):
         raise DataError(
             f"{where}: the text in column {column!r} is empty. A model can't learn from it: write "
             "a text or delete the row."

@@ -81,6 +81,14 @@ def test_delimiter_and_mark_stay(model, tmp_path, delimiter, encoding):
     assert [row[:2] for row in rows_of(target, delimiter, "utf-8-sig")] == rows
 
 
+def test_a_carriage_return_within_a_text_ends_no_row(model, tmp_path, capsys):
+    rows = [["text", "note"], ["The lamp\ris dark", "a"], ["rain", "b\r"], ["\u200b", "c"]]
+    target = label_file(model, write(tmp_path / "new.csv", rows))
+    found = rows_of(target)
+    assert [row[:2] for row in found] == rows and found[3][2:] == ["", ""]
+    assert "1 without a text have no label, the first in row 3" in capsys.readouterr().out
+
+
 def test_json_lines_keep_numbers_lists_and_names_that_only_some_rows_have(model, tmp_path):
     rows = [
         {"n": 1.50, "text": "lamp", "tags": ["a"]},

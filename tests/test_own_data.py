@@ -358,6 +358,10 @@ def test_numbers_as_labels_stand_in_the_order_of_numbers(own):
         ("Maß", "MASS"),
         ("pos", "pos\u200b"),
         ("pos", "\ufeffpos"),
+        ("pos", "pos\ufe0f"),  # a variation selector, as behind many emojis
+        ("pos", "pos\x01"),
+        ("not-sure", "not\u2013sure"),
+        ("don't know", "don\u2019t know"),
     ],
 )
 def test_a_label_in_two_spellings_is_named_with_the_row_of_the_rarer(own, usual, other):
@@ -476,6 +480,29 @@ def test_an_excel_workbook_and_other_kinds_of_files_are_told_how_to_become_one(t
     assert "unknown kind of file. Expected one of .csv" in error_of(tmp_path / "own.docx")
 
 
+@pytest.mark.parametrize("path", ["text,label\n" * 500, "~no such user/own.csv"])
+def test_a_path_that_the_system_refuses_is_no_error_of_the_system(path):
+    assert "can't be opened (" in error_of(path)
+
+
+def test_a_date_beyond_the_calendar_is_no_label(tmp_path):
+    labels = pa.array([2**30] * len(ROWS), pa.int32()).cast(pa.date32())
+    pq.write_table(pa.table({"text": COMPLAINTS + PRAISE, "label": labels}), tmp_path / "d.parquet")
+    assert "not readable as parquet (" in error_of(tmp_path / "d.parquet")
+
+
+@pytest.mark.parametrize("nothing", ["\u200b", "\u2060\ufeff", "\0"])
+def test_a_text_and_a_label_of_invisible_signs_are_empty(tmp_path, nothing):
+    file = tmp_path / "own.jsonl"
+    for rows, told in (
+        ([*ROWS, (nothing, "pos")], "row 81 (line 81): the text in column 'text' is empty"),
+        ([(t, n.replace("neg", nothing)) for t, n in ROWS], "the label in column 'label' is empty"),
+    ):
+        lines = [json.dumps({"text": text, "label": label}) for text, label in rows]
+        file.write_text("\n".join(lines), encoding="utf-8")
+        assert told in error_of(file)
+
+
 def test_a_missing_file_is_named_with_what_lies_beside_it(own):
     write_csv(own, ROWS)
     message = error_of(own.with_name("my_text.csv"))
@@ -523,10 +550,23 @@ def test_a_folder_gives_its_splits_and_those_that_it_lacks_are_made_of_train(tmp
         "test": 20,
     }
     assert sorted(rows_of({**splits, "train": splits["train"]})) == sorted(ROWS)
-    told = "not read, for they are not called train, validation, test: README.txt"
-    assert told in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "not read, for they are not called train, validation, test with one of" in told
+    assert ".parquet: README.txt\n" in told
     write_csv(tmp_path / "test.csv", ROWS[60:])
     assert "test.csv is there too. Keep one of the two." in error_of(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["test.xlsx", "test.csv.gz", "Test.csv", "test"])
+def test_a_split_s_file_that_is_not_read_is_named_beside_the_one_made_of_train(
+    tmp_path, capsys, name
+):
+    write_csv(tmp_path / "train.csv", ROWS)
+    (tmp_path / name).write_bytes(b"")
+    (tmp_path / "notes.md").write_text("Not a split.")
+    load_own(tmp_path)
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if "not read" in line]
+    assert told.endswith(f": {name}")
 
 
 def test_a_folder_without_train_says_what_it_expects(tmp_path):
@@ -546,6 +586,20 @@ def test_rows_of_a_group_stay_in_one_split(own):
     few = [(text, label, f"writer {i // 2 % 4}") for i, (text, label) in enumerate(ROWS)]
     splits = load_own(write_csv(own, few, ("text", "label", "writer")), group="writer")
     assert [len(set(split["group"])) for split in splits.values()] == [2, 1, 1]
+
+
+def test_a_group_written_in_two_ways_is_one_group(own, tmp_path):
+    rows = [(*row, f"{i // 2 % 10}{'.0' * (i % 40 // 20)}") for i, row in enumerate(ROWS)]
+    write_csv(own, rows, ("text", "label", "writer"))
+    writers = [set(map(float, s["group"])) for s in load_own(own, group="writer").values()]
+    assert sum(map(len, writers)) == len(set.union(*writers)) == 10
+    own.unlink()
+    for split, part, writer in (("train", ROWS[:40], 1), ("test", ROWS[40:], 1.0)):
+        texts, labels = zip(*part, strict=True)
+        table = pa.table({"text": texts, "label": labels, "writer": [writer] * 40})
+        pq.write_table(table, tmp_path / f"{split}.parquet")
+    message = error_of(tmp_path, group="writer")
+    assert "test.parquet: rows of the group '1.0' stand in train too. Move" in message
 
 
 def test_groups_that_can_not_be_split_are_refused(own, tmp_path):
