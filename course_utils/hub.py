@@ -5,6 +5,7 @@ A pin names exact bytes: the course measures the same model and data next year a
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -42,6 +43,7 @@ HUB_ERRORS = (
     RuntimeError,
     HTTPError,
 )  # what the Hub's client raises where a download fails
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.ENOSPC)
 GONE = (RepositoryNotFoundError, RevisionNotFoundError, RemoteEntryNotFoundError)
 
 
@@ -97,11 +99,12 @@ def mirror() -> Path | None:
     """The folder that ``COURSE_MIRROR`` names, or None. Raises FileNotFoundError where that isn't there."""
     if not (value := os.environ.get("COURSE_MIRROR", "").strip()):
         return None
-    folder = Path(value).expanduser().resolve()
-    if not folder.is_dir():
+    folder = Path(os.path.expanduser(value)).resolve()  # noqa: PTH111 - ~ without a home
+    if not (os.access(folder, os.R_OK | os.X_OK) and folder.is_dir()):
         raise FileNotFoundError(
-            f"COURSE_MIRROR={value}: there is no such folder. Expected a folder with datasets/ and models/ inside; "
-            "correct the path, or unset COURSE_MIRROR to use the profile's own data."
+            f"COURSE_MIRROR={value}: there is no such folder, or you may not read it ({folder}). "
+            "Expected a folder with datasets/ and models/ inside; correct the path, or unset "
+            "COURSE_MIRROR to use the profile's own data."
         )
     return folder
 
@@ -117,7 +120,10 @@ def check_checkpoint(folder: Path) -> None:
     """Raise CheckpointError unless config, weights and tokenizer in ``folder`` are there and whole."""
     for name, form in CHECKPOINT_FILES.items():
         file = folder / name
-        cure = "Fetch the repository again, or copy the mirror again; an interrupted copy leaves a part of a file."
+        cure = (
+            "Fetch the repository again, or copy the mirror again; an interrupted copy leaves a "
+            "part of a file, and git without LFS a note of three lines."
+        )
         if not file.is_file():
             raise CheckpointError(
                 f"{file}: this file is missing. Expected {', '.join(CHECKPOINT_FILES)}. {cure}"
@@ -192,7 +198,9 @@ def reason(error: Exception) -> str:
 def failure(source: HubModel | HubDataset, error: Exception) -> str:
     """What a learner reads where a source of the Hub can't be had."""
     cure = "Check the network and run the cell again; what has arrived whole is kept"
-    if isinstance(error, GONE):
+    if getattr(error, "errno", None) in UNWRITABLE:
+        cure = "Set HF_HOME to a folder that can be written to, on a disk with space"
+    elif isinstance(error, GONE):
         cure = "Tell the authors of the course"
     mirrored = (
         "the mirror that COURSE_MIRROR names lacks it: add it with `make mirror TO=that-folder`"

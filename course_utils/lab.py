@@ -71,7 +71,7 @@ PROFILES = {
 def choose_profile(wanted: str = "auto") -> tuple[Profile, str]:
     """The profile and the reason for it. ``COURSE_PROFILE`` decides where ``wanted`` is "auto"."""
     if wanted == "auto":
-        wanted = os.environ.get("COURSE_PROFILE", "").strip() or "auto"
+        wanted = os.environ.get("COURSE_PROFILE", "").strip().lower() or "auto"
         asked = "COURSE_PROFILE asks for it"
     else:
         asked = "the notebook asks for it"
@@ -79,7 +79,7 @@ def choose_profile(wanted: str = "auto") -> tuple[Profile, str]:
         return PROFILES[wanted], asked
     if wanted != "auto":
         raise ValueError(
-            f"There is no profile {wanted!r}. Choose one of: auto, {', '.join(PROFILES)}."
+            f"There is no profile {wanted!r}. Choose one of: auto, {', '.join(PROFILES)} ({asked})."
         )
     if not torch.cuda.is_available():
         return PROFILES["mini"], "there is no CUDA device"

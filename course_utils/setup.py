@@ -5,6 +5,7 @@ Standard library only, and readable by the older Pythons that it refuses.
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.metadata
 import os
 import re
@@ -87,12 +88,13 @@ def work_folder(root: Path) -> Path:
     """Where lessons keep checkpoints: the folder that ``COURSE_WORK`` names, or a writable one."""
     if not (named := os.environ.get("COURSE_WORK", "").strip()):
         return writable_folder(root, "work")
-    if not writable(Path(named)):
+    folder = Path(os.path.expanduser(named)).absolute()  # noqa: PTH111 - ~ without a home
+    if not writable(folder):
         raise SetupError(
             f"COURSE_WORK={named}: this folder can't be written to, or its disk is full. Set "
             "COURSE_WORK to another one, or unset it."
         )
-    return Path(named)
+    return folder
 
 
 def places(root: Path) -> dict[str, str]:
@@ -217,6 +219,21 @@ def ensure_packages(root: Path) -> list[str]:
     return missing
 
 
+def check_names(*names: str) -> None:
+    """Raise SetupError where something else of a package's name is what Python would import."""
+    for name in names:
+        try:
+            own = importlib.metadata.distribution(name).locate_file(f"{name}/__init__.py")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        found = importlib.machinery.PathFinder.find_spec(name)
+        if found and found.origin and own.is_file() and not own.samefile(found.origin):
+            raise SetupError(
+                f"{found.origin} has the name of the package {name} and would be imported in its "
+                "place. Rename it, or take its folder out of PYTHONPATH; then restart the kernel."
+            )
+
+
 def prepare(root: Path) -> list[str]:
     """What the setup cell calls: check Python, find places to write to, install what is missing.
 
@@ -238,4 +255,6 @@ def prepare(root: Path) -> list[str]:
     os.environ.update(moved)
     for variable, value in moved.items():
         print(f"{variable}={value}: the usual folder can't be written to")
-    return ensure_packages(root)
+    added = ensure_packages(root)
+    check_names("torch", "transformers", "datasets", "evaluate", "accelerate", "numpy")
+    return added

@@ -1,6 +1,8 @@
 """start_lab chooses profile, precision and checkpoint by what it finds, and says so in one line."""
 
+import errno
 import json
+import os
 import re
 import threading
 import time
@@ -138,8 +140,45 @@ def test_an_unknown_profile_is_named_with_the_known_ones(monkeypatch):
     with pytest.raises(ValueError, match=r"no profile 'tpu'\. Choose one of: auto, mini, cpu, gpu"):
         start_lab("05", profile="tpu")
     monkeypatch.setenv("COURSE_PROFILE", "big")
-    with pytest.raises(ValueError, match="no profile 'big'"):
+    with pytest.raises(ValueError, match=r"no profile 'big'\..*\(COURSE_PROFILE asks for it\)"):
         start_lab("05")
+
+
+def test_a_profile_in_the_environment_may_be_written_in_capitals(monkeypatch):
+    monkeypatch.setenv("COURSE_PROFILE", "MINI")
+    assert choose_profile()[0] == PROFILES["mini"]
+
+
+@pytest.mark.parametrize("value", ["~no-such-user/mirror", "stick"])
+def test_a_mirror_that_is_not_there_is_named_with_the_place_looked_in(value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COURSE_MIRROR", value)
+    with pytest.raises(FileNotFoundError, match="there is no such folder") as error:
+        hub.mirror()
+    assert f"COURSE_MIRROR={value}:" in str(error.value) and str(tmp_path / value) in str(
+        error.value
+    )
+
+
+def test_a_mirror_that_is_a_file_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "stick").touch()
+    monkeypatch.setenv("COURSE_MIRROR", str(tmp_path / "stick"))
+    with pytest.raises(FileNotFoundError, match="there is no such folder"):
+        hub.mirror()
+
+
+def test_a_mirror_that_may_not_be_read_is_told_from_one_that_is_empty(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_MIRROR", str(tmp_path))
+    monkeypatch.setattr(hub.os, "access", lambda path, mode: False)
+    with pytest.raises(FileNotFoundError, match="or you may not read it"):
+        hub.mirror()
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.ENOSPC])
+def test_a_cache_that_cannot_be_written_to_is_not_called_a_network_fault(code):
+    message = hub.failure(hub.MODELS["bert"], OSError(code, os.strerror(code), "/cache"))
+    assert "Set HF_HOME to a folder" in message and "Check the network" not in message
+    assert "Check the network" in hub.failure(hub.MODELS["bert"], OSError("cut off"))
 
 
 @pytest.mark.parametrize(
@@ -379,6 +418,7 @@ def test_a_checkpoint_cut_off_in_the_middle_is_one_clear_error(mirrored, name, f
             start_lab("05", profile="cpu")
         message = str(error.value)
         assert message.startswith(f"{mirrored / name}: not readable as {form} (")
+        assert "git without LFS" in message
         assert (
             f"Expected a whole {form} file" in message
             and "Fetch the repository again, or copy the" in message

@@ -17,6 +17,7 @@ from conftest import ROOT
 from course_utils import setup
 from course_utils.setup import (
     SetupError,
+    check_names,
     ensure_packages,
     places,
     prepare,
@@ -178,6 +179,19 @@ def test_the_pinned_environment_has_everything_that_the_package_wants(monkeypatc
     assert ensure_packages(ROOT) == []
 
 
+@pytest.mark.parametrize("name", ["datasets.py", "evaluate/__init__.py"])
+def test_a_file_that_takes_a_packages_place_is_named(name, tmp_path, monkeypatch):
+    check_names("torch", "datasets", "evaluate", "not-installed-anywhere")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SetupError) as error:
+        prepare(ROOT)
+    package = name.split("/")[0].removesuffix(".py")
+    assert str(error.value).startswith(f"{tmp_path / name} has the name of the package {package}")
+    assert "Rename it" in str(error.value) and "restart the kernel" in str(error.value)
+
+
 # --- places to write to ---
 
 
@@ -285,6 +299,17 @@ def test_a_work_folder_that_the_user_chose_is_used_or_refused_by_its_name(folder
     folders.shut("temporary")
     with pytest.raises(SetupError, match=r"COURSE_WORK=.*mine: this folder can't be written to"):
         places(folders.course)
+
+
+def test_a_work_folder_may_lie_below_the_home_and_does_not_move_with_the_notebook(
+    folders, monkeypatch
+):
+    monkeypatch.chdir(folders.course)
+    monkeypatch.setenv("COURSE_WORK", "~/mine")
+    assert work_folder(folders.course) == folders.home / "mine"
+    monkeypatch.setenv("COURSE_WORK", "here")
+    assert work_folder(folders.course) == folders.course / "here"
+    assert not (folders.course / "~").exists()
 
 
 def without_privileges() -> list[str]:
