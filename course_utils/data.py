@@ -92,7 +92,7 @@ def load_task(name: str, profile: Profile | None = None, seed: int = 0) -> datas
 def find_files(
     source: hub.HubDataset, profile: Profile, embedded: dict[str, Path]
 ) -> tuple[dict[str, Path], str]:
-    """The file of each split, and in words where it comes from: the mirror, the course or the Hub."""
+    """The file of each split, and the name of its origin: mirror, course or Hub."""
     if folder := hub.mirror():
         return mirror_files(source, folder), f"mirror, {source.repo}"
     if profile.source == "embedded":
@@ -167,7 +167,7 @@ def to_dataset(table: Table, text: str, names: Sequence[str]) -> datasets.Datase
 
 
 def mirror_files(source: hub.HubDataset, folder: Path) -> dict[str, Path]:
-    """A data set's files in a mirror. Where ``train`` is missing, uses ``train_subset`` and says so."""
+    """A data set's files in a mirror; ``train_subset`` where ``train`` is missing, and prints it."""
     files = {}
     for split in source.files:
         file = folder / source.folder / f"{split}.parquet"

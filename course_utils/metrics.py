@@ -41,7 +41,8 @@ class ClassificationMetrics(evaluate.Metric):
         for values in map(np.asarray, (predictions, references)):
             if values.dtype.kind == "f" and (values % 1 != 0).any():
                 raise ValueError(
-                    f"{values[values % 1 != 0][0]} is no class number. Take logits.argmax(-1) first."
+                    f"{values[values % 1 != 0][0]} is no class number. "
+                    "Take logits.argmax(-1) first."
                 )
         super().add_batch(predictions=predictions, references=references, **kwargs)
 
@@ -92,7 +93,7 @@ def bootstrap_interval(
         )
     if not np.isfinite(found.bootstrap_distribution).all():
         raise ValueError(
-            "bootstrap_interval: the metric is NaN or infinite for some draws of the rows. Look for NaN in the "
-            "arrays, and for a metric that divides by 0 where a class isn't drawn."
+            "bootstrap_interval: the metric is NaN or infinite for some draws of the rows. Look for "
+            "NaN in the arrays, and for a metric that divides by 0 where a class isn't drawn."
         )
     return float(found.confidence_interval.low), float(found.confidence_interval.high)

@@ -39,7 +39,7 @@ STYLE = {
 def new_figure(
     columns: int = 1, width: float = 7.0, height: float = 3.8
 ) -> tuple[Figure, np.ndarray | Axes]:
-    """A figure in the course's style, with one axes or an array of ``columns`` axes side by side."""
+    """A figure in the course's style, with one axes or an array of ``columns`` axes."""
     plt.rcParams.update(STYLE)
     return plt.subplots(1, columns, figsize=(width, height))
 
