@@ -1,4 +1,4 @@
-"""What several lessons use: a word counter, texts cut short, balanced rows, memory, GLUE scores."""
+"""Used by several lessons: a TF-IDF baseline, truncation, balanced rows, memory, GLUE scores."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def word_counter() -> Pipeline:
 
 
 def shortened(tokenizer, texts: Sequence[str], limit: int) -> list[str]:
-    """The texts as a model reads them that takes ``limit`` tokens, ``[CLS]`` and ``[SEP]`` too."""
+    """The texts truncated to ``limit`` tokens, ``[CLS]`` and ``[SEP]`` included, and decoded."""
     ids = tokenizer(texts, truncation=True, max_length=limit)["input_ids"]
     return tokenizer.batch_decode(ids, skip_special_tokens=True)
 
@@ -47,17 +47,17 @@ def balanced_rows(labels: Sequence[int], per_class: int, skip: int = 0) -> np.nd
 
 
 def activation_bytes(model: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> int:
-    """Bytes that ``model(**inputs).loss`` keeps for the backward pass, weights not counted."""
+    """Bytes that ``model(**inputs).loss`` stores for the backward pass, weights not counted."""
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    kept = {}
+    stored = {}
 
     def note(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()  # once, however often it is used
+            stored[storage.data_ptr()] = storage.nbytes()  # once, however often it is used
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         loss = model(**inputs).loss
-    assert loss.requires_grad  # the graph, and with it every kept tensor, has lived until here
-    return sum(kept.values())
+    assert loss.requires_grad  # the graph, and with it every stored tensor, exists until here
+    return sum(stored.values())

@@ -11,7 +11,6 @@ import datasets
 from course_utils import hub
 from course_utils.lab import ROOT, Profile, choose_profile
 from course_utils.splits import SPLITS, cut, separate
-from course_utils.splits import fingerprint as fingerprint
 from course_utils.tables import DataError, Table, check_text, read_table
 
 OUT_OF_SCOPE = ("out_of_scope", "oos")  # the class of texts that belong to no other, and CLINC's
@@ -82,22 +81,23 @@ def load_task(name: str, profile: Profile | None = None, seed: int = 0) -> datas
         raise KeyError(f"There is no task {name!r}. Choose one of: {', '.join(TASKS)}.")
     profile = profile or choose_profile()[0]
     task, source = TASKS[name], hub.DATASETS[name]
-    if folder := hub.mirror():
-        files, origin = mirror_files(source, folder), f"mirror, {source.repo}"
-    elif profile.source == "embedded":
-        files, origin = embedded_files(ROOT / "data" / name), "embedded, written for this course"
-    else:
-        files, origin = hub_files(source), f"Hub, {source.repo} at {source.revision[:7]}"
+    files, origin = find_files(source, profile, embedded_files(ROOT / "data" / name))
     tables, splits = read_splits(files, task)
     splits = separate(splits, tables, task.text, seed)
-    rows = {
-        "train": profile.train_rows,
-        "validation": profile.validation_rows,
-        "test": profile.test_rows,
-    }
-    out = datasets.DatasetDict({s: cut(splits[s], rows[s], seed) for s in SPLITS})
+    out = datasets.DatasetDict({s: cut(splits[s], profile.rows[s], seed) for s in SPLITS})
     print(f"{name}: " + ", ".join(f"{s} {len(out[s]):,}" for s in SPLITS) + f" ({origin})")
     return out
+
+
+def find_files(
+    source: hub.HubDataset, profile: Profile, embedded: dict[str, Path]
+) -> tuple[dict[str, Path], str]:
+    """The file of each split, and the name of its origin: mirror, course or Hub."""
+    if folder := hub.mirror():
+        return mirror_files(source, folder), f"mirror, {source.repo}"
+    if profile.source == "embedded":
+        return embedded, "embedded, written for this course"
+    return hub_files(source), f"Hub, {source.repo} at {source.revision[:7]}"
 
 
 def embedded_files(folder: Path) -> dict[str, Path]:
@@ -167,7 +167,7 @@ def to_dataset(table: Table, text: str, names: Sequence[str]) -> datasets.Datase
 
 
 def mirror_files(source: hub.HubDataset, folder: Path) -> dict[str, Path]:
-    """A data set's files in a mirror. Without ``train``, ``train_subset`` is taken, and this is printed."""
+    """A data set's files in a mirror; ``train_subset`` where ``train`` is missing, and prints it."""
     files = {}
     for split in source.files:
         file = folder / source.folder / f"{split}.parquet"

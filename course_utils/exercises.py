@@ -1,4 +1,4 @@
-"""``check``: instant feedback on an exercise. Pure Python; works in Colab, JupyterLab, nbgrader and pytest."""
+"""``check``: instant feedback on an exercise, and a record of which exercises are solved."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ MARKS = {"solved": "✅", "not solved yet": "❌", "not attempted": "○"}
 
 
 def check(name: str, *properties: Property, strict: bool = False) -> bool:
-    """Print one line per property of a solution: a tick, or a cross with what the answer probably did wrong.
+    """Print a tick or a cross per property of a solution; a cross with the probable mistake.
 
     Parameters
     ----------
     name : number and title of the exercise.
-    properties : ``(what should hold, function without arguments, what probably went wrong)``; the last may be left out.
-        A property holds only where the function returns a real ``True``: objects that claim to be true don't pass.
+    properties : ``(what should hold, function without arguments, probable mistake)``; the last may
+        be left out. A property holds only where the function returns ``True`` or NumPy's true:
+        other truthy objects don't pass.
     strict : raise AssertionError at the first property that fails, for graders.
 
     Raises
@@ -28,7 +29,7 @@ def check(name: str, *properties: Property, strict: bool = False) -> bool:
 
     Returns
     -------
-    Whether all hold. An exercise that isn't solved yet (it raises NotImplementedError) gives one calm line.
+    Whether all hold. For an unsolved exercise (NotImplementedError) it prints one line.
     """
     if not properties:
         raise ValueError(f"{name}: no property to check. Give at least one (what, function).")
@@ -59,7 +60,7 @@ def check(name: str, *properties: Property, strict: bool = False) -> bool:
 
 
 def one_line(text: str) -> str:
-    """At most 300 printable characters: an answer's own text can't look like a line of the check."""
+    """At most 300 printable characters: an answer's text can't look like a line of the check."""
     return " ".join("".join(c if c.isprintable() else " " for c in text[:300]).split())
 
 
@@ -71,7 +72,7 @@ def stopped_with(error: BaseException) -> str:
 
 
 def progress_file() -> Path:
-    """Where this machine keeps what is solved: ``COURSE_PROGRESS``, or a file in the course's folder."""
+    """The file with the exercises' states: ``COURSE_PROGRESS``, or one in the course's folder."""
     return Path(
         os.environ.get("COURSE_PROGRESS")
         or Path(__file__).resolve().parents[1] / ".course-progress.json"
@@ -88,7 +89,7 @@ def recorded() -> dict[str, str]:
 
 
 def remember(name: str, state: str) -> None:
-    """Keep an exercise's state; what was solved once stays solved. Where nothing can be written, nothing is kept."""
+    """Record an exercise's state, if the file can be written; what was solved stays solved."""
     known = recorded()
     if known.get(name) == "solved":
         return
@@ -102,7 +103,7 @@ def remember(name: str, state: str) -> None:
 
 
 def progress(lesson: str = "") -> None:
-    """Print what is solved of ``lesson`` ("05"), or of all lessons. It is kept in a file on this machine and sent nowhere."""
+    """Print the states recorded on this machine for ``lesson`` ("05"), or for all lessons."""
     states = {
         name: state
         for name, state in recorded().items()

@@ -1,4 +1,4 @@
-"""Own data before it is trained on: a split that holds every class, and no near-copies across it."""
+"""Check own data before training: every class in each split, no near-copies across splits."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from course_utils.splits import LEAST_ROWS, SPLITS
 from course_utils.tables import DataError
 
 TRIES = 50  # seeds for a split by group
+NEAR = 0.8  # the least cosine similarity of two near-copies
 
 
 def load_checked(
@@ -27,11 +28,11 @@ def load_checked(
     seed: int = 0,
     **keywords,
 ) -> datasets.DatasetDict:
-    """``load_own``, then: another seed where a split by group lacks a class, and no near-copies.
+    """``load_own`` with further seeds where a split by group lacks a class; drops near-copies.
 
-    Whole groups can't be shared out evenly, and the first draw may leave a split without a rare
-    class. The next seeds are tried, which looks at numbers of rows alone. Rows without a group
-    count as one group. What differs from the plain split is printed.
+    Whole groups can't be divided evenly, and the first draw may leave a split without a rare
+    class. Then the next seeds are tried; the choice depends on the class counts alone. Rows
+    without a group count as one group. What differs from ``load_own`` is printed.
 
     Raises
     ------
@@ -39,17 +40,17 @@ def load_checked(
     """
     refused = None
     for number in range(seed, seed + TRIES):
-        said = io.StringIO()
+        printed = io.StringIO()
         try:
-            with contextlib.redirect_stdout(said):
+            with contextlib.redirect_stdout(printed):
                 splits = load_own(path, text, label, group=group, seed=number, **keywords)
         except DataError as error:
             if "split by group, " not in str(error):
-                print(said.getvalue(), end="")
+                print(printed.getvalue(), end="")
                 raise
             refused = refused or error
             continue
-        print(said.getvalue(), end="")
+        print(printed.getvalue(), end="")
         break
     else:
         raise refused
@@ -67,25 +68,22 @@ def load_checked(
     return drop_near_copies(splits, path)
 
 
-def near_copies(texts: Sequence[str], least: float = 0.8) -> list[tuple[int, int]]:
-    """Pairs of rows, the earlier first, whose texts are nearly the same.
+def near_copies(texts: Sequence[str]) -> list[tuple[int, int]]:
+    """Pairs of rows, the earlier first, whose texts have a cosine similarity of at least ``NEAR``.
 
-    Nearly: a cosine similarity of at least ``least`` between their TF-IDF vectors of runs of three
-    to five characters within words.
+    The vectors are the TF-IDF weights of the three to five character n-grams within words.
     """
     vectors = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5)).fit_transform(texts)
     pairs = []
     for start in range(0, len(texts), 500):  # 500 rows at a time: memory
         similar = (vectors[start : start + 500] @ vectors.T).tocoo()
-        close = similar.data >= least
+        close = similar.data >= NEAR
         pairs += zip(similar.row[close] + start, similar.col[close], strict=True)
     return sorted((int(a), int(b)) for a, b in pairs if a < b)
 
 
-def drop_near_copies(
-    splits: datasets.DatasetDict, path: str | Path, least: float = 0.8
-) -> datasets.DatasetDict:
-    """Drop a row of which a near-copy stands in a later split, so that no test text was trained on.
+def drop_near_copies(splits: datasets.DatasetDict, path: str | Path) -> datasets.DatasetDict:
+    """Drop each row with a near-copy in a later split, so that no test text was trained on.
 
     Near-copies within one split stay. Both are printed. ``path`` is named in an error.
 
@@ -95,7 +93,7 @@ def drop_near_copies(
     """
     texts = [text for split in SPLITS for text in splits[split]["text"]]
     where = [(split, row) for split in SPLITS for row in range(len(splits[split]))]
-    pairs = near_copies(texts, least)
+    pairs = near_copies(texts)
     across = [(a, b) for a, b in pairs if where[a][0] != where[b][0]]
     if within := len(pairs) - len(across):
         print(f"  {within:,} pairs of near-copies within one split: kept")

@@ -1,6 +1,6 @@
-"""Every source on the Hugging Face Hub, each pinned to one full revision.
+"""Models and data sets on the Hugging Face Hub, each pinned to one full revision.
 
-A pin names exact bytes: the course measures the same model and data next year as today. Change them here only.
+With a pinned revision the course measures the same model and data next year as today.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from safetensors import SafetensorError, safe_open
 
 
 class CheckpointError(ValueError):
-    """A model's folder can't be used. The message names the file, what was expected, and what to do."""
+    """A model's folder can't be used. The message names the file, what was expected, the remedy."""
 
 
 CHECKPOINT_FILES = {
@@ -37,12 +37,8 @@ CHECKPOINT_FILES = {
     "tokenizer.json": "JSON",
 }
 MODEL_FILES = (*CHECKPOINT_FILES, "tokenizer_config.json", "vocab.txt")
-HUB_ERRORS = (
-    OSError,
-    ValueError,
-    RuntimeError,
-    HTTPError,
-)  # what the Hub's client raises where a download fails
+# What the Hub's client raises where a download fails.
+HUB_ERRORS = (OSError, ValueError, RuntimeError, HTTPError)
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.ENOSPC)
 GONE = (RepositoryNotFoundError, RevisionNotFoundError, RemoteEntryNotFoundError)
 
@@ -64,7 +60,7 @@ class HubDataset:
 
     @property
     def folder(self) -> Path:
-        """Where a mirror keeps this data set."""
+        """The data set's folder in a mirror."""
         return Path("datasets", *self.repo.split("/"), *([self.config] if self.config else []))
 
 
@@ -96,7 +92,7 @@ DATASETS = {
 
 
 def mirror() -> Path | None:
-    """The folder that ``COURSE_MIRROR`` names, or None. Raises FileNotFoundError where that isn't there."""
+    """The folder that ``COURSE_MIRROR`` names, or None. Raises FileNotFoundError."""
     if not (value := os.environ.get("COURSE_MIRROR", "").strip()):
         return None
     folder = Path(os.path.expanduser(value)).resolve()  # noqa: PTH111 - ~ without a home
@@ -110,20 +106,20 @@ def mirror() -> Path | None:
 
 
 def mirrored_model(name: str) -> Path | None:
-    """The mirror's copy of a model of ``MODELS``, or None where there is no mirror or it holds no such model."""
+    """The mirror's copy of a model of ``MODELS``, or None without a mirror or such a copy."""
     folder = mirror()
     path = folder and folder / "models" / MODELS[name].repo
     return path if path and path.is_dir() else None
 
 
 def check_checkpoint(folder: Path) -> None:
-    """Raise CheckpointError unless config, weights and tokenizer in ``folder`` are there and whole."""
+    """Raise CheckpointError unless ``folder`` has readable config, weights and tokenizer files."""
+    cure = (
+        "Fetch the repository again, or copy the mirror again; an interrupted copy leaves a part "
+        "of a file, and git without LFS a note of three lines."
+    )
     for name, form in CHECKPOINT_FILES.items():
         file = folder / name
-        cure = (
-            "Fetch the repository again, or copy the mirror again; an interrupted copy leaves a "
-            "part of a file, and git without LFS a note of three lines."
-        )
         if not file.is_file():
             raise CheckpointError(
                 f"{file}: this file is missing. Expected {', '.join(CHECKPOINT_FILES)}. {cure}"
@@ -133,9 +129,7 @@ def check_checkpoint(folder: Path) -> None:
                 if not isinstance(json.loads(file.read_text(encoding="utf-8")), dict):
                     raise ValueError("it holds no object with names and values")
             else:
-                safe_open(
-                    file, "pt"
-                )  # reads the table of contents and compares it with the file's length
+                safe_open(file, "pt")  # compares the table of contents with the file's length
         except (SafetensorError, OSError, ValueError, RecursionError) as error:
             raise CheckpointError(
                 f"{file}: not readable as {form} ({error}). Expected a whole {form} file. {cure}"
@@ -143,7 +137,7 @@ def check_checkpoint(folder: Path) -> None:
 
 
 def matches(file: Path, digest: str) -> bool:
-    """Whether a file's SHA-256 (64 digits), or git's SHA-1 of it (40 digits), is ``digest``: the Hub gives either."""
+    """Whether ``digest`` is a file's SHA-256 (64 digits) or git's SHA-1 of it (40 digits)."""
     if len(digest) == 64:
         with open(file, "rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest() == digest
@@ -152,7 +146,7 @@ def matches(file: Path, digest: str) -> bool:
 
 
 def fetch(repo: str, revision: str, files: Iterable[str], kind: str = "model") -> list[Path]:
-    """Download files of the Hub into its cache and compare their hashes; its client compares lengths only.
+    """Download files of the Hub into its cache and check their hashes; its client checks lengths.
 
     ``kind`` is "model" or "dataset". Raises one of HUB_ERRORS.
     """
@@ -160,7 +154,7 @@ def fetch(repo: str, revision: str, files: Iterable[str], kind: str = "model") -
     for file in files:
         for _ in range(2):
             path = Path(hf_hub_download(repo, file, repo_type=kind, revision=revision))
-            # The cache names the file behind the link by its hash; without links, as on some Windows machines, by none.
+            # The link's target is named by its hash. Some Windows machines have no links.
             name = path.readlink().name if path.is_symlink() else ""
             if len(name) not in (40, 64) or matches(path, name):
                 break
@@ -168,7 +162,8 @@ def fetch(repo: str, revision: str, files: Iterable[str], kind: str = "model") -
             path.unlink()
         else:
             raise OSError(
-                f"{file} arrived damaged twice: its content is not the one that the Hub gave the hash of"
+                f"{file} arrived damaged twice: its content is not the one that the Hub gave the "
+                "hash of"
             )
         paths.append(path)
     return paths
@@ -196,7 +191,7 @@ def reason(error: Exception) -> str:
 
 
 def failure(source: HubModel | HubDataset, error: Exception) -> str:
-    """What a learner reads where a source of the Hub can't be had."""
+    """The error message where a model or data set of the Hub can't be loaded."""
     cure = "Check the network and run the cell again; what has arrived whole is kept"
     if getattr(error, "errno", None) in UNWRITABLE:
         cure = "Set HF_HOME to a folder that can be written to, on a disk with space"
@@ -208,17 +203,18 @@ def failure(source: HubModel | HubDataset, error: Exception) -> str:
         else "set COURSE_MIRROR to a mirror"
     )
     return (
-        f"{source.repo} at revision {source.revision}: could not be loaded ({reason(error)}). {cure}. Or {mirrored}, "
-        'or use what is embedded in the course: start_lab(..., profile="mini").'
+        f"{source.repo} at revision {source.revision}: could not be loaded ({reason(error)}). "
+        f"{cure}. Or {mirrored}, or use what is embedded in the course: "
+        'start_lab(..., profile="mini").'
     )
 
 
 def hub_answers(seconds: float = 3.0) -> bool:
-    """Whether the Hub offers the model within ``seconds``. False at once where ``HF_HUB_OFFLINE`` is set."""
+    """Whether the Hub offers the model within ``seconds``; False where HF_HUB_OFFLINE is set."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         return False
     answer: list[bool] = []
-    # urlopen's timeout counts each wait by itself and leaves out the name look-up, so a clock of our own decides.
+    # urlopen's timeout is for each wait and leaves out the name look-up; join limits the total.
     thread = threading.Thread(target=lambda: answer.append(ask_hub(seconds)), daemon=True)
     thread.start()
     thread.join(seconds)

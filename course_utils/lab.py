@@ -1,4 +1,4 @@
-"""``start_lab``: look at the machine, choose a profile, and say so in one line."""
+"""``start_lab``: choose a profile that fits the machine, and print it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from course_utils import hub
 from course_utils.precision import choose_precision, training_speed
 from course_utils.setup import work_folder
-from course_utils.timing import Stopwatch, duration
+from course_utils.timing import Stopwatch, duration, peak_memory_gib
 
 ROOT = Path(__file__).resolve().parents[1]
 EMBEDDED_MODELS = {
@@ -45,6 +45,15 @@ class Profile:
     batch_size: int
     epochs: int
     learning_rate: float
+
+    @property
+    def rows(self) -> dict[str, int | None]:
+        """The most rows that each split may have; None means all."""
+        return {
+            "train": self.train_rows,
+            "validation": self.validation_rows,
+            "test": self.test_rows,
+        }
 
 
 PROFILES = {
@@ -95,7 +104,7 @@ def choose_profile(wanted: str = "auto") -> tuple[Profile, str]:
 
 @dataclass(frozen=True)
 class Lab:
-    """What ``start_lab`` found out. ``checkpoint`` and ``revision`` are arguments of ``from_pretrained``."""
+    """What ``start_lab`` chose; ``from_pretrained`` takes ``checkpoint`` and ``revision``."""
 
     lesson: str
     profile: Profile
@@ -109,35 +118,36 @@ class Lab:
 
     @property
     def teacher(self) -> tuple[str, str]:
-        """Checkpoint and revision of the model that teaches in lesson 02: ``mini-distilbert``, or the published BERT."""
+        """Checkpoint and revision of lesson 02's teacher: ``mini-distilbert`` or BERT."""
         return checkpoint_of("teacher", self.profile)
 
     @property
     def student(self) -> tuple[str, str]:
-        """Checkpoint and revision of its student, the faster model: ``mini-student``, or the published DistilBERT."""
+        """Checkpoint and revision of its student: ``mini-student`` or DistilBERT."""
         return checkpoint_of("student", self.profile)
 
     @property
     def precision_arguments(self) -> dict[str, bool]:
-        """Keywords for ``TrainingArguments``: ``{"use_cpu": True, "bf16": True}`` and the like.
+        """Keywords for ``TrainingArguments``, such as ``{"use_cpu": True, "bf16": True}``.
 
-        ``use_cpu`` must be said on a CPU: without it ``bf16=True`` is refused there.
+        On a CPU, ``TrainingArguments`` refuses ``bf16=True`` without ``use_cpu=True``.
         """
         keywords = {"use_cpu": True} if self.device == "cpu" else {}
         return keywords | ({} if self.precision == "fp32" else {self.precision: True})
 
     def finish(self, headline: str) -> None:
-        """Print the lesson's main result, its minutes and its peak memory; ``make run`` reads these three lines."""
+        """Print the main result, the minutes and the peak memory; ``make run`` reads the lines."""
         print(f"Headline: {headline}")
         print(f"Minutes: {self.watch.seconds / 60:.1f}")
-        print(f"Peak memory: {self.watch.peak_gib:.1f} GiB")
+        print(f"Peak memory: {peak_memory_gib():.1f} GiB")
 
 
 def checkpoint_of(part: str, profile: Profile) -> tuple[str, str]:
-    """Where ``from_pretrained`` finds the model that plays ``part`` ("model", "teacher", "student"), and its revision.
+    """Checkpoint and revision of the model for ``part``: "model", "teacher" or "student".
 
-    Raises hub.CheckpointError where a model on this machine lacks a file or has a damaged one, or where the Hub doesn't
-    give it.
+    Raises
+    ------
+    hub.CheckpointError : where a local model has a missing or damaged file, or the download fails.
     """
     name = PARTS[profile.source][part]
     path = EMBEDDED_MODELS.get(name) or hub.mirrored_model(name)
@@ -149,7 +159,7 @@ def checkpoint_of(part: str, profile: Profile) -> tuple[str, str]:
 
 
 def expected_minutes(lesson: str, profile: str, speed: float) -> float | None:
-    """Minutes to expect: those measured for the course, scaled by this machine's ``training_speed``."""
+    """The minutes measured for the course, scaled to a machine with this ``training_speed``."""
     try:
         measured = json.loads((ROOT / "notebooks/measured.json").read_text(encoding="utf-8"))[
             lesson
@@ -172,7 +182,7 @@ def time_here(lesson: str, profile: str, precision: str, device: str) -> str:
 
 
 def start_lab(lesson: str, profile: str = "auto", seed: int = 0) -> Lab:
-    """Choose profile, device, precision and checkpoint; seed Python, NumPy and PyTorch; say so in a line.
+    """Choose profile, device, precision and checkpoint; seed Python, NumPy and PyTorch; print it.
 
     Parameters
     ----------
@@ -183,8 +193,8 @@ def start_lab(lesson: str, profile: str = "auto", seed: int = 0) -> Lab:
     ------
     ValueError : for a profile that doesn't exist.
     FileNotFoundError : where ``COURSE_MIRROR`` names a folder that isn't there.
-    hub.CheckpointError : for a model on this machine that lacks a file or has a damaged one, or a model that the Hub
-        doesn't give (where the profile is left to ``start_lab``, it takes mini instead).
+    hub.CheckpointError : where a local model has a missing or damaged file, or the download fails.
+        Where nobody named a profile, a failed download raises nothing: mini is used instead.
     """
     import datasets  # here, not above: importing these two takes seconds
     import transformers
@@ -221,6 +231,7 @@ def start_lab(lesson: str, profile: str = "auto", seed: int = 0) -> Lab:
     if chosen.name == "mini" and not reason.endswith("asks for it"):
         time = time_here(lesson, "cpu", precision, device)
         print(
-            f'The published model instead: profile = "cpu" below the setup cell; it needs the Hub. Time: {time}'
+            'The published model instead: profile = "cpu" below the setup cell; it needs the Hub. '
+            f"Time: {time}"
         )
     return Lab(lesson, chosen, device, precision, checkpoint, revision, workdir, seed, Stopwatch())

@@ -29,9 +29,9 @@ ADDED = ("label", "probability")
 EXISTS = "this file is there already, and it is not overwritten. Move it away, or name another."
 
 
-def label_texts(folder: Path, texts: Sequence[str], batch_size: int = 32) -> tuple[list, int]:
-    """Label and probability of each text, and how many texts are longer than the model reads."""
-    import torch  # here: importing these takes seconds, and a wrong path is told at once
+def label_texts(folder: Path, texts: Sequence[str]) -> tuple[list, int]:
+    """Label and probability of each text, and how many texts are longer than the model's limit."""
+    import torch  # here: importing these takes seconds, and a wrong path is reported before
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(folder))
@@ -42,8 +42,8 @@ def label_texts(folder: Path, texts: Sequence[str], batch_size: int = 32) -> tup
     lengths = [len(ids) for ids in tokenizer(list(texts))["input_ids"]] if texts else []
     order = sorted(range(len(texts)), key=lambda row: lengths[row])  # little padding
     found: list = [None] * len(texts)
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
+    for start in range(0, len(order), 32):
+        rows = order[start : start + 32]
         inputs = tokenizer(
             [texts[row] for row in rows],
             padding=True,
@@ -159,7 +159,7 @@ def label_file(
 
 
 def read_objects(content: str) -> tuple[list[dict], bool]:
-    """The objects of a JSON file, and whether they are one list; otherwise they stand one a line."""
+    """The objects of a JSON file, and whether they are one list; else each is on its own line."""
     if content.lstrip().startswith("["):
         return json.loads(content), True
     return [json.loads(line) for line in content.split("\n") if line.strip()], False
@@ -210,11 +210,11 @@ def rename_new(part: Path, target: Path) -> None:
 
     Raises
     ------
-    DataError : for a ``target`` that has come into being meanwhile; it stays as it is.
+    DataError : where ``target`` was created in the meantime; it is not changed.
     OSError : where the folder can't be written to.
     """
     try:
-        open(target, "x").close()  # takes the name, which os.replace alone would take from another
+        open(target, "x").close()  # fails where the file exists, which os.replace would overwrite
     except FileExistsError:
         raise DataError(f"{target}: {EXISTS}") from None
     try:

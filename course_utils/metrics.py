@@ -1,7 +1,7 @@
-"""Metrics as ``evaluate.Metric`` objects over scikit-learn: the same online and offline, nothing downloaded.
+"""Metrics as ``evaluate.Metric`` objects over scikit-learn, without a download.
 
-``evaluate.load("accuracy")`` fetches a program from the Hub and runs it without asking. A subclass needs no Hub and
-has the same methods: ``compute``, ``add_batch``.
+``evaluate.load("accuracy")`` fetches a program from the Hub and runs it without asking. A subclass
+needs no network and has the same methods: ``compute``, ``add_batch``.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 class ClassificationMetrics(evaluate.Metric):
     """Accuracy, precision, recall and F1 of single-label predictions.
 
-    ``compute(predictions=..., references=..., average="binary", zero_division=0)`` takes integers of shape (n,).
-    ``average`` is scikit-learn's: "binary" for the positive class 1, else "macro", "micro" or "weighted".
+    ``compute(predictions=..., references=..., average="binary", zero_division=0)`` takes integers
+    of shape (n,). ``average`` is scikit-learn's: "binary" for the positive class 1, else "macro",
+    "micro" or "weighted".
     """
 
     def _info(self) -> evaluate.MetricInfo:
@@ -33,11 +34,15 @@ class ClassificationMetrics(evaluate.Metric):
         )
 
     def add_batch(self, *, predictions=None, references=None, **kwargs) -> None:
-        """Add predictions; ``compute`` calls this too. Refuses probabilities, which would be cast to 0."""
+        """Add predictions; ``compute`` calls this too.
+
+        Raises ValueError for probabilities, which would be cast to 0.
+        """
         for values in map(np.asarray, (predictions, references)):
             if values.dtype.kind == "f" and (values % 1 != 0).any():
                 raise ValueError(
-                    f"{values[values % 1 != 0][0]} is no class number. Take logits.argmax(-1) first."
+                    f"{values[values % 1 != 0][0]} is no class number. "
+                    "Take logits.argmax(-1) first."
                 )
         super().add_batch(predictions=predictions, references=references, **kwargs)
 
@@ -58,15 +63,16 @@ class ClassificationMetrics(evaluate.Metric):
 def bootstrap_interval(
     metric: Callable[..., float], *arrays, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval (Efron 1979) of ``metric(*arrays)`` over rows drawn with replacement.
+    """Percentile bootstrap interval (Efron 1979) of ``metric(*arrays)``.
 
-    It is ``scipy.stats.bootstrap`` over the rows' numbers: all arrays have the same first dimension n and are resampled
-    together. For a paired comparison of two models give references and both predictions, and a metric that returns the
-    difference.
+    ``scipy.stats.bootstrap`` draws row numbers with replacement, so that all arrays, of the same
+    first dimension n, are resampled together. For a paired comparison of two models give
+    references and both predictions, and a metric that returns the difference.
 
     Raises
     ------
-    ValueError : where the arrays' lengths differ, there are fewer than two rows, or the metric of a draw isn't finite.
+    ValueError : where the arrays' lengths differ, there are fewer than two rows, or the metric of
+        a draw isn't finite.
     """
     arrays = tuple(np.asarray(a) for a in arrays)
     lengths = [len(a) if a.ndim else 0 for a in arrays]
@@ -87,7 +93,7 @@ def bootstrap_interval(
         )
     if not np.isfinite(found.bootstrap_distribution).all():
         raise ValueError(
-            "bootstrap_interval: the metric is NaN or infinite for some draws of the rows. Look for NaN in the "
-            "arrays, and for a metric that divides by 0 where a class isn't drawn."
+            "bootstrap_interval: the metric is NaN or infinite for some draws of the rows. Look for "
+            "NaN in the arrays, and for a metric that divides by 0 where a class isn't drawn."
         )
     return float(found.confidence_interval.low), float(found.confidence_interval.high)

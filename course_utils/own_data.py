@@ -42,7 +42,7 @@ def load_own(
         parquet), or a folder with ``train`` and, where there are such, ``validation`` and ``test``
         in one of these formats.
     text, label : the columns with the texts and the labels.
-    group : a column, such as the writer: all rows of one group come into the same split.
+    group : a column, such as the writer: all rows of one group go into the same split.
     validation, test : shares of the rows, above 0 and at most 0.25, where there is no such file.
     encoding : of text files; by default UTF-8, or UTF-16 with a byte order mark. Older exports
         from Windows are often "cp1252".
@@ -51,8 +51,8 @@ def load_own(
     Returns
     -------
     DatasetDict with train, validation and test, which have the columns ``text``, ``label`` (a
-    ClassLabel of all labels, sorted) and ``group`` where one is named. Each text and label is
-    what the file says, to the letter. Repeated texts are dropped, and rows without any value at
+    ClassLabel of all labels, sorted) and ``group`` where one is named. Texts and labels are not
+    changed. Repeated texts are dropped, and rows without any value at
     the end of a file, as Excel leaves them; both are printed. Each split has at least two rows of
     every class.
 
@@ -149,7 +149,7 @@ def own_files(path: Path) -> dict[str, Path]:
 def by_group(
     split: datasets.Dataset, share: float, seed: int, path: str | Path
 ) -> tuple[list[int], list[int]]:
-    """Row numbers of whole groups with about ``share`` of the rows of each class, and of the rest."""
+    """Row numbers of groups with about ``share`` of each class's rows, and of the other rows."""
     groups = list(map(spelling, split["group"]))  # 1 and 1.0 are one writer
     number = max(2, min(round(1 / share), len(set(groups))))
     folds = StratifiedGroupKFold(number, shuffle=True, random_state=seed)

@@ -1,4 +1,4 @@
-"""Figures, drawings and findings: one look, readable without colour, with alt text that travels in the notebook."""
+"""Figures, drawings and findings: one style, readable without colour, with alternative text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from IPython.display import Markdown, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colour-blind safe palette. The first four differ in lightness too; all differ in marker and dash.
+# Okabe and Ito's colour-blind safe palette. The first four differ in lightness too.
 COLOURS = ("#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#D55E00")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 LIGHT = "#9CC9E8"  # for bars: whiskers and grid stay visible on it
@@ -39,13 +39,13 @@ STYLE = {
 def new_figure(
     columns: int = 1, width: float = 7.0, height: float = 3.8
 ) -> tuple[Figure, np.ndarray | Axes]:
-    """A figure in the course's style, with one axes or an array of ``columns`` axes side by side."""
+    """A figure in the course's style, with one axes or an array of ``columns`` axes."""
     plt.rcParams.update(STYLE)
     return plt.subplots(1, columns, figsize=(width, height))
 
 
 def show(figure: Figure, alt: str) -> None:
-    """Display ``figure`` with its alternative text, which exported pages carry on, and close it."""
+    """Display ``figure`` with its alternative text, which exported pages show too, and close it."""
     if not alt.strip():
         raise ValueError(
             "A figure needs alt text: one or two sentences that say what a reader would see in it."
@@ -69,12 +69,12 @@ def picture(name: str) -> None:
 
 
 def finding(text: str) -> None:
-    """Display a sentence made from the numbers just measured, so that prose and measurement can't differ."""
+    """Display a sentence that is formatted from measured numbers, so that it always fits them."""
     display(Markdown(f"**Found:** {text}"))
 
 
 def curve(ax: Axes, x, y, name: str, number: int = 0, low=None, high=None, **kwargs) -> None:
-    """A line told apart by colour, dash and marker, with an optional band from ``low`` to ``high``."""
+    """A line with colour, dash and marker ``number``, and an optional band ``low`` to ``high``."""
     style = {
         "color": COLOURS[number],
         "linestyle": DASHES[number],
@@ -87,7 +87,7 @@ def curve(ax: Axes, x, y, name: str, number: int = 0, low=None, high=None, **kwa
 
 
 def bars(ax: Axes, names: list[str], values, intervals=None, fmt: str = "{:.2f}") -> None:
-    """Horizontal bars, the first on top, each with its value; ``intervals`` (n, 2) are drawn as whiskers."""
+    """Horizontal bars with their values, the first on top; ``intervals`` (n, 2) as whiskers."""
     values = np.asarray(values, dtype=float)
     y = np.arange(len(names))
     ax.barh(y, values, color=LIGHT, height=0.62)
@@ -114,7 +114,7 @@ def bars(ax: Axes, names: list[str], values, intervals=None, fmt: str = "{:.2f}"
 
 
 def confusion(ax: Axes, matrix: np.ndarray, names: list[str]) -> None:
-    """Counts (true class in rows, predicted in columns), shaded by the share of the row, numbers written in."""
+    """A confusion matrix (rows: true class) with counts, shaded by the share of the row."""
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(matrix):

@@ -13,10 +13,10 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 @cache
 def product_gflops(precision: str, device: str = "cpu", size: int = 768, repeats: int = 8) -> float:
-    """Speed of a ``size`` x ``size`` matrix product in 10**9 operations per second; takes a few milliseconds.
+    """Speed of a ``size`` x ``size`` matrix product in 10**9 operations per second.
 
-    The best of ``repeats`` runs counts, because other programs can only slow a run down. No run begins after a quarter of
-    a second: where a CPU only emulates a precision, one product takes longer than that.
+    The best of ``repeats`` runs counts, because other programs can only slow a run down. No run
+    begins after a quarter of a second: where a CPU emulates a precision, one takes longer.
     """
     a, b = torch.randn(2, size, size, dtype=DTYPES[precision], device=device).unbind()
     best, begun = float("inf"), time.perf_counter()
@@ -30,11 +30,12 @@ def product_gflops(precision: str, device: str = "cpu", size: int = 768, repeats
 
 
 @cache
-def training_speed(precision: str, device: str = "cpu", repeats: int = 3) -> float:
-    """Tokens per second in training steps of a small encoder (6 layers, 256 wide, 8 texts of 64 tokens); takes a second.
+def training_speed(precision: str, device: str = "cpu") -> float:
+    """Tokens per second in training a small encoder; the best of three steps, about a second.
 
-    A matrix product alone says too little: a CPU with native bf16 multiplies six times faster than one without and
-    trains about two and a half times faster, because the rest of a step gains nothing.
+    It has 6 layers of width 256; a batch is 8 texts of 64 tokens. A matrix product alone says too
+    little: a CPU with native bf16 multiplies six times faster than one without and trains about
+    two and a half times faster, because the rest of a step gains nothing.
     """
     with torch.random.fork_rng():
         layer = torch.nn.TransformerEncoderLayer(
@@ -43,7 +44,7 @@ def training_speed(precision: str, device: str = "cpu", repeats: int = 3) -> flo
         model = torch.nn.TransformerEncoder(layer, 6, enable_nested_tensor=False)
         texts = torch.randn(8, 64, 256, device=device)
     optimizer, best = torch.optim.AdamW(model.parameters(), lr=0.0), float("inf")
-    for _ in range(repeats):
+    for _ in range(3):
         start = time.perf_counter()
         with torch.autocast(device, DTYPES[precision], enabled=precision != "fp32"):
             loss = model(texts).float().square().mean()
@@ -57,10 +58,10 @@ def training_speed(precision: str, device: str = "cpu", repeats: int = 3) -> flo
 
 @cache
 def has_native_bf16() -> bool:
-    """Whether this CPU multiplies bfloat16 numbers itself: AVX512-BF16 or AMX on x86, BF16 on Arm servers.
+    """Whether this CPU has bfloat16 instructions: AVX512-BF16 or AMX on x86, BF16 on Arm servers.
 
-    The CPU reports it; a measurement would depend on what else the machine is doing. False for Apple's CPUs, on which
-    PyTorch multiplies 32-bit numbers as fast.
+    The CPU reports it; a measurement would depend on the machine's load. False for Apple's CPUs,
+    on which PyTorch multiplies 32-bit numbers as fast.
     """
     if platform.system() == "Darwin":
         return False
@@ -72,8 +73,8 @@ def has_native_bf16() -> bool:
 def choose_precision(device: str) -> str:
     """``"bf16"``, ``"fp16"`` or ``"fp32"`` for a device ``"cuda"`` or ``"cpu"``.
 
-    GPU: bf16 needs compute capability 8.0; ``torch.cuda.is_bf16_supported()`` also says yes to a T4, which only
-    emulates it. Older GPUs get fp16.
+    GPU: bf16 needs compute capability 8.0, older ones get fp16.
+    ``torch.cuda.is_bf16_supported()`` is True on a T4 too, which only emulates it.
     """
     if device == "cuda":
         return "bf16" if torch.cuda.get_device_capability() >= (8, 0) else "fp16"

@@ -1,4 +1,4 @@
-"""Tasks whose answers are places in a text: names in notes (lesson 08), answers in passages (lesson 09)."""
+"""Tasks that ask for spans of a text: names in notes (lesson 08), answers in passages (09)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import datasets
 import pyarrow.parquet as pq
 
 from course_utils import hub
-from course_utils.data import hub_files, mirror_files
+from course_utils.data import find_files
 from course_utils.lab import ROOT, Profile, choose_profile
 from course_utils.splits import SPLITS
 from course_utils.tables import DataError
@@ -75,27 +75,19 @@ def load_spans(name: str, profile: Profile | None = None, seed: int = 0) -> data
     if name not in SOURCES:
         raise KeyError(f"There is no task {name!r}. Choose one of: {', '.join(SOURCES)}.")
     profile = profile or choose_profile()[0]
-    source = SOURCES[name]
-    if folder := hub.mirror():
-        files, origin = mirror_files(source, folder), f"mirror, {source.repo}"
-        splits = {split: read_parquet(file, name) for split, file in files.items()}
-    elif profile.source == "embedded":
-        origin = "embedded, written for this course"
-        files = {s: ROOT / "data" / name / f"{s}.jsonl" for s in SPLITS}
-        splits = {split: READERS[name](file) for split, file in files.items()}
-    else:
-        files, origin = hub_files(source), f"Hub, {source.repo} at {source.revision[:7]}"
-        splits = {split: read_parquet(file, name) for split, file in files.items()}
+    embedded = {s: ROOT / "data" / name / f"{s}.jsonl" for s in SPLITS}
+    files, origin = find_files(SOURCES[name], profile, embedded)
+    splits = {
+        split: READERS[name](file) if file.suffix == ".jsonl" else read_parquet(file, name)
+        for split, file in files.items()
+    }
     splits = separated(splits, "tokens" if name == "notes" else "context", seed)
     if not len(splits["train"]):
         raise DataError(
             f"{files['train']}: no rows are left to train on: all of them stand in another split "
             "too. This is another data set or a part of it: fetch the file again."
         )
-    rows = dict(
-        zip(SPLITS, (profile.train_rows, profile.validation_rows, profile.test_rows), strict=True)
-    )
-    out = datasets.DatasetDict({s: some_rows(splits[s], rows[s], seed) for s in SPLITS})
+    out = datasets.DatasetDict({s: some_rows(splits[s], profile.rows[s], seed) for s in SPLITS})
     print(f"{name}: " + ", ".join(f"{s} {len(out[s]):,}" for s in SPLITS) + f" ({origin})")
     return out
 
@@ -107,11 +99,11 @@ def separated(
     drop rows of train whose text stands in another split."""
     if "test" not in splits:
         titles = sorted(set(splits["train"]["title"][:]))
-        held = set(random.Random(seed).sample(titles, max(1, len(titles) // 10)))
-        place = [title in held for title in splits["train"]["title"][:]]
+        chosen = set(random.Random(seed).sample(titles, max(1, len(titles) // 10)))
+        is_chosen = [title in chosen for title in splits["train"]["title"][:]]
         splits = {
-            "train": splits["train"].select([i for i, out in enumerate(place) if not out]),
-            "validation": splits["train"].select([i for i, out in enumerate(place) if out]),
+            "train": splits["train"].select([i for i, held in enumerate(is_chosen) if not held]),
+            "validation": splits["train"].select([i for i, held in enumerate(is_chosen) if held]),
             "test": splits["validation"],
         }
     known = {str(text) for s in SPLITS[1:] for text in splits[s][column][:]}

@@ -12,14 +12,14 @@ import torch
 
 
 def duration(seconds: float) -> str:
-    """A length of time, rounded: ``"40 s"``, ``"3 min"``, ``"2.5 h"``."""
+    """Rounded seconds with a unit: ``"40 s"``, ``"3 min"``, ``"2.5 h"``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def peak_memory_gib() -> float:
-    """Highest memory of this process so far in GiB; on a CUDA machine that of the GPU, which is what runs out first."""
+    """Peak memory of this process so far in GiB; with CUDA that of the GPU, which is scarcer."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
     if sys.platform == "win32":
@@ -48,13 +48,9 @@ class Stopwatch:
     def seconds(self) -> float:
         return (self.stopped or time.perf_counter()) - self.started
 
-    @property
-    def peak_gib(self) -> float:
-        return peak_memory_gib()
-
 
 def occasions(strategy: str, every: float | None, total: int, epoch: int) -> int:
-    """How often a training of ``total`` steps, ``epoch`` of them an epoch, evaluates or saves.
+    """How often a training of ``total`` steps, ``epoch`` of them per epoch, evaluates or saves.
 
     Both also happen at the end (transformers' ``DefaultFlowCallback``).
     """

@@ -1,5 +1,4 @@
-"""Faults that the Trainer doesn't handle: checkpoints of another run in the output folder, a damaged
-checkpoint, a full disk, a loss that is NaN."""
+"""Faults that the Trainer doesn't handle: foreign or damaged checkpoints, full disk, NaN."""
 
 from __future__ import annotations
 
@@ -21,8 +20,8 @@ from safetensors import SafetensorError, safe_open
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import ExportableState
 
-# What the operating system says of a full disk, of a quota and of a file that may not grow;
-# torch.save reports all three with messages of its own.
+# Error messages for a full disk, an exceeded quota and a file size limit: those of the operating
+# system, and those of torch.save.
 FULL_DISK = r"(os error|Errno) (27|28|69|112|122)\b|unexpected pos \d|PytorchStreamWriter"
 CHECKPOINT_FILES = (
     "model.safetensors",
@@ -31,8 +30,8 @@ CHECKPOINT_FILES = (
     "rng_state.pth",
     "trainer_state.json",
 )
-# The arguments that change the weights. Precision is left out: the machine decides it, and a run
-# may go on on another machine.
+# The arguments that change the weights. Precision is left out: it depends on the machine, and a
+# run may be resumed on another one.
 SETTINGS = """
     per_device_train_batch_size gradient_accumulation_steps train_sampling_strategy
     learning_rate lr_scheduler_type lr_scheduler_kwargs warmup_steps weight_decay max_grad_norm
@@ -42,7 +41,7 @@ SETTINGS = """
 
 
 class TrainingError(RuntimeError):
-    """Training can't go on. The message says where it stands and what to do."""
+    """Training can't continue. The message names the step or folder, and the remedy."""
 
 
 def data_fingerprint(dataset) -> str:
@@ -59,9 +58,9 @@ def data_fingerprint(dataset) -> str:
 
 
 def describe_run(trainer: Trainer) -> dict[str, object]:
-    """What decides the weights that a run ends with: data, labels, model, loss, settings.
+    """What determines the weights at a run's end: data, labels, model, loss, settings.
 
-    A loss function is known by its name alone, not by the values that it uses.
+    A loss function is identified by its name alone, not by the values that it uses.
     """
     args, model = trainer.args, trainer.model
     config = getattr(model, "config", None)
@@ -80,11 +79,11 @@ def describe_run(trainer: Trainer) -> dict[str, object]:
     length = "max_steps" if args.max_steps > 0 else "num_train_epochs"
     settings = args.to_dict()
     run |= {name: settings.get(name) for name in (length, *SETTINGS.split())}
-    return json.loads(json.dumps(run, default=str))  # as it is read back from a file
+    return json.loads(json.dumps(run, default=str))  # as a file gives it back: no tuples
 
 
 def recorded_run(trainer_state: object) -> dict[str, object]:
-    """The run that a checkpoint's ``trainer_state.json`` names; empty where it names none."""
+    """The run recorded in a checkpoint's ``trainer_state.json``; empty where there is none."""
     try:
         return trainer_state["stateful_callbacks"][RunRecord.__name__]["args"]["run"]
     except (KeyError, TypeError):
@@ -123,7 +122,7 @@ class RunRecord(TrainerCallback, ExportableState):
 def checkpoint_problem(checkpoint: Path) -> str:
     """Which file of a checkpoint is missing or incomplete, so that it can't be resumed, or "".
 
-    Without optimizer.pt the Trainer would go on with a new optimizer and say nothing.
+    Without optimizer.pt the Trainer would silently continue with a new optimizer.
     """
     for name in CHECKPOINT_FILES:
         file = checkpoint / name
@@ -156,8 +155,8 @@ def last_whole_checkpoint(run: Trainer | str | Path) -> str | None:
 
     Parameters
     ----------
-    run : the Trainer that is to go on, or a folder. A folder alone says only which checkpoints are
-        damaged, not whose they are.
+    run : the Trainer that is to resume, or a folder. With a folder, checkpoints are checked for
+        damage, but not whether they belong to the same run.
 
     Returns
     -------
@@ -179,10 +178,10 @@ def last_whole_checkpoint(run: Trainer | str | Path) -> str | None:
 
 @contextmanager
 def run_folder(trainer: Trainer) -> Iterator[None]:
-    """Around ``trainer.train()``: the output folder belongs to this run alone until it ends.
+    """Around ``trainer.train()``: lock the output folder for this run until it ends.
 
-    Each checkpoint records which run it belongs to; to resume one of another run is refused. The
-    folder's ``run.json`` says which process trains in it. A full disk is named as such.
+    Each checkpoint records the run it belongs to, and another run can't resume it. The folder's
+    ``run.json`` names the process that trains in it. A full disk gives a clear error.
 
     Raises
     ------
@@ -208,7 +207,7 @@ def run_folder(trainer: Trainer) -> Iterator[None]:
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Hold ``folder``; the operating system lets go when the process ends, however it ends."""
+    """Lock ``folder``; the operating system releases the lock when the process ends."""
     try:
         lock = FileLock(folder / "run.lock", timeout=0).acquire()
     except NotImplementedError:  # a file system without locks, such as a mounted cloud drive
@@ -232,7 +231,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
 def full_disk_error(folder: str | Path) -> Iterator[None]:
     """Raise TrainingError where the disk is full and a checkpoint can't be written.
 
-    ``run_folder`` does this too; by itself it is for a run that needs no more.
+    ``run_folder`` includes this.
     """
     try:
         yield
@@ -248,10 +247,10 @@ def full_disk_error(folder: str | Path) -> Iterator[None]:
 
 
 class StopAtNaN(TrainerCallback):
-    """Stop before a gradient that is not finite reaches the weights, and at such a logged loss.
+    """Stop before a NaN or infinite gradient changes the weights, and at such a logged loss.
 
-    By default the Trainer logs a plausible loss and goes on. With fp16 its scaler skips such
-    steps, which are normal there.
+    By default the Trainer logs a plausible loss and continues. With fp16 such steps are normal,
+    and the gradient scaler skips them.
     """
 
     message = (

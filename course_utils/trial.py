@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Subset
 from transformers import DefaultFlowCallback, Trainer, TrainerCallback, TrainerControl
 
 EVALUATION_BATCHES = 3
-KNOWN_BATCHES = 100  # the sample from which the distribution of batch sizes is known
+KNOWN_BATCHES = 100  # the sample that stands for all batch sizes
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ class StepClock(TrainerCallback):
             self.ended = clock()
 
 
-class Steps(TrainerCallback):
-    """A copy of a callback that is called at steps only, and cannot stop or save anything.
+class StepEventsOnly(TrainerCallback):
+    """A copy of a callback that gets the events of steps only, and cannot stop or save anything.
 
-    It always sees step 1, so that nothing due at a later step happens in the trial.
+    Its global step is always 1, so that nothing due at a later step happens in the trial.
     """
 
     def __init__(self, callback: TrainerCallback):
@@ -91,7 +91,7 @@ class Steps(TrainerCallback):
 
 
 @contextlib.contextmanager
-def random_state_kept() -> Iterator[None]:
+def restored_random_state() -> Iterator[None]:
     """Restore the random states of Python, NumPy and PyTorch at the end."""
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
@@ -123,8 +123,8 @@ def twin_of(trainer: Trainer, max_steps: int, callbacks: list[TrainerCallback]) 
 def typical_batches(loader: DataLoader, batches: list[list[int]], wanted: int) -> list[list[int]]:
     """``wanted`` batches of an epoch, small and large ones in turn.
 
-    They are sorted by the numbers that they hold after padding and then taken in steps of the
-    golden ratio, so that however many are used, their mean is close to that of all.
+    They are sorted by their number of elements after padding and then taken in steps of the golden
+    ratio, so that the mean size of any first few is close to that of all.
     """
 
     def size(rows: list[int]) -> int:
@@ -146,7 +146,7 @@ def some_batches(dataset, batch_size: int, batches: int):
 
 def evaluation_seconds(twin: Trainer, dataset) -> float:
     """Seconds of one evaluation. The first batch is the warm-up, unless it alone takes a second."""
-    twin.compute_metrics = lambda *_, **__: {}  # the learner's own may want more than a few rows
+    twin.compute_metrics = lambda *_, **__: {}  # the learner's own may need more than a few rows
     for batches in (1, EVALUATION_BATCHES):
         part = some_batches(dataset, twin.args.eval_batch_size, batches)
         begun = clock()
@@ -158,8 +158,7 @@ def evaluation_seconds(twin: Trainer, dataset) -> float:
 
 
 def checkpoint_seconds(twin: Trainer, folder: Path) -> float:
-    """Seconds of writing weights and optimizer to the disk of ``folder``; 0 where they don't fit,
-    which the training will say."""
+    """Seconds of writing weights and optimizer to ``folder``; 0 where the disk has no room."""
     size = 16 * sum(p.numel() for p in twin.model.parameters())
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -177,7 +176,7 @@ def checkpoint_seconds(twin: Trainer, folder: Path) -> float:
 
 def trial_run(trainer: Trainer, steps: int, evaluates: bool, saves: bool) -> Trial:
     """Train a copy for a few steps on random batches of the trainer's own data, and time it."""
-    with random_state_kept(), contextlib.redirect_stdout(io.StringIO()):
+    with restored_random_state(), contextlib.redirect_stdout(io.StringIO()):
         begun = clock()
         loader = trainer.get_train_dataloader()
         batches = list(loader.batch_sampler)
@@ -186,7 +185,7 @@ def trial_run(trainer: Trainer, steps: int, evaluates: bool, saves: bool) -> Tri
         callbacks = [DefaultFlowCallback(), step_clock]
         for callback in trainer.callback_handler.callbacks:
             if not type(callback).__module__.startswith("transformers."):
-                callbacks.insert(-1, Steps(callback))
+                callbacks.insert(-1, StepEventsOnly(callback))
         most = 3 * steps + 1
         twin = twin_of(trainer, most, callbacks)
         wanted = most * twin.args.gradient_accumulation_steps

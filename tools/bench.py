@@ -43,6 +43,7 @@ from course_utils.lab import EMBEDDED_MODELS, PROFILES, ROOT
 from course_utils.metrics import bootstrap_interval
 from course_utils.precision import DTYPES, choose_precision, product_gflops, training_speed
 from course_utils.timing import duration, estimate_training
+from course_utils.trial import clock
 from tools.bench_report import COMPARISONS, draw, publish, table
 from tools.pretrain.benchmarks import imdb, sst2
 
@@ -153,16 +154,10 @@ def autocast(precision: str):
     return torch.autocast(DEVICE, DTYPES[precision], enabled=precision != "fp32")
 
 
-def now() -> float:
-    if DEVICE == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
 def seconds_of(call: Callable[[], object]) -> float:
-    start = now()
+    start = clock()
     call()
-    return now() - start
+    return clock() - start
 
 
 def train_step(model, optimizer, ids: torch.Tensor, precision: str) -> None:
@@ -187,7 +182,7 @@ class Sampled(transformers.Trainer):
         return self.chosen or super()._get_eval_sampler(*args)
 
     def training_step(self, *args, **kwargs):
-        self.marks = [*getattr(self, "marks", []), now()]
+        self.marks = [*getattr(self, "marks", []), clock()]
         return super().training_step(*args, **kwargs)
 
 
@@ -257,7 +252,7 @@ def time_epoch(recipe: Recipe, task: str, sizes: Sizes, seed: int) -> dict[str, 
     judged, evaluations = choose(trainer.get_eval_dataloader(), max(1, sizes.batches // 2), rng)
     trainer.chosen = list(chain.from_iterable(train))
     trainer.train()
-    first, *times = np.diff([*trainer.marks, now()]).tolist()
+    first, *times = np.diff([*trainer.marks, clock()]).tolist()
     trainer.chosen = list(chain.from_iterable(judged[1:]))
     first += (
         seconds_of(trainer.evaluate) if recipe.compiled else 0
@@ -513,9 +508,9 @@ def measure_classify(sizes: Sizes, done: dict) -> dict:
     one(texts[0], "max_length"), classify(texts[0], truncation=True)  # warms up
     seconds, labels = {}, {}
     for way, (call, every) in ways.items():
-        start = now()
+        start = clock()
         labels[way] = np.array(call())
-        seconds[way] = (now() - start) * len(texts) / len(texts[::every])
+        seconds[way] = (clock() - start) * len(texts) / len(texts[::every])
     equal = {
         way: float((labels["ours"][::every] == labels[way]).mean())
         for way, (_, every) in ways.items()

@@ -212,13 +212,16 @@ def slides_of(lesson: Lesson) -> list[dict]:
     return [s for s in slides if s["kind"] != "section" or s["text"]]
 
 
+def slides_page(lesson: Lesson) -> str:
+    return TEMPLATES.get_template("slides.html").render(
+        title=lesson.title, number=lesson.number, slides=slides_of(lesson)
+    )
+
+
 def deck(lesson: Lesson) -> Path:
     target = OUT / "slides" / f"{lesson.number}.html"
     target.parent.mkdir(parents=True, exist_ok=True)
-    text = TEMPLATES.get_template("slides.html").render(
-        title=lesson.title, number=lesson.number, slides=slides_of(lesson)
-    )
-    target.write_text(text, encoding="utf-8")
+    target.write_text(slides_page(lesson), encoding="utf-8")
     return target
 
 

@@ -127,8 +127,7 @@ def facts_of_hub(items: list[Item]) -> dict[str, Facts]:
         except HUB_ERRORS as error:
             raise MirrorError(
                 f"The Hub does not answer ({reason(error)}). Connect to the network and run the "
-                "command again, "
-                "or copy another mirror: --from FOLDER (make mirror TO=… FROM=…)."
+                "command again, or copy another mirror: --from FOLDER (make mirror TO=… FROM=…)."
             ) from error
         files = {s.rfilename: s for s in info.siblings}
         for item in items:
@@ -177,8 +176,7 @@ def check_space(folder: Path, todo: list[Item], facts: dict[str, Facts]) -> None
         if size > (free := shutil.disk_usage(on_disk(path)).free):
             raise MirrorError(
                 f"{path}: not enough space on its disk, {gib(size)} needed, {gib(free)} free. "
-                "Nothing was "
-                "written; free some space, or use a larger disk."
+                "Nothing was written; free some space, or use a larger disk."
             )
 
 
@@ -246,14 +244,11 @@ def fill(folder: Path, other: Path | None = None, data_only: bool = False) -> li
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            rest, free = (
-                sum(facts[i.place].size for i in todo[number:]),
-                shutil.disk_usage(folder).free,
-            )
+            rest = sum(facts[i.place].size for i in todo[number:])
+            free = shutil.disk_usage(folder).free
             raise MirrorError(
                 f"{folder}: its disk is full, {gib(rest)} more needed, {gib(free)} free. Free some "
-                "space and run "
-                "the command again; what has arrived is kept."
+                "space and run the command again; what has arrived is kept."
             ) from error
         if not copied:
             wrong.append(
@@ -347,8 +342,7 @@ def main() -> None:
     except OSError as error:
         sys.exit(
             f"{error.filename or folder}: {error.strerror or error}. Look at the disk, then run "
-            "the command again; what "
-            "has arrived is kept."
+            "the command again; what has arrived is kept."
         )
     for line in wrong:
         print(line, file=sys.stderr)

@@ -30,9 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BASE = ROOT / "data/models/mini-distilbert"
 OUT = ROOT / "data/models/mini-reader"
 LENGTH, STRIDE = 256, 64
-UNANSWERED = (
-    0.25  # share of the questions that are asked again about another passage of their article
-)
+UNANSWERED = 0.25  # share of the questions asked again about another passage of their article
 LINEAR = ["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"]
 
 

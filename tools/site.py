@@ -318,15 +318,13 @@ def start_page() -> str:
 
 def slides() -> None:
     """The instructor's slides, one file a lesson, without links to files beside the notebook: they would be dead here."""
-    from tools.instructor import TEMPLATES, slides_of
+    from tools.instructor import slides_page
 
     folder = SOURCE / "extra/slides"
     folder.mkdir(parents=True, exist_ok=True)
     for lesson in lessons():
-        text = TEMPLATES.get_template("slides.html").render(
-            title=lesson.title, number=lesson.number, slides=slides_of(lesson)
-        )
-        text = re.sub(r'<a href="(?!https?:|#)[^"]*">(.*?)</a>', r"\1", text, flags=re.S)
+        link = r'<a href="(?!https?:|#)[^"]*">(.*?)</a>'
+        text = re.sub(link, r"\1", slides_page(lesson), flags=re.S)
         (folder / f"{lesson.number}.html").write_text(text, encoding="utf-8")
 
 
