@@ -61,9 +61,7 @@ def claims(done: dict) -> list[str]:
         if "ours" in a:
             low, high = (100 * d for d in a["difference"])
             trained = f"{a['labels']:,} labels, {a['seeds']} seeds"
-            accuracy = (
-                f"{a['article']:.1%} → {a['ours']:.1%}, {trained} ({low:+.1f} to {high:+.1f} points)"
-            )
+            accuracy = f"{a['article']:.1%} → {a['ours']:.1%}, {trained} ({low:+.1f} to {high:+.1f} points)"
         steps = [s for s in done[name]["steps"] if s["kept"] and s["name"].startswith("cut")]
         equal = factor / steps[0]["gain"] if steps else factor
         row(f"training, {name}: theirs / ours", f"{equal:.1f}×", "" if steps else accuracy)
