@@ -41,39 +41,22 @@ class Profile:
     train_rows: int | None
     validation_rows: int
     test_rows: int | None
-    max_length: int
-    batch_size: int
-    epochs: int
     learning_rate: float
+    max_length: int = 256
+    batch_size: int = 16
+    epochs: int = 2
 
     @property
     def rows(self) -> dict[str, int | None]:
         """The most rows that each split may have; None means all."""
-        return {
-            "train": self.train_rows,
-            "validation": self.validation_rows,
-            "test": self.test_rows,
-        }
+        rows = (self.train_rows, self.validation_rows, self.test_rows)
+        return dict(zip(("train", "validation", "test"), rows, strict=True))
 
 
 PROFILES = {
-    "mini": Profile(
-        "mini",
-        "embedded",
-        2000,
-        500,
-        1000,
-        max_length=256,
-        batch_size=16,
-        epochs=2,
-        learning_rate=1e-4,
-    ),
-    "cpu": Profile(
-        "cpu", "hub", 2000, 500, 2000, max_length=256, batch_size=16, epochs=2, learning_rate=5e-5
-    ),
-    "gpu": Profile(
-        "gpu", "hub", None, 2500, None, max_length=512, batch_size=32, epochs=2, learning_rate=3e-5
-    ),
+    "mini": Profile("mini", "embedded", 2000, 500, 1000, learning_rate=1e-4),
+    "cpu": Profile("cpu", "hub", 2000, 500, 2000, learning_rate=5e-5),
+    "gpu": Profile("gpu", "hub", None, 2500, None, 3e-5, max_length=512, batch_size=32),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
@@ -218,15 +218,8 @@ def read_notes(file: Path) -> datasets.Dataset:
         words = [row["text"][a:b] for a, b in words_of(row["text"])]
         if not words:
             raise DataError(f"{place}: an empty text. Fetch the course's repository again.")
-        rows.append(
-            {
-                "id": f"{file.stem}-{len(rows)}",
-                "text": row["text"],
-                "writer": row["writer"],
-                "tokens": words,
-                "ner_tags": tags,
-            }
-        )
+        note = {"id": f"{file.stem}-{len(rows)}", "text": row["text"], "writer": row["writer"]}
+        rows.append(note | {"tokens": words, "ner_tags": tags})
     return datasets.Dataset.from_list(rows, features=NOTES)
 
 
@@ -243,22 +236,12 @@ def read_passages(file: Path) -> datasets.Dataset:
                     f"{place}: {answer!r} does not stand at character {start}. Fetch the course's "
                     "repository again."
                 )
-            rows.append(
-                {
-                    "id": f"{row['id']}-{number}",
-                    "title": row["title"],
-                    "context": row["context"],
-                    "question": asked["question"],
-                    "answers": {
-                        "text": [] if answer is None else [answer],
-                        "answer_start": [] if answer is None else [start],
-                    },
-                }
-            )
+            found = ([], []) if answer is None else ([answer], [start])
+            answers = dict(zip(("text", "answer_start"), found, strict=True))
+            passage = {"id": f"{row['id']}-{number}", "title": row["title"]}
+            passage |= {"context": row["context"], "question": asked["question"]}
+            rows.append(passage | {"answers": answers})
     return datasets.Dataset.from_list(rows, features=PASSAGES)
 
 
-READERS: dict[str, Callable[[Path], datasets.Dataset]] = {
-    "notes": read_notes,
-    "passages": read_passages,
-}
+READERS = {"notes": read_notes, "passages": read_passages}

@@ -737,11 +737,7 @@ def main(arguments: list[str] | None = None) -> None:
         "IMDb and SST-2, 2,000 labels each" if hub.mirror() else "the embedded reviews and messages"
     )
     where = f"{machine()}, {dates.date.today().isoformat()}{', --quick' if options.quick else ''}, model {sizes.model}, {data}"
-    everything = {
-        "machine": where,
-        "busy": busy,
-        "results": done,
-    }
+    everything = {"machine": where, "busy": busy, "results": done}
     (options.out / "bench.json").write_text(json.dumps(everything, indent=1), encoding="utf-8")
     text = table(done, where, busy)
     (options.out / "bench.md").write_text(text, encoding="utf-8")

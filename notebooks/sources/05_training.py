@@ -397,8 +397,8 @@ plots.show(figure, "Left: training and validation loss over the steps. Right: va
 # %% [markdown]
 # Is the kept checkpoint ahead of counting words? Both judge the same rows, so the
 # [interval](glossary.md#confidence-interval) of their difference is taken text by text: draw the
-# texts again, many times, some twice, some never; the middle of the differences is the 95 %
-# interval ([bootstrap](glossary.md#bootstrap)). Where it contains 0, the difference could be
+# texts again, many times, some twice, some never; the middle of the differences is the
+# 95 % interval ([bootstrap](glossary.md#bootstrap)). Where it contains 0, the difference could be
 # chance; otherwise DistilBERT is *ahead* or *behind*, beyond chance. The interval is about more
 # texts like these, not about other films.
 
