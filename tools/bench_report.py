@@ -27,8 +27,8 @@ class Comparison:
 
 
 COMPARISONS = {
-    "reviews, padded to 512": Comparison("reviews", 512, cut=384, labels=1000),
-    "reviews, padded to 128": Comparison("reviews", 128, labels=1000),
+    "reviews, padded to 512": Comparison("reviews", 512, cut=384, labels=500),
+    "reviews, padded to 128": Comparison("reviews", 128, labels=500),
     "short texts, padded to 128": Comparison("short", 128),
 }
 
