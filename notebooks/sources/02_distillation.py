@@ -558,9 +558,9 @@ assert alike["at the start"] < alike["distilled here"]
 # *Write your answer here, in two or three sentences.*
 
 # %% [markdown] tags=["solution"]
-# On `mini` the first half starts ahead, and when this lesson was written it also ended ahead, by
-# less, with each of three seeds (it ended at 4.74 to 4.82 nats, one out of two at 4.89 to
-# 4.97). One run each couldn't have told you that; and all three are a few steps, on one kind of
+# On `mini` the first half starts ahead, and when this lesson was written it also ended ahead, by a
+# little less, with each of three seeds (it ended at 4.50 to 4.51 nats, one out of two at 4.71 to
+# 4.74). One run each couldn't have told you that; and all three are a few steps, on one kind of
 # text, with one yardstick. So this doesn't show which cut is the better one in the end, or on a
 # task. It does show that "one layer out of two" is a choice, and one that the paper compares with
 # random weights only.
