@@ -376,7 +376,7 @@ def measure_accuracy(name: str, sizes: Sizes, done: dict) -> dict:
     hits: dict[str, list[np.ndarray]] = {end: [] for end in ends}
     for seed, (end, recipe) in product(range(c.seeds), ends.items()):
         data = tokenized(c.task, recipe.limit, sizes)
-        data = data | {"train": first(data["train"], c.labels)}
+        data |= {"train": first(data["train"], c.labels), "test": first(data["test"], 1000)}
         trainer = make_trainer(
             recipe,
             data,
