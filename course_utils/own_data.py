@@ -127,7 +127,7 @@ def own_files(path: Path) -> dict[str, Path]:
     for file in sorted(path.iterdir()):
         if file.suffix.lower() not in FORMATS or file.stem not in SPLITS:
             if file.suffix.lower() in FORMATS or file.name.lower().split(".")[0] in SPLITS:
-                others.append(file.name)  # test.xlsx is told too: a test split is made in its place
+                others.append(file.name)  # test.xlsx too: a test split is made in its place
             continue
         if file.stem in found:
             raise DataError(f"{file}: {found[file.stem].name} is there too. Keep one of the two.")

@@ -43,7 +43,8 @@ NOTE = (
     "Operations: 6 × 42.5 million × tokens, and 12 × layers × width × length × tokens for attention; a third of that for "
     "inference. The tables of embeddings multiply nothing and aren't counted. Accuracies are means over the seeds; the "
     "interval of their difference is a 95 % bootstrap over the test rows, which knows nothing of training's luck; "
-    "an empty cell was not measured in this run. Articles "
+    "where a training's cell is empty, they were not measured. Gains and factors are medians over the rounds, each taken by "
+    "itself: the gains of the steps needn't multiply to the factor, and differ from it more the noisier the machine. Articles "
     "pad a single text with `padding=True`, which pads nothing: *call as written*."
 )
 

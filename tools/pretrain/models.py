@@ -10,11 +10,8 @@ from transformers import DistilBertForMaskedLM, DistilBertTokenizerFast, PreTrai
 
 from tools.pretrain.source import distilbert
 
-STUDENT_LAYERS = (
-    0,
-    2,
-    5,
-)  # one of two, first and last kept, as in the released extract_distilbert.py
+# One out of two, first and last kept, as in the released extract_distilbert.py.
+STUDENT_LAYERS = (0, 2, 5)
 # Of the shipped configurations; the published model has 0.1. A choice after one trial: see the cards.
 DROPOUT = 0.0
 
