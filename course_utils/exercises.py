@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -73,10 +74,8 @@ def stopped_with(error: BaseException) -> str:
 
 def progress_file() -> Path:
     """The file with the exercises' states: ``COURSE_PROGRESS``, or one in the course's folder."""
-    return Path(
-        os.environ.get("COURSE_PROGRESS")
-        or Path(__file__).resolve().parents[1] / ".course-progress.json"
-    )
+    named = os.environ.get("COURSE_PROGRESS")
+    return Path(named or Path(__file__).resolve().parents[1] / ".course-progress.json")
 
 
 def recorded() -> dict[str, str]:
@@ -94,12 +93,10 @@ def remember(name: str, state: str) -> None:
     if known.get(name) == "solved":
         return
     file = progress_file()
-    try:
+    with contextlib.suppress(OSError, ValueError):
         part = file.with_name(f"{file.name}.{os.getpid()}")
         part.write_text(json.dumps(known | {name: state}, indent=1), encoding="utf-8")
         os.replace(part, file)
-    except (OSError, ValueError):
-        return
 
 
 def progress(lesson: str = "") -> None:

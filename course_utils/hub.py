@@ -126,7 +126,8 @@ def check_checkpoint(folder: Path) -> None:
             )
         try:
             if form == "JSON":
-                if not isinstance(json.loads(file.read_text(encoding="utf-8")), dict):
+                found = json.loads(file.read_text(encoding="utf-8"))
+                if not (found and isinstance(found, dict)):
                     raise ValueError("it holds no object with names and values")
             else:
                 safe_open(file, "pt")  # compares the table of contents with the file's length

@@ -12,7 +12,7 @@ import torch
 from course_utils import hub
 from course_utils.precision import choose_precision, training_speed
 from course_utils.setup import work_folder
-from course_utils.timing import Stopwatch, duration, peak_memory_gib
+from course_utils.timing import Stopwatch, duration, keep_freed_memory, peak_memory_gib
 
 ROOT = Path(__file__).resolve().parents[1]
 EMBEDDED_MODELS = {
@@ -144,9 +144,8 @@ def checkpoint_of(part: str, profile: Profile) -> tuple[str, str]:
 def expected_minutes(lesson: str, profile: str, speed: float) -> float | None:
     """The minutes measured for the course, scaled to a machine with this ``training_speed``."""
     try:
-        measured = json.loads((ROOT / "notebooks/measured.json").read_text(encoding="utf-8"))[
-            lesson
-        ][profile]
+        file = ROOT / "notebooks/measured.json"
+        measured = json.loads(file.read_text(encoding="utf-8"))[lesson][profile]
         return measured["minutes"] * measured["speed"] / speed
     except (OSError, KeyError, TypeError, ValueError):
         return None
@@ -182,6 +181,7 @@ def start_lab(lesson: str, profile: str = "auto", seed: int = 0) -> Lab:
     import datasets  # here, not above: importing these two takes seconds
     import transformers
 
+    keep_freed_memory()
     transformers.set_seed(seed)
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
@@ -18,8 +19,8 @@ Draw = Callable[[datasets.Dataset, float, int], tuple[list[int], list[int]]]
 
 
 def fingerprint(text: str) -> str:
-    """What two texts share that differ in case and white space only."""
-    return " ".join(text.lower().split())
+    """What two texts share that differ only in case, white space, or how accents are coded."""
+    return " ".join(unicodedata.normalize("NFC", text.lower()).split())
 
 
 def stratified(labels: Sequence[int], size: int, seed: int) -> tuple[list[int], list[int]]:
@@ -121,9 +122,8 @@ def check_classes(
     """
     needed, names = parts * LEAST_ROWS, split.features["label"].names
     labels = split["label"][:]
-    after = ""
-    if repeats := len(table.columns["label"]) - len(labels):
-        after = f", after {repeats:,} repeated texts were dropped"
+    repeats = len(table.columns["label"]) - len(labels)
+    after = f", after {repeats:,} repeated texts were dropped" if repeats else ""
     few = []
     for number, name in enumerate(names):
         if (count := labels.count(number)) < needed:

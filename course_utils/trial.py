@@ -19,7 +19,6 @@ import torch
 from torch.utils.data import DataLoader, Subset
 from transformers import DefaultFlowCallback, Trainer, TrainerCallback, TrainerControl
 
-EVALUATION_BATCHES = 3
 KNOWN_BATCHES = 100  # the sample that stands for all batch sizes
 
 
@@ -147,7 +146,7 @@ def some_batches(dataset, batch_size: int, batches: int):
 def evaluation_seconds(twin: Trainer, dataset) -> float:
     """Seconds of one evaluation. The first batch is the warm-up, unless it alone takes a second."""
     twin.compute_metrics = lambda *_, **__: {}  # the learner's own may need more than a few rows
-    for batches in (1, EVALUATION_BATCHES):
+    for batches in (1, 3):
         part = some_batches(dataset, twin.args.eval_batch_size, batches)
         begun = clock()
         twin.evaluate(part)
@@ -188,10 +187,10 @@ def trial_run(trainer: Trainer, steps: int, evaluates: bool, saves: bool) -> Tri
                 callbacks.insert(-1, StepEventsOnly(callback))
         most = 3 * steps + 1
         twin = twin_of(trainer, most, callbacks)
-        wanted = most * twin.args.gradient_accumulation_steps
+        wanted = typical_batches(loader, batches, most * twin.args.gradient_accumulation_steps)
         chosen = DataLoader(
             loader.dataset,
-            batch_sampler=typical_batches(loader, batches, wanted),
+            batch_sampler=wanted,
             collate_fn=loader.collate_fn,
             num_workers=twin.args.dataloader_num_workers,
             pin_memory=twin.args.dataloader_pin_memory,

@@ -8,6 +8,7 @@ import json
 import math
 import re
 import string
+import unicodedata
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -238,6 +239,7 @@ WEIGHTS = save({"a": torch.ones(3, 4), "b": torch.zeros(2)}, metadata={"format":
 @given(st.sampled_from(list(hub.CHECKPOINT_FILES)), st.data())
 @example("config.json", b"[" * 100_000)
 @example("tokenizer.json", b"[]")
+@example("config.json", b"{}")
 def test_a_damaged_checkpoint_is_refused_or_readable(tmp_path, name, source):
     whole = {
         "config.json": b'{"dim": 32}',
@@ -257,14 +259,14 @@ def test_a_damaged_checkpoint_is_refused_or_readable(tmp_path, name, source):
         with safe_open(tmp_path / name, "pt") as weights:
             assert all(weights.get_tensor(key) is not None for key in weights.keys())  # noqa: SIM118
     elif accepted:
-        assert isinstance(json.loads(content), dict)
+        assert isinstance(json.loads(content), dict) and json.loads(content)
 
 
 @given(st.integers(0, len(WEIGHTS) - 1))
 def test_no_part_of_the_weights_passes_for_the_whole(tmp_path, length):
     for name, content in (
-        ("config.json", b"{}"),
-        ("tokenizer.json", b"{}"),
+        ("config.json", b'{"dim": 32}'),
+        ("tokenizer.json", b'{"version": "1.0"}'),
         ("model.safetensors", WEIGHTS[:length]),
     ):
         (tmp_path / name).write_bytes(content)
@@ -487,6 +489,12 @@ def test_a_bootstrap_interval_is_finite_and_in_order_or_refused(samples):
 
 
 # --- texts ---
+
+
+@given(ANY_TEXT)
+def test_a_fingerprint_overlooks_how_accents_are_coded(text):
+    forms = {unicodedata.normalize(form, text) for form in ("NFC", "NFD")}
+    assert len({splitting.fingerprint(form) for form in forms}) == 1
 
 
 @given(ANY_TEXT, ANY_TEXT)

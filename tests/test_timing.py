@@ -2,6 +2,8 @@
 
 import random
 import re
+import subprocess
+import sys
 import time
 from collections import Counter
 from types import SimpleNamespace
@@ -61,6 +63,34 @@ def test_peak_memory_is_in_gib_and_never_falls():
     assert 0.1 < before <= peak_memory_gib() < 64
     del block
     assert peak_memory_gib() >= before
+
+
+FREED = """
+import resource
+from course_utils.timing import keep_freed_memory
+import torch
+
+def faults_of_ten_blocks():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.ones(2**24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults_of_ten_blocks()
+freed = faults_of_ten_blocks()
+keep_freed_memory()
+faults_of_ten_blocks()
+print(freed, faults_of_ten_blocks())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
+def test_freed_memory_is_kept_and_not_filled_with_zeros_anew():
+    found = subprocess.run(
+        [sys.executable, "-c", FREED], capture_output=True, text=True, check=True
+    )
+    freed, kept = map(int, found.stdout.split())
+    assert kept < freed / 10, found.stdout
 
 
 def small_trainer(folder, rows=48, **arguments) -> Trainer:

@@ -42,7 +42,7 @@ from course_utils.data import TASKS, load_task
 from course_utils.lab import EMBEDDED_MODELS, PROFILES, ROOT
 from course_utils.metrics import bootstrap_interval
 from course_utils.precision import DTYPES, choose_precision, product_gflops, training_speed
-from course_utils.timing import duration, estimate_training
+from course_utils.timing import duration, estimate_training, keep_freed_memory
 from course_utils.trial import clock
 from tools.bench_report import COMPARISONS, draw, publish, table
 from tools.pretrain.benchmarks import imdb, sst2
@@ -650,8 +650,37 @@ def measure_start(sizes: Sizes, done: dict) -> dict:
     }
 
 
+def step_seconds(model: str, kept: bool) -> float:
+    """Median seconds of a training step, 16 texts of 128 tokens; ``kept``: with freed memory kept (in a fresh process)."""
+    if kept:
+        keep_freed_memory()
+    network, precision = new_model(model).train(), choose_precision(DEVICE)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5, fused=True)
+    ids = torch.randint(1000, 8000, (16, 128), device=DEVICE)
+    step = partial(train_step, network, optimizer, ids, precision)
+    return statistics.median([seconds_of(step) for _ in range(12)][2:])
+
+
+def measure_memory(sizes: Sizes, done: dict) -> dict:
+    """What ``keep_freed_memory`` is worth, in fresh processes in turn, since a process can't take it back."""
+
+    def seconds(kept: bool) -> float:
+        code = f"from tools.bench import step_seconds; print(step_seconds({sizes.model!r}, {kept}))"
+        command = [sys.executable, "-c", code]
+        out = subprocess.run(
+            command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+        return float(out)
+
+    rounds = [
+        {"freed": seconds(False), "kept": seconds(True)} for _ in range(min(3, sizes.repeats))
+    ]
+    return {"rounds": rounds, "gain": statistics.median(r["freed"] / r["kept"] for r in rounds)}
+
+
 MEASUREMENTS: dict[str, Callable[[Sizes, dict], dict]] = {
     "start": measure_start,
+    "memory": measure_memory,
     "share": measure_share,
     "growth": measure_growth,
     "estimate": measure_estimate,
@@ -732,6 +761,7 @@ def main(arguments: list[str] | None = None) -> None:
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
     sizes = replace(QUICK if options.quick else Sizes(), model=options.model)
+    keep_freed_memory()  # as in every lesson, for both sides of each comparison
     done, busy = perform(options.only or list(MEASUREMENTS), sizes, options.out)
     data = (
         "IMDb and SST-2, 2,000 labels each" if hub.mirror() else "the embedded reviews and messages"

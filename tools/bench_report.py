@@ -34,8 +34,9 @@ COMPARISONS = {
 
 
 INTRODUCTION = (
-    "The recipes of two popular articles against ours: same model, same data, same text length, same epochs, one machine, one "
-    "run; every number is a ratio within it. How much padding costs depends on your texts: the shorter they are beside the "
+    "The recipes of two popular articles against ours: same model, same data, same text length, same epochs, one machine; "
+    "every number is a ratio within one process. Both sides keep freed memory, as the lessons do; what that is worth has a "
+    "row of its own. How much padding costs depends on your texts: the shorter they are beside the "
     "length they are padded to, the more there is to save. Lessons 03 and 05 explain each step. On your machine: `make "
     "bench`.\n"
 )
@@ -69,6 +70,9 @@ def claims(done: dict) -> list[str]:
         row(f"training, {name}: theirs / ours", f"{equal:.1f}×", "" if steps else accuracy)
         if steps:
             row(f"the same, ours cut at {c.cut}", f"{factor:.1f}×", accuracy)
+    if "memory" in done:
+        gain = done["memory"]["gain"]
+        row("a training step, freed memory given back / kept (`start_lab`, Linux)", f"{gain:.1f}×")
     for kind in ("training", "inference") if "share" in done else ():
         share = done["share"][kind]["share"]
         row(f"full-size {kind}: share of the machine's product speed", f"{share:.0%}")

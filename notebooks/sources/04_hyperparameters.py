@@ -326,8 +326,10 @@ plots.curve(ax, rates[: breaks + 1], smooth[: breaks + 1], "smoothed", 0, marker
 ax.set(xscale="log", xlabel="learning rate of the step; grey: single batches",
        ylabel="training loss", ylim=(0, 1.6 * level),
        title=f"Training breaks near {breaks_at:.0e}, {breaks_at / RATE:.0f} times our reference")
-for place, text, side in ((falls_at, "falls", "right"), (lowest_at, "lowest", "right"),
-                          (breaks_at, "broken", "left"), (RATE, "our reference", "right")):
+for place, text, side in ((falls_at, "falls", "right" if falls_at < RATE else "left"),
+                          (lowest_at, "lowest", "right"),
+                          (breaks_at, "broken", "left"),
+                          (RATE, "our reference", "left" if falls_at < RATE else "right")):
     ax.axvline(place, color="black", linestyle=":" if place == RATE else "--", linewidth=1)
     ax.annotate(text, (place, 0.97), xycoords=("data", "axes fraction"),
                 rotation=90, va="top", ha=side, fontsize=9,

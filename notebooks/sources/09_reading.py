@@ -675,8 +675,8 @@ plots.curve(ax, grid[1:-1], curve[1:-1], "questions with and without an answer",
 ax.axvline(np.clip(threshold, *grid[[1, -2]]), color="black", linestyle=":")
 ax.axhline(curve[0], color="grey", linestyle="--")
 ax.axhline(curve[-1], color="grey", linestyle="-.")
-ax.text(grid[1], curve[0], "always answers", va="bottom")
-ax.text(grid[-2], curve[-1], "never answers", va="bottom", ha="right")
+ax.text(grid[-2], curve[0], "always answers", va="bottom", ha="right")
+ax.text(grid[1], curve[-1], "never answers", va="bottom")
 ax.set(xlabel="threshold on the score over [CLS]", ylabel="mean result",
        title=f"A threshold of {threshold:.1f} brings {curve.max():.2f}, always answering "
              f"{curve[0]:.2f}")

@@ -723,6 +723,8 @@ right_side.axhline(1, color="gray", linewidth=1)
 pays = [share for share in (0.5, 0.7, 0.9, 0.99) if cost[f"sparse, {share:.0%} zeros"] < 1]
 right_side.set(yscale="log", ylabel="time, matrix without zeros = 1", title=(
     f"A sparse kernel pays from {min(pays):.0%} zeros on" if pays else "No sparse kernel pays"))
+right_side.set_yticks([0.2, 0.5, 1, 2, 5], [0.2, 0.5, 1, 2, 5])
+right_side.minorticks_off()
 right_side.legend()
 plots.show(figure, "Left: accuracy by share of zeros, "
            + ", ".join(f"{share:.0%} {value:.0%}" for share, value in by_share.items())
@@ -966,10 +968,15 @@ allowed = [name for name in table if name == "PyTorch" or table[name]["from"] >=
 chosen = min(allowed, key=lambda name: table[name]["p50 ms"])
 
 
-def crowded(this):  # a label just above this one's place
+def label_below(this):  # another label, or another's bar, stands where this one's would
     return any(0 < table[name]["right %"] - this["right %"] < 1.5
                and abs(np.log(table[name]["p50 ms"] / this["p50 ms"])) < 0.4
                for name in table if name not in frontier)
+
+
+def label_left(this):  # a bar stands just right of this one, and none just left of it
+    apart = [np.log(values["p50 ms"] / this["p50 ms"]) for values in table.values()]
+    return any(0 < d < 0.3 for d in apart) and not any(-0.3 < d < 0 for d in apart)
 
 
 # %%
@@ -982,9 +989,10 @@ for name, values in table.items():
     ax.errorbar(values["p50 ms"], values["right %"], fmt="o" if best else "x", markersize=8,
                 yerr=[[values["right %"] - low], [high - values["right %"]]], elinewidth=0.8,
                 color=plots.COLOURS[0] if best else "#777777", capsize=3)
+    left = best or label_left(values)
     ax.annotate(name, (values["p50 ms"], values["right %"]), textcoords="offset points", fontsize=9,
-                xytext=(-8, 4) if best else (8, -15 if crowded(values) else -4),
-                ha="right" if best else "left", fontweight="bold" if best else "normal")
+                xytext=(-8 if left else 8, 4 if best else -15 if label_below(values) else -4),
+                ha="right" if left else "left", fontweight="bold" if best else "normal")
 ax.plot(*zip(*[(table[n]["p50 ms"], table[n]["right %"]) for n in frontier]), zorder=0)
 ax.set(xscale="log", xlabel="milliseconds a text, median, one thread (log scale)",
        ylabel="right on validation, %; 95 % interval",

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 from transformers import DistilBertForMaskedLM
 
+from course_utils.timing import keep_freed_memory
 from tools.pretrain import corpus, models, source
 from tools.pretrain.batches import TokenStream
 from tools.pretrain.benchmarks import EMBEDDED, REAL
@@ -270,6 +271,7 @@ def main() -> None:
         "--stop-after", type=float, default=math.inf, help="seconds; writes a checkpoint and leaves"
     )
     args = parser.parse_args()
+    keep_freed_memory()  # a third more tokens a second on two cores
     if dist.is_torchelastic_launched():
         if args.step not in ("teacher", "student"):
             parser.error(f"{args.step} runs without torchrun; teacher and student train with it.")

@@ -41,6 +41,7 @@ from transformers.utils import logging
 from course_utils.common import word_counter
 from course_utils.lab import EMBEDDED_MODELS
 from course_utils.precision import has_native_bf16
+from course_utils.timing import keep_freed_memory
 from tools.pretrain.benchmarks import EMBEDDED, METRICS, REAL, Benchmark, Judged, Splits
 from tools.pretrain.models import cut_out, placed
 
@@ -206,6 +207,7 @@ def fine_tune(
 def perform(run: Run, mirror: Path, results: Path, threads: int) -> Path:
     """Carry out one run in this process and write its file."""
     torch.set_num_threads(threads)
+    keep_freed_memory()
     benchmark, started = find(run.benchmark), time.monotonic()
     benchmark = replace(
         benchmark, rate=run.rate or benchmark.rate, epochs=run.epochs or benchmark.epochs

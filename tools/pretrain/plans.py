@@ -39,6 +39,17 @@ PLANS = {
         # 72. Held-out loss 6.3, 4.8 and 4.6 nats.
         share=0.6,
     ),
+    # Half an hour on two cores with native bf16.
+    "sitting": Plan(
+        teacher=(
+            HEAD,
+            Stage(128, 32, 6 * M, 1e-4, warmup=50),
+            Stage(512, 8, 250_000, 3e-5, warmup=10),
+        ),
+        student=(Stage(128, 32, 5 * M, 3e-4, warmup=50), Stage(512, 8, 200_000, 5e-5, warmup=10)),
+        ablation=Stage(128, 16, 200_000, 4e-4, warmup=20),
+        share=0.6,
+    ),
     # A working day on two cores with native bf16, in as many sittings as you like.
     "cpu": Plan(
         teacher=(
