@@ -27,8 +27,9 @@
 # {{cost}}
 #
 # On the [profile](glossary.md#profile) `mini` you look into a small DistilBERT that comes with the
-# course, on `cpu` and `gpu` into the published one. Sections 6 and 7 count and time the published
-# size on every profile, which needs no trained weights.
+# course ([it began as MiniLM](../data/models/mini-distilbert/README.md)), on `cpu` and `gpu` into
+# the published one. Sections 6 and 7 count and time the published size on every profile, which
+# needs no trained weights.
 #
 # ## Setup
 
@@ -84,8 +85,9 @@ assert len(tokenizer.tokenize("unputdownable")) > 1
 #
 # ## 2. How does an id become a vector?
 #
-# Load the model with the part that guesses hidden words; what is inside that is called `encoder`
-# here. With `attn_implementation="eager"` it hands out its attention weights.
+# Load the model together with its guessing part, a last layer that scores the vocabulary. The model
+# without that part is called `encoder` here. With `attn_implementation="eager"` it hands out its
+# attention weights.
 
 # %%
 import torch
@@ -357,8 +359,9 @@ plots.show(figure,
            f"Both lines start at 1. Pairs with the same meaning end at {same[-1]:.2f}, "
            f"pairs with different meanings at {other[-1]:.2f}.")
 rises = [str(n) for n in range(6) if other[n + 1] > other[n]]
-way = ("They part block by block." if not rises else "The way isn't straight: in block"
-       f"{'s' * (len(rises) > 1)} {' and '.join(rises)} the others come closer again.")
+way = ("They part block by block." if not rises else "The way isn't straight: block"
+       f"{'s' * (len(rises) > 1)} {' and '.join(rises)}, counted from 0, make the pairs of "
+       "different meanings more alike again.")
 plots.finding(f"On average, pairs of the same meaning end at {same[-1]:.2f} and the others at "
               f"{other[-1]:.2f}. {way}")
 
@@ -489,10 +492,10 @@ assert all(abs(p - 0.5) < 0.35 for p in positive) and 0 < chosen < 20
 
 # %% [markdown]
 # So **text → pieces → ids → embeddings → six blocks → `[CLS]` → head → logits → probabilities** is
-# the whole way, and its last step must be learned. Lesson 05 trains everything. The quick way
-# leaves the model as it is and fits a [logistic regression](glossary.md#logistic-regression) on its
-# vectors (a weight for each of their numbers, from labelled texts): *frozen features*. It takes the
-# mean over a text's tokens ([mean pooling](glossary.md#mean-pooling)), for nothing has trained
+# the whole way, and the head in it must still be learned. Lesson 05 trains everything. The quick
+# way leaves the model as it is and fits a [logistic regression](glossary.md#logistic-regression) on
+# its vectors (a weight for each of their numbers, from labelled texts): *frozen features*. It takes
+# the mean over a text's tokens ([mean pooling](glossary.md#mean-pooling)), for nothing has trained
 # `[CLS]` yet to sum up a text. Film reviews teach it, and a rival that counts words
 # ([TF-IDF](glossary.md#tf-idf)) gets the same texts, cut to the same length.
 
@@ -560,7 +563,7 @@ plots.finding(f"The frozen model calls “{sentence}” positive with a probabil
 assert said > 0.5 and right["frozen"].mean() > 0.55 and len(blocks) == DEPTH
 
 # %% [markdown]
-# The regression could not change the vectors, which were made to guess hidden words.
+# The regression could not change the vectors, which were made for another task.
 # [Fine-tuning](glossary.md#fine-tuning) moves the model's own weights towards the question, and
 # lesson 05 measures what that brings.
 #
@@ -600,7 +603,7 @@ print(f"{rest:>12,}  are left; DistilBERT has {count(distilbert):,}")
 fewer, tables_share = (sum(left_out.values()) / count(bert),
                        count(distilbert.embeddings) / count(distilbert))
 plots.finding(f"Nothing else is missing. DistilBERT has {fewer:.1%} fewer parameters and not 50%, "
-              "because the tables of words and positions stay whole: "
+              "because the embeddings stay whole, the tables and their normalisation: "
               f"{count(distilbert.embeddings):,} numbers, {tables_share:.1%} of DistilBERT.")
 
 # %% tags=["assert"]
@@ -917,8 +920,8 @@ for _ in range(6):
 # %% [markdown]
 # ## 9. What can't it do?
 #
-# **Read on after 512 tokens**, because the table of positions has 512 rows. And **write**. Ask for
-# both:
+# It can't **read past 512 tokens**, because the table of positions has 512 rows. And it can't
+# **write**. Try both:
 
 # %%
 import transformers
@@ -991,8 +994,8 @@ from IPython.display import Markdown, display
 
 claims = [
     ("It is 40 % smaller", "true", f"{fewer:.1%} fewer parameters (6)"),
-    ("Fewer hidden units and attention heads", "false",
-     f"width {small.dim} and {small.n_heads} heads in each layer, as BERT-base (6)"),
+    ("Fewer hidden units and attention heads in each layer", "false",
+     f"width {small.dim} and {small.n_heads} heads, as in BERT-base; it has fewer layers (6)"),
     ("It has token, segment and position embeddings", "false", "no segments (2, 6)"),
     ("It is 60 % faster", "needs a definition",
      f"quoted: {quoted_ratio:.2f} times as fast, {quoted_saving:.0%} less time; "
@@ -1053,8 +1056,9 @@ plots.finding(f"{wrong} of {len(claims)} claims are false, and a few lines were 
 #
 # frozen = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
 # counting = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10, max_iter=1000))
-# for way, seen in [(frozen, vectors(texts)), (counting, texts)]:  # each half judged by the other
-#     print(way.steps[0][0], cross_val_score(way, seen, labels, cv=2).mean())
+# for label, way, seen in [("DistilBERT, frozen", frozen, vectors(texts)),
+#                          ("counting words", counting, texts)]:
+#     print(label, cross_val_score(way, seen, labels, cv=2).mean())  # each half judged by the other
 # print(frozen.fit(vectors(texts), labels).predict_proba(vectors(["What a wonderful film."])))
 # ```
 #
