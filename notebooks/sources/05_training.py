@@ -67,7 +67,8 @@ for row in reviews["train"].select(range(3)):
 # Should it count single words, as in lesson 00, or pairs of neighbouring words as well? Let the
 # training rows decide, by *cross-validation*: leave out one fifth, learn from the rest, judge on
 # the fifth, and do so for each fifth in turn. Where films are known, all reviews of one film are in
-# the same fifth.
+# the same fifth. (The counter of pairs also leaves out what only one text has, `min_df=2`, and
+# counts repetitions for less, `sublinear_tf`.)
 
 # %%
 import numpy as np
@@ -269,14 +270,15 @@ print(f"{settings['num_train_epochs']} epochs, learning rate {settings['learning
 # %% [markdown]
 # | argument | why this value |
 # |---|---|
-# | epochs, rate, batch size | for the published model the usual grid is 2–4 epochs, 2e-5 to 5e-5, batches of 16 or 32 (BERT paper, appendix A.3); here its upper end, because a thousand reviews are few. On `mini` the profile's rate lies above that grid; it is printed above. Lesson 04 measures epochs and rates |
+# | epochs, rate, batch size | for the published model the usual grid is 2–4 epochs, 2e-5 to 5e-5, batches of 16 or 32 (BERT paper, appendix A.3). `mini`, half as wide, gets a rate above it. The values are printed above; lesson 04 measures epochs and rates |
 # | `warmup_steps=0.1` | the rate rises during the first tenth of the steps, then falls in a straight line to 0. A fixed 500, as articles advise, is longer than many whole runs |
 # | `train_sampling_strategy` | texts of similar length share a batch: less padding |
 # | `eval_*`, `save_*`, `load_best_model_at_end` | evaluate and save after each epoch; return the checkpoint that is best on validation, by the score that you will report |
 # | `save_total_limit=2` | keep the best and the last checkpoint: each is three times the size of the model |
+# | `weight_decay=0.01` | pulls each weight a little towards 0 at each step |
 # | `restore_callback_states…` | a resumed run goes on counting for early stopping |
 # | `seed` | order of the batches, and dropout where the model has it |
-# | `use_cpu`, `bf16`, `fp16` | 16-bit or 32-bit numbers, chosen by `start_lab` from what the chip computes itself |
+# | `**lab.precision_arguments` | 16-bit or 32-bit numbers, chosen by `start_lab` from what the chip computes itself |
 #
 # ### Exercise 5.1 How many steps? ●○○ 5 minutes
 #
@@ -328,10 +330,10 @@ assert type(training_steps(1001, 32, 4, 3)) is int and training_steps(1001, 32, 
 # ## 6. Train
 #
 # `compute_metrics` turns logits into the numbers you want to see. `EarlyStoppingCallback` ends a
-# run after two evaluations in a row without a new best, so that you may ask for more epochs than
-# you need. `StopAtNaN` ends one whose gradient is no number any more.
-# `run_folder` gives the output folder to this run alone and notes which data and settings its
-# checkpoints belong to.
+# run after two evaluations in a row without a new best. That saves their time; how many epochs you
+# ask for matters all the same, because the rate falls over all of them. `StopAtNaN` ends one whose
+# gradient is no number any more. `run_folder` gives the output folder to this run alone and notes
+# which data and settings its checkpoints belong to.
 
 # %%
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
@@ -427,6 +429,7 @@ earlier = compare(*on_validation.values())
 # %%
 tail = history(trainer, "loss")[1][-6:].mean()  # of the last half epoch or so
 at_its_best, overfits = best == len(accuracies) - 1, losses[-1] > 1.05 * losses.min()
+gained = round((accuracies[-1] - accuracies[-2]) * len(truth))
 if overfits:
     said = "By the loss it fits the texts it learns from ever better, and new ones worse."
 elif tail < 0.7 * losses[-1]:
@@ -437,10 +440,9 @@ plots.finding(
     f"At the end training loss is {tail:.2f} and validation loss {losses[-1]:.2f}, "
     + ("its lowest. " if losses[-1] == losses.min() else f"up from {losses.min():.2f}. ") + said
     + f" Validation accuracy goes {course}: " + (
-        "it rose every time." if (np.diff(accuracies) > 0).all()
-        else "the last is the best, but so few points show no trend." if at_its_best
+        f"at last it moved by {gained:+d} of {len(truth)} texts." if at_its_best
         else "the best comes before the end.")
-    + (" Two curves, two answers: by the loss the model overfits; by accuracy it still improves. "
+    + (" Two curves, two answers: by the loss the model overfits; by accuracy it doesn't. "
        "Lesson 04 shows why both can be true." if overfits and at_its_best else "")
     + f" Against counting words: {in_points(*earlier)}, {side(*earlier[2:])}.")
 
@@ -543,7 +545,9 @@ for text, answer in zip(sentences, answers):
 wrong = [f"“{text}”" for text, answer, right in zip(sentences, answers, [1, 0, 1, 0])
          if answer["label"] != names[right]]
 plots.finding(f"A person would answer {', '.join(names[n] for n in (1, 0, 1, 0))}. "
-              + (f"It is wrong about {' and '.join(wrong)}." if wrong else "So does the model."))
+              + (f"It is wrong about {' and '.join(wrong)}. Look how sure it is: softmax makes "
+                 "numbers that add up to 1, not numbers to trust (lesson 06)." if wrong
+                 else "So does the model."))
 
 # %% tags=["assert"]
 scores = torch.tensor([classify(t, truncation=True)[0]["score"] for t in sentences])
@@ -609,14 +613,17 @@ assert difference <= (0 if lab.device == "cpu" else lab.profile.learning_rate)
 # A checkpoint holds more than weights: the optimiser's memory, the place in the schedule, the
 # random state and the place in the data. `last_whole_checkpoint` skips one that is half written, or
 # that belongs to a run with other data or settings. **On Colab** put the folder on Drive *before*
-# you train: `drive.mount("/content/drive")`, then `output_dir="/content/drive/MyDrive/…"`.
+# you train, by `drive.mount("/content/drive")`, and the run there, by
+# `make_trainer(…, folder="/content/drive/MyDrive/my-run")`. After a disconnect run the cells again,
+# with `trainer.train(resume_from_checkpoint=last_whole_checkpoint(trainer))` in section 6: it goes
+# on behind the last checkpoint, and begins anew where there is none.
 #
 # ## 9. What do popular recipes cost?
 #
-# One article pads every text to 128 tokens, another sets `padding=True` inside `map` and believes
-# that this pads per batch. It pads to the longest of 1,000 texts. Change one thing at a time, and
-# time real steps of each, here with the smaller model of lesson 02. Padding changes no answer, for
-# the mask hides it; a cut can.
+# One article sets `padding=True` inside `map` and believes that this pads per batch. But `map`
+# hands over 1,000 texts at a time, so all are padded to the longest of these. Change one thing at a
+# time, and time real steps of each, here with the smaller model of lesson 02. Padding changes no
+# answer, for the mask hides it; a cut can.
 
 # %%
 def padded_in_map(split):
@@ -700,7 +707,7 @@ assert first > grouped, "padding must cost time"
 # split to choose by.
 
 # %% [markdown]
-# ## 10. How many labels do you need?
+# ## 10. What do more labels bring?
 #
 # Labels cost money. So train on few of them, then on all, and give the word counter the same rows.
 # Cross-validation chooses the kind of counter again, on all training rows; where writers are known,
@@ -760,11 +767,12 @@ for count in (5, 10, 20, largest):
 counts = list(words)
 least, most = counts[0], counts[-1]
 figure, ax = plots.new_figure(height=3.4)
-for number, (name, points, line) in enumerate([(f"{model_name}, two trainings", fine, "none"),
+for number, (name, points, line) in enumerate([(f"{model_name}, one training each", fine, "none"),
                                                ("counting words", words, "--")]):
     means = np.array([hits.mean() for hits in points.values()])
     ends = np.array([bootstrap_interval(np.mean, hits) for hits in points.values()]).T
-    ax.errorbar(list(points), means, abs(ends - means), label=name, linestyle=line, capsize=4,
+    places = [n * (0.97, 1.03)[number] for n in points]  # side by side
+    ax.errorbar(places, means, abs(ends - means), label=name, linestyle=line, capsize=4,
                 color=plots.COLOURS[number], marker=plots.MARKERS[number])
 ax.set_xscale("log")
 ax.set_xticks(counts, [f"{count:,}" for count in counts])
@@ -782,16 +790,17 @@ plots.show(figure, "Accuracy against the number of labels, with 95 % intervals. 
 below = [n for n in counts if words[n].mean() < fine[least].mean()]
 needs = (f"more than all {most:,}" if below == counts else "no more" if not below else
          f"between {below[-1]:,} and {counts[len(below)]:,}")
-trend = compare(*(fine[n] - words[n] for n in (least, most)))  # the two leads, text by text
+trend = compare(*(fine[n] - words[n] for n in (most, least)))  # the two leads, text by text
 plots.finding(
     f"With {least} labels {model_name} gets {fine[least].mean():.0%} right; counting words needs "
-    f"{needs} for that. It leads by {100 * trend[0]:.0f} points with {least} labels and by "
-    f"{100 * trend[1]:.0f} with {most:,}: a difference of {in_points(*trend)}, "
-    + {"ahead": "so fewer labels, larger lead.", "behind": "so more labels, larger lead.",
-       "could be chance": "which could be chance."}[side(*trend[2:])] + " Each size is one run.")
+    f"{needs} for that. It leads by {100 * trend[1]:.0f} points with {least} labels and by "
+    f"{100 * trend[0]:.0f} with {most:,}: with more labels it changes by {in_points(*trend)}, "
+    + {"ahead": "so more labels, larger lead.", "behind": "so more labels, smaller lead.",
+       "could be chance": "which could be chance."}[side(*trend[2:])]
+    + " Each size is one run, of 6 epochs with few labels and 3 with all.")
 
 # %% tags=["assert"]
-assert trend[1] > 0.03 and fine[most].mean() > fine[least].mean()
+assert trend[0] > 0.03 and fine[most].mean() > fine[least].mean()
 assert [words[n].mean() for n in counts] == sorted(words[n].mean() for n in counts)
 
 # %% [markdown]
@@ -922,7 +931,7 @@ plots.show(figure, f"{model_name} minus counting words on two test splits: " + "
     for task, (tuned, counted, low, high) in results.items()) + ".")
 
 # %%
-said = {"ahead": "worth it", "behind": "not worth it as trained here",
+said = {"ahead": "ahead beyond chance", "behind": "behind, so not worth it as trained here",
         "could be chance": "could be chance, so not shown to pay"}
 
 
@@ -931,33 +940,41 @@ def verdict(task):
             + said[side(*results[task][2:])])
 
 
+pays = [task for task, (*_, low, _) in results.items() if low > 0]
 plots.finding("; ".join(map(verdict, results)) + f". Each is one run of {model_name}, with epochs "
-              "and rate of its own; the intervals cover other texts, not other seeds.")
+              "and rate of its own; the intervals cover other texts, not other seeds. "
+              + (f"So it pays on {' and '.join(pays)}, if those points are worth those minutes to "
+                 "you." if pays else "So it isn't shown to pay on either."))
 
 # %%
-before, now = earlier, results["reviews"]
-turned = (before[0] - before[1]) * (now[0] - now[1]) < 0
-by_model, by_words = (100 * (now[k] - before[k]) for k in (0, 1))
+sooner = {"reviews": earlier, "requests": compare(fine[most], words[most])}
+moved = "; ".join(
+    f"{task} {100 * (sooner[task][0] - sooner[task][1]):+.1f} points on validation, "
+    f"{100 * (results[task][0] - results[task][1]):+.1f} on test ({model_name} changed by "
+    f"{100 * (results[task][0] - sooner[task][0]):+.1f}, counting words by "
+    f"{100 * (results[task][1] - sooner[task][1]):+.1f})" for task in results)
+wry = ""
+if "film" in validation.column_names:  # a film has five direct reviews or seven wry ones
+    films = {split: reviews[split]["film"][:] for split in ("validation", "test")}
+    wry = (" The splits differ, too: wry, and so harder, are " + " and ".join(
+        f"{np.mean([n.count(film) == 7 for film in n]):.0%} of the {split} reviews"
+        for split, n in films.items()) + ".")
 plots.finding(
-    f"On validation the reviews' lead was {in_points(*earlier)}; on test its sign "
-    f"{'has turned' if turned else 'is the same'}. From validation to test {model_name} changed by "
-    f"{by_model:+.1f} points and counting words by {by_words:+.1f}. " + (
-        "Three reasons are possible, none tested: the checkpoint was chosen on the validation "
-        "rows; reviews of one film resemble each other, which makes the interval too narrow; and "
-        "the films differ. " if turned else "")
-    + ("That run was at its best when it ended, so a longer one remains to be tried; an epoch more "
-       f"costs {minutes['reviews'] / settings['num_train_epochs']:.1f} minutes here." if at_its_best
-       else ""))
+    f"The leads: {moved}. Promise nobody the larger of two. Validation chose the reviews' "
+    "checkpoint; and texts on one film or by one writer resemble each other, so an interval over "
+    f"texts is too narrow for new films and writers.{wry}"
+    + (" The reviews' run was at its best when it ended. One more epoch means a new run, since the "
+       "rate has fallen to 0 at the end: about "
+       f"{duration(60 * minutes['reviews'] * (1 + 1 / settings['num_train_epochs']))} here."
+       if at_its_best else ""))
 
 # %% tags=["assert"]
 assert results["requests"][0] > results["requests"][1]
 assert results["reviews"][0] > 0.65 and results["reviews"][2] < 0.05
 
 # %% [markdown]
-# A guess, not a rule: fine-tuning pays most where new texts say the same in other words, as new
-# customers do, and least where the words themselves give the answer away. Two tasks can't show it.
-# Decide by such a figure on *your* texts, with more seeds: `new_model(seed=1)` and
-# `make_trainer(…, seed=1)`.
+# Two tasks can't show where fine-tuning pays. Decide by such a figure on *your* texts, with more
+# seeds: `new_model(seed=1)` and `make_trainer(…, seed=1)`.
 #
 # What would the published model cost here? Speed and memory don't depend on what the weights know,
 # so a model of its size with random weights will tell you. (Articles [ask for](claims.md) "12 to 16
@@ -967,6 +984,8 @@ assert results["reviews"][0] > 0.65 and results["reviews"][2] < 0.05
 import time
 
 from transformers import DistilBertConfig, DistilBertForSequenceClassification
+
+from course_utils.timing import peak_memory_gib
 
 full = DistilBertForSequenceClassification(DistilBertConfig()).to(lab.device).train()
 count = sum(p.numel() for p in full.parameters())
@@ -988,7 +1007,8 @@ plots.finding(
     f"At the published size, {count:,} parameters, {epochs} epochs over {mails:,} mails of "
     f"{length} tokens take about {duration(epochs * mails / len(ids) * best_time)} here, the "
     "optimiser's own work not counted. Weights, gradients and the optimiser's two averages take "
-    f"{count * 16 / 1e9:.2f} GB; what comes on top grows with batch and length.")
+    f"{count * 16 / 1e9:.2f} GB. That is a floor: what comes on top grows with batch and length. "
+    f"This notebook, libraries included, has peaked at {peak_memory_gib():.1f} GiB so far.")
 
 # %% tags=["assert"]
 assert count == 66_955_010
@@ -1006,39 +1026,43 @@ assert count == 66_955_010
 # ## Take this with you
 #
 # The core without the course: count, train, compare on new texts, save; section 6's `compare` adds
-# the interval. Nothing is chosen, so it has no validation split. Name, rate and epochs, which the
-# lesson takes from `lab`, are written out.
+# the interval. Only the counter is chosen, on the training texts, so there is no validation split.
+# Name, rate and epochs, which the lesson takes from `lab`, are written out.
 # It needs `pip install "transformers>=5" datasets accelerate torch scikit-learn`.
 #
 # ```python
 # from datasets import Dataset
 # from sklearn.feature_extraction.text import TfidfVectorizer
 # from sklearn.linear_model import LogisticRegression
+# from sklearn.model_selection import GridSearchCV
 # from sklearn.pipeline import make_pipeline
-# from transformers import (AutoModelForSequenceClassification, AutoTokenizer,
-#                           DataCollatorWithPadding, Trainer, TrainingArguments)
+# from transformers import (AutoModelForSequenceClassification, AutoTokenizer, Trainer,
+#                           TrainingArguments, set_seed)
 #
 # texts = ["great fun", "a joy", "loved every scene", "dull", "a bore", "hated every scene"] * 4  # yours
 # labels = [1, 1, 1, 0, 0, 0] * 4
 # new_texts, new_labels = ["what a joy", "what a bore"], [1, 0]  # some hundreds, never trained on
 #
-# counter = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10)).fit(texts, labels)
+# counting = make_pipeline(TfidfVectorizer(sublinear_tf=True), LogisticRegression(C=10))
+# kinds = {"tfidfvectorizer__ngram_range": [(1, 1), (1, 2)]}  # words; words and pairs
+# counter = GridSearchCV(counting, kinds, cv=4).fit(texts, labels)
 # print("counting words:", counter.score(new_texts, new_labels))
 #
+# set_seed(0)
 # name = "distilbert/distilbert-base-uncased"
 # tokenizer = AutoTokenizer.from_pretrained(name)
 # def rows(texts, labels):
 #     split = Dataset.from_dict({"text": texts, "label": labels})
 #     return split.map(lambda b: tokenizer(b["text"], truncation=True, max_length=256), batched=True)
 #
-# model = AutoModelForSequenceClassification.from_pretrained(name, num_labels=2, use_safetensors=True)
+# model = AutoModelForSequenceClassification.from_pretrained(
+#     name, use_safetensors=True, id2label={0: "neg", 1: "pos"}, label2id={"neg": 0, "pos": 1})
 # settings = TrainingArguments("classifier", num_train_epochs=3, learning_rate=5e-5, warmup_steps=0.1,
 #                              per_device_train_batch_size=16, report_to="none")
-# trainer = Trainer(model, settings, train_dataset=rows(texts, labels), processing_class=tokenizer,
-#                   data_collator=DataCollatorWithPadding(tokenizer))
+# trainer = Trainer(model, settings, train_dataset=rows(texts, labels), processing_class=tokenizer)
 # trainer.train()
-# answers = trainer.predict(rows(new_texts, new_labels)).predictions.argmax(-1)
-# print("fine-tuned:", (answers == new_labels).mean())
+# result = trainer.predict(rows(new_texts, new_labels))  # with the labels in the same order
+# print("fine-tuned:", (result.predictions.argmax(-1) == result.label_ids).mean())
 # trainer.save_model("classifier")  # weights and tokenizer
 # ```
 #
