@@ -666,10 +666,10 @@ slope = np.polyfit(np.log(batch_sizes), np.log(noise), 1)[0]
 assert -1.3 < slope < -0.7
 
 # %%
-figure, ax = plots.new_figure(height=3.4)
+figure, ax = plots.new_figure(height=4)
 plots.curve(ax, batch_sizes, noise, "measured on drawn batches", 0, linestyle="none", markersize=8)
 longer = 2 ** np.arange(9)
-plots.curve(ax, longer, variance / longer, "predicted: variance of one row / B", 2,
+plots.curve(ax, longer, variance / longer, "predicted from single rows", 2,
             marker="", linestyle="-", linewidth=1)
 ax.axhline(signal, color="gray", linestyle=":", label="signal")
 band = f"{fewest:.0f} to {most:.0f} rows" if low > 0 else f"from {fewest:.0f} rows, no upper end"
@@ -680,7 +680,7 @@ ax.set_xticks(longer, [str(b) for b in longer])
 ax.minorticks_off()
 ax.set(xlabel="rows per batch", ylabel="variance of the gradient",
        title=f"Drawn batches follow 1/B: slope {slope:.2f} from 16 draws each")
-figure.legend(loc="outside lower center", ncol=2)
+figure.legend(loc="outside lower center", ncol=2, columnspacing=1)
 plots.show(figure, "Variance of the gradient against batch size on logarithmic axes. The points "
                    f"follow the line of 1/B, {noise[0]:.2f} at 2 rows, {noise[-1]:.2f} at 32; the "
                    f"signal is {signal:.2f}; a shaded band for equality: {band}.")
