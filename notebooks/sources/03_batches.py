@@ -183,7 +183,8 @@ assert padding["fixed at 512"] >= padding["in map"] >= padding["dynamic"] > padd
 # What does the clock say? Time a training step at six widths, and estimate a pass over all reviews.
 # A step is a [forward pass](glossary.md#forward-pass) to the [loss](glossary.md#loss), a backward
 # pass to the [gradient](glossary.md#gradient) (how the loss changes with each weight), and the
-# optimiser's update. Words make no difference to the clock, so the tokens are random.
+# optimiser's update. Words make no difference to the clock, so the tokens are random; and this
+# lesson computes with 32-bit numbers, even where its first line says `bf16` or `fp16`.
 
 # %%
 from transformers import AutoModelForSequenceClassification, set_seed, utils
@@ -230,6 +231,9 @@ timed = [16, 32, 64, 128, 256, 512]
 per_text = [step_seconds(16, length, repeats=3 if length < 100 else 1) / 16 for length in timed]
 seconds = {name: np.interp(w, timed, per_text).sum() for name, w in width.items()}
 gain, from_512 = (seconds[name] / seconds["grouped"] for name in ("dynamic", "fixed at 512"))
+uncut = min(length for length in timed if length >= lengths.max())  # a limit that cuts nothing
+from_uncut = per_text[timed.index(uncut)] * len(lengths) / seconds["grouped"]
+cells = width["dynamic"].sum() / width["grouped"].sum()
 cut_at_32 = np.interp(np.minimum(width["grouped"], 32), timed, per_text).sum()
 
 # %% tags=["assert"]
@@ -248,9 +252,14 @@ plots.show(figure, "Bars for four habits of padding. Share of padding: "
                    + ", ".join(f"{n} {s:.0%}" for n, s in padding.items())
                    + ". Estimated seconds for a pass: "
                    + ", ".join(f"{n} {s:.0f}" for n, s in seconds.items()) + ".")
+no_cut = (f" ({from_uncut:.1f} times as fast as a fixed {uncut}, which cuts no review here)"
+          if uncut < 512 else "")
 plots.finding(f"Estimated from timed steps here, grouping by length is {gain:.1f} times as fast "
-              f"as dynamic padding, and {from_512:.1f} times as fast as a fixed 512. Cut to 32 "
-              f"tokens, it would take {cut_at_32 / seconds['grouped']:.0%} of that time.")
+              f"as dynamic padding, and {from_512:.1f} times as fast as a fixed 512{no_cut}. "
+              f"Dynamic padding computes {cells:.1f} times the cells of grouping" +
+              ("; the times differ less, because a step also has a fixed cost (section 5). "
+               if gain < cells else ". ") + "Grouping and also cutting to 32 tokens would take "
+              f"{cut_at_32 / seconds['grouped']:.0%} of grouping's time.")
 
 # %% [markdown]
 # Padding in `map` saves only the space between the longest of 1,000 texts and the limit: much where
@@ -259,8 +268,9 @@ plots.finding(f"Estimated from timed steps here, grouping by length is {gain:.1f
 # texts with long ones. Its price: batches are no longer fully random (question 3.6); what that does
 # to accuracy isn't measured here.
 #
-# > Quoted: an article that pads IMDb inside `map` logs the `total_flos` of 512 tokens for every
-# > review (GeeksforGeeks, *DistilBERT in Natural Language Processing*, 24 March 2025).
+# > Quoted: an article that pads IMDb inside `map` logs as many operations (`total_flos`) as if
+# > every review had 512 tokens (GeeksforGeeks, *DistilBERT in Natural Language Processing*, 24
+# > March 2025). One long review in each 1,000 is enough for that.
 
 # %% tags=["assert"]
 # the published classifier without its tables of embeddings, 6 operations per token and parameter
@@ -324,9 +334,9 @@ assert abs(share_of_padding([[1, 2, 3], [6]]) - 0.2) < 1e-9 and share_of_padding
 # %% [markdown]
 # ## 3. A short training, kept for later
 #
-# The next sections need a model that has learned something. The task `messages` (spam or not) has
-# short texts, so 24 steps are enough for that. A rival that counts words learns from the same
-# messages.
+# The next sections need a model that has learned something. The task `messages` (spam or not, which
+# is called *ham*) has short texts, so 24 steps are enough for that. A rival that counts words
+# learns from the same messages.
 
 # %%
 from course_utils.common import balanced_rows
@@ -360,7 +370,8 @@ from transformers.trainer_callback import PrinterCallback
 collator = DataCollatorWithPadding(tokenizer)
 settings = dict(
     output_dir=str(lab.workdir / "run"), max_steps=24, per_device_train_batch_size=16,
-    warmup_steps=1 / 12, learning_rate=2 * lab.profile.learning_rate, use_cpu=lab.device == "cpu",
+    warmup_steps=1 / 12,  # below 1: a share of all steps
+    learning_rate=2 * lab.profile.learning_rate, use_cpu=lab.device == "cpu",
     train_sampling_strategy="sequential", logging_steps=1, save_strategy="no",
     report_to="none", disable_tqdm=True, seed=lab.seed)
 
@@ -392,7 +403,8 @@ assert accuracy > 0.6, "the run must beat a coin"
 
 # %%
 ahead = points(counted, called_spam == is_spam)
-chance = "could be chance" if ahead[1] <= 0 <= ahead[2] else "beyond chance"
+chance = ("the choice of these messages could explain that" if ahead[1] <= 0 <= ahead[2] else
+          "more than the choice of these messages explains, but another seed could change it")
 plots.finding(f"After 24 steps this one run has {accuracy:.0%} of {len(is_spam)} held-out messages "
               f"right. Against counting words from the same {len(learn)} messages that is "
               f"{ahead[0]:+.1f} points (95 % interval {ahead[1]:+.1f} to {ahead[2]:+.1f}): "
@@ -553,8 +565,8 @@ plots.show(figure, "Left: texts per second against batch size, "
 #
 # But speed counts texts, and the same texts make fewer *updates*. Give three batch sizes the same
 # messages, two passes each, with the same peak [learning rate](glossary.md#learning-rate) and the
-# same share of [warm-up](glossary.md#warm-up), rounded up: of the largest batch's six steps that is
-# one, which learns nothing.
+# same share of [warm-up](glossary.md#warm-up), a twelfth of the steps, rounded up. The first step
+# of a warm-up has the learning rate 0, so one update of each run changes nothing: 64 has five left.
 
 # %%
 updates, right_with = {8: 48, 16: 24, 64: 6}, {16: called_spam == is_spam}
@@ -562,13 +574,14 @@ for size in (8, 64):
     run = trained(learn, per_device_train_batch_size=size, max_steps=updates[size])
     right_with[size] = (spam_probability(run.model, **probe) > 0.5) == is_spam
 for size, count in updates.items():
-    print(f"batch {size:2}: {count:2} updates, {right_with[size].mean():.0%} right, "
-          f"{rate[size]:.1f} texts per second")
+    print(f"batch {size:2}: {count:2} updates, {right_with[size].mean():.0%} right; "
+          f"at 64 tokens, {rate[size]:.1f} texts per second")
 
 # %%
 faster, better = rate[64] / rate[8], points(right_with[64], right_with[8])
-side = ("8 is ahead, beyond chance" if better[1] > 0 else "64 is ahead, beyond chance"
-        if better[2] < 0 else "that could be chance")
+side = ("the choice of held-out messages could explain that" if better[1] <= 0 <= better[2] else
+        f"{8 if better[1] > 0 else 64} is ahead by more than the choice of held-out messages "
+        "explains, but another seed could change it")
 plots.finding(f"To make as many updates as a batch of 8, a batch of 64 must read eight times the "
               f"texts, and it reads {'only ' * (faster < 8)}{faster:.1f} times as fast. After "
               f"{2 * len(learn)} messages and one run each, 8 minus 64 is {better[0]:+.1f} points "
@@ -584,7 +597,8 @@ plots.finding(f"To make as many updates as a batch of 8, a batch of 64 must read
 #
 # A larger batch makes fewer updates, but better ones: its gradient is nearer to that of all rows.
 # How much nearer? Take 96 messages as "all rows", at the start of training, and compute the
-# gradients of the last block and the head.
+# gradients of the last block and the head. This explains why larger batches stop paying; the size
+# itself is chosen at the end of the section, from the runs of section 5.
 
 # %%
 model = new_model()
@@ -606,11 +620,11 @@ for start in range(0, len(pool), 4):
 full, squares = sum(groups) / len(groups), np.array(squares)
 
 # %% [markdown]
-# The *signal* is the squared length of the full gradient, and the *variance* of single rows their
-# mean squared distance from it: their mean squared length minus the signal. But a mean of 96 rows
-# holds noise, and its square counts that as signal. Different groups of rows share no noise, so the
-# dot product of their gradients is free of it on average (McCandlish et al. 2018, appendix A, also
-# subtract it).
+# The *signal* is the squared length of the full gradient. The *variance* is the squared distance of
+# one row's gradient from the full one, averaged over rows: the rows' mean squared length minus the
+# signal. From only 96 rows the signal comes out too large, because noise adds to the length. So
+# take dot products between the gradients of *different* groups of rows: their noise is independent,
+# and cancels on average (McCandlish et al. 2018, appendix A, also subtract it).
 
 # %%
 products = np.array([[float(one @ other) for other in groups] for one in groups])
@@ -632,7 +646,7 @@ assert full.square().sum().item() > signal and 0 < fewest < most
 
 # %% [markdown]
 # The mean of B independent draws has a B-th of the variance of one, so single rows predict the
-# noise of every batch size. Do real batches obey?
+# noise of every batch size. Check it on batches drawn at random from `pool`.
 
 # %%
 rng = np.random.default_rng(lab.seed)
@@ -652,10 +666,10 @@ slope = np.polyfit(np.log(batch_sizes), np.log(noise), 1)[0]
 assert -1.3 < slope < -0.7
 
 # %%
-figure, ax = plots.new_figure(height=3.4)
-plots.curve(ax, batch_sizes, noise, "measured on real batches", 0, linestyle="none", markersize=8)
+figure, ax = plots.new_figure(height=4)
+plots.curve(ax, batch_sizes, noise, "measured on drawn batches", 0, linestyle="none", markersize=8)
 longer = 2 ** np.arange(9)
-plots.curve(ax, longer, variance / longer, "predicted: variance of one row / B", 2,
+plots.curve(ax, longer, variance / longer, "predicted from single rows", 2,
             marker="", linestyle="-", linewidth=1)
 ax.axhline(signal, color="gray", linestyle=":", label="signal")
 band = f"{fewest:.0f} to {most:.0f} rows" if low > 0 else f"from {fewest:.0f} rows, no upper end"
@@ -665,8 +679,8 @@ ax.set_yscale("log")
 ax.set_xticks(longer, [str(b) for b in longer])
 ax.minorticks_off()
 ax.set(xlabel="rows per batch", ylabel="variance of the gradient",
-       title=f"The noise falls as 1/B: measured slope {slope:.2f}")
-ax.legend(loc="upper right")
+       title=f"Drawn batches follow 1/B: slope {slope:.2f} from 16 draws each")
+figure.legend(loc="outside lower center", ncol=2, columnspacing=1)
 plots.show(figure, "Variance of the gradient against batch size on logarithmic axes. The points "
                    f"follow the line of 1/B, {noise[0]:.2f} at 2 rows, {noise[-1]:.2f} at 32; the "
                    f"signal is {signal:.2f}; a shaded band for equality: {band}.")
@@ -690,23 +704,21 @@ plots.finding(f"Noise equals signal at a batch of {scale} (95 % interval {span})
 # than the whole set.
 #
 # How large should a batch be, then? Of the three sizes trained in section 5, take the fastest that
-# was not visibly worse than 8, unless the curve of speed had flattened before it.
+# was not visibly worse than 8 (the interval is not all below 0), unless the curve of speed had
+# flattened before it, at the size that section 5 marks.
 
 # %%
 behind_8 = {size: points(right_with[8], right_with[size]) for size in updates}
 fair = [size for size in updates if behind_8[size][2] >= 0 and size <= max(8, enough)]
 take = max(fair, key=rate.get)  # chosen on validation
-advice = "Begin with 8: neither 16 nor 64 was clearly faster without being visibly worse."
-if take > 8:
-    gap, low_end, high_end = behind_8[take]
-    advice = (f"Begin with {take}: in these runs, one of each size, it was not visibly worse than "
-              f"8 ({gap:+.1f} points, 95 % interval {low_end:+.1f} to {high_end:+.1f}) and read "
-              f"{rate[take] / rate[8]:.1f} times as many texts per second.")
-if take == 16 and rate[64] > rate[16]:
-    advice += (" 64 was faster still, but learned less in the same passes." if behind_8[64][2] < 0
-               else f" 64 was only {rate[64] / rate[16]:.1f} times as fast as 16, for a quarter "
-               "of the updates.")
-plots.finding(f"{advice} If memory forbids {take}, accumulate (section 7).")
+compared = ", ".join(
+    f"{size} minus 8 is {gap:+.1f} points (95 % interval {worst:+.1f} to {best:+.1f}) at "
+    f"{rate[size] / rate[8]:.1f} times the speed"
+    for size, (gap, worst, best) in behind_8.items() if size != 8)
+plots.finding(f"Begin with {take} here. With one run each at one learning rate, {compared}; "
+              f"section 5 marks {enough}. On another machine, or with a learning rate tuned for "
+              "each size, the answer may differ: measure again. "
+              f"If memory forbids {take}, accumulate (section 7).")
 
 # %% tags=["assert"]
 assert 8 in fair and rate[take] >= rate[8] and behind_8[take][2] >= 0
@@ -948,9 +960,10 @@ ending = (f" The last six batches are spam, {'yet ham stays' if stays else 'and 
           f" at {rates[18]:.0%} of the peak learning rate and less, they move the loss from "
           f"{end[0]:.2f} to {end[-1]:.2f}.")
 plots.finding(f"At step 6 the loss is {before:.2f} with sorted rows, and {losses['random'][5]:.2f} "
-              f"in the random run. At the end the first calls {called_sorted.mean():.0%} of the "
-              f"held-out messages spam and has {(called_sorted == is_spam).mean():.0%} right, the "
-              f"second calls {called_spam.mean():.0%} spam and has {accuracy:.0%} right."
+              f"in the random run. At the end the sorted run calls {called_sorted.mean():.0%} of "
+              "the held-out messages spam and has "
+              f"{(called_sorted == is_spam).mean():.0%} right, the random run calls "
+              f"{called_spam.mean():.0%} spam and has {accuracy:.0%} right."
               + ending * in_order)
 
 # %% [markdown]
@@ -1097,18 +1110,18 @@ assert np.allclose(norms_by_hand, their_norms, rtol=100 * tolerance)
 assert rates[0] == 0 and rates[1] > 0
 
 # %% [markdown]
-# Three details usually break such a comparison: `torch.optim.AdamW` decays weights by 0.01 unless
-# told otherwise, the `Trainer` by 0; the `Trainer` clips the gradient to length 1.0; and the first
-# step of a warm-up has the learning rate 0 (in section 5, one of the largest batch's six). Why use
-# the `Trainer`, then? For checkpoints, 16-bit numbers, evaluation, several devices.
+# Four details usually break such a comparison: `torch.optim.AdamW` decays weights by 0.01 unless
+# told otherwise, the `Trainer` by 0; the `Trainer` clips the gradient to length 1.0; the first step
+# of a warm-up has the learning rate 0; and dropout, which `new_model` switches off, is random. Why
+# use the `Trainer`, then? For checkpoints, 16-bit numbers, evaluation, several devices.
 #
 # ## What to remember
 #
 # 1. Count your tokens, then test a limit.
 # 2. Leave padding to the collator. Group by length for speed, and check the accuracy.
 # 3. Pass the attention mask, and use it again whenever you average over tokens.
-# 4. Take the fastest batch that is not visibly worse after the same texts (section 6 names it). If
-#    memory forbids it, accumulate, with `model.accepts_loss_kwargs = False`.
+# 4. Take the fastest batch that is not visibly worse after the same texts; measure it on your
+#    machine. If memory forbids it, accumulate, with `model.accepts_loss_kwargs = False`.
 # 5. Shuffle. A sorted run has beautiful losses for a while, and one answer for all texts.
 #
 # ## Take this with you
@@ -1122,24 +1135,26 @@ assert rates[0] == 0 and rates[1] > 0
 #                           DataCollatorWithPadding, Trainer, TrainingArguments)
 #
 # texts = ["Too long.", "Dull from the first scene to the last, and badly cut.", "I laughed.",
-#          "Go and see it, take your friends, and stay for the music."] * 8  # yours
-# labels = [0, 0, 1, 1] * 8
+#          "Go and see it, take your friends, and stay for the music."] * 64  # yours
+# labels = [0, 0, 1, 1] * 64
 #
 # name = "distilbert/distilbert-base-uncased"
 # tokenizer = AutoTokenizer.from_pretrained(name)
+# lengths = sorted(len(ids) for ids in tokenizer(texts)["input_ids"])  # before anything is cut
+# print(f"median {lengths[len(lengths) // 2]} tokens, longest {lengths[-1]}, "
+#       f"cut at 256: {sum(n > 256 for n in lengths)} of {len(lengths)}")
 # rows = Dataset.from_dict({"text": texts, "label": labels})
 # rows = rows.map(lambda batch: tokenizer(batch["text"], truncation=True, max_length=256),
 #                 batched=True)  # cut, but not padded
-# lengths = sorted(len(ids) for ids in rows["input_ids"])
-# print("median", lengths[len(lengths) // 2], "tokens, longest", lengths[-1])
 #
 # model = AutoModelForSequenceClassification.from_pretrained(
 #     name, num_labels=2, use_safetensors=True)
 # model.accepts_loss_kwargs = False  # else accumulation multiplies the loss
 # settings = TrainingArguments(
-#     "batches", num_train_epochs=2, learning_rate=5e-5, report_to="none", logging_steps=1,
-#     per_device_train_batch_size=16, gradient_accumulation_steps=1,  # 8 and 2 if memory is short
-#     train_sampling_strategy="group_by_length")
+#     "batches", num_train_epochs=2, learning_rate=5e-5, report_to="none", logging_steps=4,
+#     per_device_train_batch_size=16,  # a start: measure 8 and 32 too
+#     gradient_accumulation_steps=1,  # 2 with batches of 8 if memory is short
+#     train_sampling_strategy="group_by_length")  # with fewer than 8 batches it groups nothing
 # trainer = Trainer(model, settings, train_dataset=rows, processing_class=tokenizer,
 #                   data_collator=DataCollatorWithPadding(tokenizer))  # pads each batch
 # print(trainer.train().metrics)
@@ -1170,5 +1185,6 @@ from course_utils.exercises import progress
 
 progress("{{lesson}}")  # what you have solved, kept on this machine
 lab.finish(f"estimated from timed steps, grouped by length {gain:.1f} times as fast as dynamic "
-           f"padding and {from_512:.1f} times as fast as 512; batch 64 reads {faster:.1f} times as "
-           f"fast as 8 with an eighth of the updates; gradient noise falls with slope {slope:.2f}")
+           f"padding and {from_uncut:.1f} times as fast as a fixed {uncut}; batch 64 reads "
+           f"{faster:.1f} times as fast as 8 with an eighth of the updates; gradient noise falls "
+           f"with slope {slope:.2f}")
