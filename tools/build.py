@@ -82,9 +82,9 @@ def cost_table(lesson: Lesson) -> str:
                 f"| `{profile}` | {m['minutes']:.1f} | {m['memory_gib']:.1f} GiB | {where} |"
             )
         else:
-            rows.append(
-                f"| `{profile}` | not measured yet | – | each training prints its own estimate first |"
-            )
+            estimates = "estimate_training(" in lesson.source.read_text(encoding="utf-8")
+            hint = "an estimate is printed before training" if estimates else "–"
+            rows.append(f"| `{profile}` | not measured yet | – | {hint} |")
     if headline := known.get("cpu", {}).get("headline"):
         rows.append(f"\nThe published model ended this lesson with: {headline}")
     return "\n".join(rows)
