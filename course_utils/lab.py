@@ -160,7 +160,7 @@ def time_here(lesson: str, profile: str, precision: str, device: str) -> str:
     )
     if minutes:
         return f"about {duration(60 * minutes)} here"
-    return "not measured here yet; each training gives an estimate first"
+    return "not measured here yet"
 
 
 def start_lab(lesson: str, profile: str = "auto", seed: int = 0) -> Lab:

@@ -323,7 +323,7 @@ def test_start_lab_says_everything_in_one_line(mirrored, capsys):
     assert line.count("\n") == 1
     assert re.fullmatch(
         r"Lesson 05 · profile cpu \(the notebook asks for it\) · CPU with \d+ threads, fp32 · "
-        r"time: not measured here yet; each training gives an estimate first\n",
+        r"time: not measured here yet\n",
         line,
     )
 
