@@ -316,8 +316,8 @@ assert abs(kl([0.2, 0.3, 0.5], [0.6, 0.3, 0.1]) - 0.5850) < 1e-3
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# The bold student pays 18.5 times as much (1.614 against 0.087): giving almost nothing to a word
-# that the teacher finds likely is expensive.
+# The bold student pays more than eighteen times as much: giving almost nothing to a word that the
+# teacher finds likely is expensive.
 #
 # ## 3. What does cutting layers out cost?
 #

@@ -693,9 +693,9 @@ plots.finding(f"{again} of {errors} errors lie in pairs that are confused more t
 # ## 7. When it says 90 %, is it right 90 % of the time?
 #
 # A model is [calibrated](glossary.md#calibration) when its confidence can be trusted at every
-# level: of all answers that it gives with 80 % confidence, 80 % are right, and so at each other.
-# (*Confidence* is the probability of the class that it chose.) Sort the answers by confidence, cut
-# them into five groups, and draw for each the share right over the mean confidence.
+# level: of all answers with a confidence of four fifths, four in five are right, and so at every
+# other level. (*Confidence* is the probability of the class that it chose.) Sort the answers by
+# confidence, cut them into five groups, and draw for each the share right over the mean confidence.
 
 # %%
 def sure_and_right(logits, truth):
@@ -966,8 +966,8 @@ plots.finding(f"Of the spams it had caught, {'; '.join(lines)}. {sturdier} No nu
 # between two scores. At 1.01, which flags nothing, leave the filter off.) Leave the given tensor as
 # it is.
 #
-# To ship it, give the new bias to `spam_model.classifier.bias.data` and call `save_pretrained`. From
-# then on the `score` that `pipeline` prints is no longer the probability that training gave.
+# To ship it, give the new bias to `spam_model.classifier.bias.data` and call `save_pretrained`.
+# From then on the `score` that `pipeline` prints is no longer the probability that training gave.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e6_4", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def bias_with_threshold(bias, threshold):
