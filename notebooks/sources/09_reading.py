@@ -867,6 +867,8 @@ assert len(long) >= 10 and all(
 # three.
 
 # %%
+from math import comb
+
 body = reader.get_base_model().distilbert
 
 
@@ -883,24 +885,19 @@ def extract(context, keep=3):
     return sentences[:keep], [sentences[i] for i in near.topk(min(keep, len(sentences))).indices]
 
 
-# %%
-from math import comb
+def by_lot(row, keep=3):  # the chance that sentences drawn blindly hold the answer
+    misses = [row["answers"]["text"][0] not in s for s in sentences_of(row["context"])]
+    keep = min(keep, len(misses))
+    return 1 - comb(sum(misses), keep) / comb(len(misses), keep)
 
+
+# %%
 answered = [row for row in train if row["answers"]["text"]]
 pages = list(dict.fromkeys(row["context"] for row in answered))[:40]
 extracts = {page: extract(page) for page in pages}
 holds = np.array([[any(row["answers"]["text"][0] in s for s in sentences)
                    for sentences in extracts[row["context"]]]
                   for row in answered if row["context"] in extracts], dtype=float)
-
-
-def by_lot(row, keep=3):
-    """The chance that ``keep`` sentences drawn blindly hold the answer."""
-    inside = [row["answers"]["text"][0] in s for s in sentences_of(row["context"])]
-    drawn = min(keep, len(inside))
-    return 1 - comb(inside.count(False), drawn) / comb(len(inside), drawn)
-
-
 lot = np.mean([by_lot(row) for row in answered if row["context"] in extracts])
 low, high = bootstrap_interval(lambda x, y: x.mean() - y.mean(), holds[:, 1], holds[:, 0])
 plots.finding(
