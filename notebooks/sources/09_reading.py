@@ -51,8 +51,9 @@ lab = start_lab("{{lesson}}", profile)
 from course_utils.spans import load_spans
 
 passages = load_spans("passages", lab.profile)
-if all(answers["text"] for answers in passages["validation"]["answers"]):
-    print("each question here has an answer; some without are made below")
+without = sum(not answers["text"] for answers in passages["validation"]["answers"])
+print(f"{without} of {len(passages['validation'])} validation questions come without an answer"
+      + ("" if without else "; some are made below"))
 row = next(row for row in passages["train"] if row["answers"]["text"])
 start, answer = row["answers"]["answer_start"][0], row["answers"]["text"][0]
 print(row["question"], "->", answer, f"(characters {start} to {start + len(answer)})")
@@ -76,9 +77,10 @@ def shown(row):
 display(HTML(shown(row)))
 
 # %% [markdown]
-# The first SQuAD asks nothing that its passages don't answer, so a model trained on it answers
-# everything. Where a data set has no such question, this lesson makes some as the field does:
-# every fifth question is put to another passage.
+# The first SQuAD asks nothing that its passages don't answer, so a model trained on it alone
+# answers everything. Where a data set has no such question (SQuAD here), this lesson makes some the
+# cheap way: every fifth question is put to another passage. The second SQuAD had people write them
+# to mislead, which is harder: a threshold chosen on one kind may not fit the other.
 
 # %%
 def with_unanswerable(split):
@@ -117,8 +119,8 @@ assert 0.1 < 1 - has_answer.mean() < 0.4 and row["context"][start:start + len(an
 #
 # "the old mill", "Old Mill." and "mill" may all be right. SQuAD's rule is the field's: drop case,
 # punctuation and articles. Then [**exact match**](glossary.md#exact-match) asks for the same words,
-# and [**F1**](glossary.md#f1) rewards words in common. Of several reference answers the best
-# counts.
+# and [**F1**](glossary.md#f1) rewards words in common: twice their number, divided by the words of
+# both answers together. Of several reference answers the best counts.
 
 # %%
 import re
@@ -162,9 +164,13 @@ assert np.isclose(f1("mill", "Old mill"), 2 / 3) and f1("", "x") == 0 and f1("th
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 
+def sentences_of(context):  # cut only where white space follows, so that 2.5 stays whole
+    return re.split(r"(?<=[.!?])\s+", context.strip())
+
+
 def best_sentence(question, context):
     """The sentence nearest to the question, and how near it is."""
-    sentences = re.findall(r"\S[^.!?]*[.!?]*", context)
+    sentences = sentences_of(context)
     counter = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5))
     near = (counter.fit_transform(sentences) @ counter.transform([question]).T).toarray()[:, 0]
     return sentences[near.argmax()], near.max()
@@ -244,7 +250,8 @@ print(f"{len(validation)} questions, {len(encoded['input_ids'])} windows, "
 # %% [markdown]
 # **Two traps.** `truncation=True` would cut the longer of the two texts first, which may be your
 # question. And a question that leaves no room for the stride ends in a panic of the tokenizer's
-# Rust code, which `except Exception` doesn't catch: leave out or shorten such questions beforehand.
+# Rust code, which `except Exception` doesn't catch. So check beforehand that the question's pieces,
+# three special ones and the stride are together fewer than `max_length`; shorten other questions.
 
 # %%
 try:
@@ -387,8 +394,9 @@ assert same(best_spans(wide_, 1), [tuple(int(n) for n in first_)])
 # Readers are trained on many questions: SQuAD has 87,599 (quoted). The course trained on a part of
 # these once ([the card](../data/models/mini-reader/README.md) says how) and kept the result as an
 # *adapter*. [LoRA](glossary.md#lora) leaves every weight matrix W as it was and learns a correction
-# B·A beside it, made of two thin matrices and scaled by a fixed factor (here 2). Only these, and
-# the new head, are trained and stored; the embeddings get no correction.
+# B·A beside it, made of two thin matrices and scaled by a fixed factor, `lora_alpha / r` (here 2).
+# Their thin side `r`, here 16, is the *rank*. Only these, and the new head, are trained and stored;
+# the embeddings get no correction.
 
 # %%
 plots.picture("low-rank")
@@ -466,6 +474,7 @@ with torch.no_grad():
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e9_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def lora_weights(shapes, rank):
     ### BEGIN SOLUTION
+    # Twice as wide: a square matrix has 4 times the weights, A and B only twice: half the share.
     trained = sum(rank * (outputs + inputs) for outputs, inputs in shapes)
     return trained, trained / sum(outputs * inputs for outputs, inputs in shapes)
     ### END SOLUTION
@@ -520,10 +529,11 @@ assert close(lora_weights([(5, 7), (7, 5), (2, 2)], 3), (84, 84 / 74)) and shape
 # ## 5. What makes a reader?
 #
 # Four readers, judged on the same questions. *New head*: no adapter, but a random head, and all
-# weights are trained on a few questions of this task. *Adapter alone*: as it comes, it has seen
-# none of the passages that judge it. *Then LoRA*, and *then all weights*: the adapter first, then
-# the same few questions. Each training has two epochs. They differ in the learning rate: thin
-# matrices take a larger one, weights that can already read a smaller one.
+# weights are trained on a few questions of this task. *Adapter alone*: as it comes (a fresh one:
+# after up to 20,000 questions of `train`), it has seen none of the passages that judge it. *Then
+# LoRA*, and *then all weights*: the adapter first, then the same few questions, for two epochs as
+# the new head. The learning rates differ: thin matrices take a larger one, weights that can already
+# read a smaller one.
 #
 # For training each window needs two labels: the pieces on which the answer starts and ends, both 0
 # (that is `[CLS]`) where it isn't in the window. `char_to_token` finds them. The loss
@@ -573,7 +583,7 @@ rate = lab.profile.learning_rate
 readers, seconds = {}, {"adapter alone": 0.0}
 torch.manual_seed(lab.seed)
 readers["new head"], seconds["new head"] = tuned(base(), rate)
-if not fits:  # make one, of as many questions as the course's
+if not fits:  # make one, of at most as many questions as the course's
     many = labelled(train.select(range(min(20_000, len(train)))))
     reader, seconds["adapter alone"] = tuned(reader, 5 * rate, many)  # chosen on train
 readers["adapter alone"] = reader
@@ -641,10 +651,13 @@ assert scores["adapter alone"][:, 1].mean() > scores["new head"][:, 1].mean() + 
 assert scores[order[-1]][:, 1].mean() > scores[rival][:, 1].mean() + 0.05
 
 # %% [markdown]
-# What the adapter learned fits in a small file, which works only with the model that it was trained
-# with. LoRA's gain is in what you *store*, and in the memory of the optimiser, which keeps two more
+# These intervals are over the questions judged, of which several share a passage, so they are
+# rather too narrow. Each reader was trained once: another seed, or other few questions, would move
+# it too.
+#
+# LoRA's gain is in what you *store*, and in the memory of the optimiser, which keeps two more
 # numbers for each trained weight. Don't expect a gain in seconds: the pass through the whole model,
-# forward and backward, remains.
+# forward and backward, remains, and the thin matrices add products of their own.
 
 # %% [markdown]
 # ## 6. When should it say nothing?
@@ -691,12 +704,14 @@ odds = np.exp(abs(threshold))  # the score is a difference of logits, so the log
 prefers, pays = (("silence", "to speak even where the model prefers silence") if threshold < 0
                  else ("its span", "to be silent even where the model prefers its span"))
 plots.finding(
-    f"Chosen on validation, the threshold {threshold:.1f} lifts the mean result from "
-    f"{curve[0]:.2f} (always answers) to {curve.max():.2f}; never answering brings "
-    f"{curve[-1]:.2f}. The score ranks a question with an answer above one without in {auc:.0%} "
+    f"The best of {len(grid)} thresholds on validation is {threshold:.1f}. Always answering brings "
+    f"{curve[0]:.2f}, this threshold {curve.max():.2f}, never answering {curve[-1]:.2f}. The best "
+    "of many flatters itself on the questions that chose it; section 9 tries it on others. The "
+    f"score ranks a question with an answer above one without in {auc:.0%} "
     "of the pairs (guessing: 50%)."
-    + (f" Here it pays {pays}: at the threshold it gives {odds:,.1f} to 1 for {prefers}. So its "
-       "own border, zero, is not yours." if np.isfinite(threshold) and threshold else ""))
+    + (f" Here it pays {pays}: at the threshold it gives {odds:,.1f} to 1 for {prefers}. Its "
+       f"own border, zero, brings {overall(score, quality, has_answer, 0):.2f}."
+       if np.isfinite(threshold) and threshold else ""))
 
 # %% tags=["assert"]
 assert curve.max() >= max(curve[0], curve[-1]) and np.isclose(curve[-1], 1 - has_answer.mean())
@@ -785,14 +800,15 @@ assert cost_(cheapest_threshold(s_, r_, 4, 1)) == min(cost_(t) for t in [*s_, np
 # ## 7. What if the passage is longer than a window?
 #
 # Take the questions on passages that don't fit in one window, and read them in three ways: the
-# first window alone, windows side by side, and overlapping ones. The reader is the adapter alone.
+# first window alone, windows side by side, and overlapping ones. The reader is the adapter alone,
+# on passages that it wasn't trained on.
 
 # %%
 from datasets import concatenate_datasets
 
-seen = concatenate_datasets([train, validation])
-whole = np.bincount(windows(seen)["overflow_to_sample_mapping"])
-long = seen.select(np.flatnonzero(whole > 1)[:80])
+unseen = concatenate_datasets([train, validation]) if fits else validation  # a fresh one saw train
+whole = np.bincount(windows(unseen)["overflow_to_sample_mapping"])
+long = unseen.select(np.flatnonzero(whole > 1)[:80])
 ways = {}
 with Stopwatch() as overlapping:
     ways["overlapping"] = read(reader, long)
@@ -832,8 +848,10 @@ assert len(long) >= 10 and all(
 
 # %% [markdown] tags=["solution"]
 # Short windows lose twice: an answer on a border is cut in two, and a window holds less of what the
-# question refers to. The stride repairs the first loss only. So F1 falls below that of the long
-# windows, and the stride wins back at most a part of it, for more windows and more seconds.
+# question refers to. The stride repairs the first loss only. So expect an F1 below that of the long
+# windows, and a part of it back by the stride, for more windows and more seconds. If your numbers
+# say otherwise, say so: gaps of a few hundredths may be chance, and the course's adapter learned on
+# short windows only.
 #
 # Two things must be in it: your numbers, beside those of the long windows in section 5, and that
 # overlap helps answers on borders while the lost context stays lost.
@@ -845,16 +863,19 @@ assert len(long) >= 10 and all(
 # [encoder](glossary.md#encoder) and no [decoder](glossary.md#decoder). What it can do is *choose*
 # sentences: take the three whose [mean-pooled](glossary.md#mean-pooling) vectors lie nearest to
 # that of the whole text. Is such an extract a good one? Ask what a reader wants to know: in how
-# many cases do the three sentences hold the answer? The rival takes the first three.
+# many cases do the three sentences hold the answer? One rival takes the first three, another any
+# three.
 
 # %%
+from math import comb
+
 body = reader.get_base_model().distilbert
 
 
 @torch.no_grad()
 def extract(context, keep=3):
     """The first ``keep`` sentences, and those nearest to the text's centre."""
-    sentences = re.findall(r"\S[^.!?]*[.!?]*", context)
+    sentences = sentences_of(context)
     with reader.disable_adapter():  # the vectors of the model before it learned to read
         inputs = tokenizer(sentences, truncation=True, max_length=64, padding=True,
                            return_tensors="pt").to(body.device)
@@ -864,6 +885,12 @@ def extract(context, keep=3):
     return sentences[:keep], [sentences[i] for i in near.topk(min(keep, len(sentences))).indices]
 
 
+def by_lot(row, keep=3):  # the chance that sentences drawn blindly hold the answer
+    misses = [row["answers"]["text"][0] not in s for s in sentences_of(row["context"])]
+    keep = min(keep, len(misses))
+    return 1 - comb(sum(misses), keep) / comb(len(misses), keep)
+
+
 # %%
 answered = [row for row in train if row["answers"]["text"]]
 pages = list(dict.fromkeys(row["context"] for row in answered))[:40]
@@ -871,6 +898,7 @@ extracts = {page: extract(page) for page in pages}
 holds = np.array([[any(row["answers"]["text"][0] in s for s in sentences)
                    for sentences in extracts[row["context"]]]
                   for row in answered if row["context"] in extracts], dtype=float)
+lot = np.mean([by_lot(row) for row in answered if row["context"] in extracts])
 low, high = bootstrap_interval(lambda x, y: x.mean() - y.mean(), holds[:, 1], holds[:, 0])
 plots.finding(
     f"The three central sentences hold {holds[:, 1].mean():.0%} of {len(holds)} answers, the first "
@@ -878,7 +906,8 @@ plots.finding(
     f"[{100 * low:+.0f}, {100 * high:+.0f}], "
     + ("beyond chance. Choosing by vectors is " + ("better" if low > 0 else "worse")
        + " than taking the beginning." if low > 0 or high < 0
-       else "could be chance. Nothing shows here that choosing by vectors is worth its trouble."))
+       else "could be chance. Nothing shows here that choosing by vectors is worth its trouble.")
+    + f" Three sentences drawn blindly would hold {lot:.0%}.")
 
 # %% tags=["assert"]
 assert 0 < holds.mean() < 1 and len(holds) > 50
@@ -920,15 +949,18 @@ for name, pairs, least in ((chosen, [(t, s) for s, t in final], threshold),
 # %%
 always = np.zeros(len(test))  # without a threshold: nothing for a question that has no answer
 always[truth] = results[chosen][0][:, 1]
+gain = gap(results[chosen][1], always)
+confirmed = "beyond" in gain and results[chosen][1].mean() > always.mean()
 plots.finding(
-    f"On {len(test)} questions about new passages the reader matches "
-    f"{results[chosen][0][:, 0].mean():.0%} of the answers exactly and has an F1 of "
+    f"Of {len(test)} questions about new passages {truth.sum()} have an answer. The reader matches "
+    f"{results[chosen][0][:, 0].mean():.0%} of these exactly and has an F1 of "
     f"{results[chosen][0][:, 1].mean():.2f}; the search rule has "
     f"{results[rival][0][:, 1].mean():.2f}. With silence allowed, both at a threshold from "
     "validation, the reader's mean result against the search rule's: "
     f"{gap(results[chosen][1], results[rival][1])}. On all questions the threshold brings "
-    f"{results[chosen][1].mean():.2f}, always answering {always.mean():.2f}: "
-    f"{gap(results[chosen][1], always)}.")
+    f"{results[chosen][1].mean():.2f}, always answering {always.mean():.2f}: {gain}. On validation "
+    f"it brought {curve.max() - curve[0]:+.3f}, and the test "
+    + ("confirms a gain." if confirmed else "confirms no gain: at this price, don't promise one."))
 
 # %% [markdown]
 # ## What to remember
@@ -947,6 +979,8 @@ plots.finding(
 #
 # The core of the lesson without the course, with a head that is still random: put a model that has
 # been trained on SQuAD in its place (quoted: `distilbert/distilbert-base-uncased-distilled-squad`).
+# That one learned from the first SQuAD, where every question has an answer: choose the threshold on
+# its score with questions of your own.
 #
 # ```python
 # import torch
@@ -958,11 +992,12 @@ plots.finding(
 #
 # question = "Where is the key?"
 # text = "Two keys open the hut. " * 60 + "The key of the cellar hangs behind the clock."
+# assert len(tokenizer(question)["input_ids"]) + 1 + 64 < 256, "shorten the question or the stride"
 # encoded = tokenizer(question, text, max_length=256, stride=64, truncation="only_second",
 #                     return_overflowing_tokens=True, return_offsets_mapping=True)
 # inputs = tokenizer.pad({k: encoded[k] for k in ("input_ids", "attention_mask")},
 #                        return_tensors="pt")
-# with torch.no_grad():
+# with torch.no_grad():  # all windows at once; a book needs batches
 #     out = model(**inputs)
 #
 # best = (-float("inf"), "")
@@ -988,7 +1023,7 @@ plots.finding(
 # | answers that begin in the question | pieces outside the passage weren't excluded | `sequence_ids` |
 # | an answer to every question | no threshold on the score over `[CLS]` | choose one on validation |
 # | after `merge_and_unload` hardly anything is learned | merged matrices stay frozen | `requires_grad_(True)` |
-# | an adapter that talks nonsense | it was trained beside other weights | keep the base's hash with it |
+# | an adapter that points at nonsense | it was trained beside other weights | keep the base's hash with it |
 # | `Unknown task question-answering` | the pipeline was removed in version 5 | decode by hand |
 #
 # ## Further reading
