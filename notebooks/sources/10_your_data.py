@@ -44,7 +44,7 @@ group = "sender"  # None where no column says whose row it is
 encoding = None  # for example "cp1252", where the gate asks for it
 new_file = "data/tickets/new_tickets.csv"  # to be labelled at the end; None takes the test texts
 known_wrong = "data/tickets/wrong_queues.csv"  # planted for this lesson; None for your own file
-reads = 900  # texts that one training reads, over all its epochs; more takes longer
+reads = 900  # rows times epochs to aim at, within 3 to 12 epochs; more takes longer
 
 # %%
 import os
@@ -194,7 +194,7 @@ plots.picture("split-by-sender")
 # %% [markdown]
 # Groups don't catch everything: a forwarded ticket has another sender and the same words. The gate
 # compared all texts and dropped from the earlier split what is almost word for word in a later one.
-# It printed this above.
+# It printed this above; its first line counts before that.
 #
 # How different are these splits from rows drawn at random? Count words
 # ([TF-IDF](glossary.md#tf-idf) with logistic regression) on four fifths of the training rows and
@@ -202,6 +202,10 @@ plots.picture("split-by-sender")
 # rows of a sender in the same fifth, and with rows drawn freely. Drawn freely, a score usually
 # looks too good. If yours doesn't, that is no licence to split freely: one draw of the folds on few
 # rows can hide the effect.
+#
+# Square brackets hold a [bootstrap](glossary.md#bootstrap)'s 95 % interval: what other draws of the
+# judged rows would give. Where 0 lies inside, “could be chance” stands behind it. Two kinds of
+# chance are not in it: another seed, and that rows of one group resemble each other.
 
 # %%
 import warnings
@@ -389,9 +393,10 @@ plots.finding(
 # %% [markdown]
 # ## 6. Train
 #
-# The one thing that differs from lesson [05](05_training.ipynb): the loss gets the weights, by
-# `compute_loss_func`. A loss function of your own may divide by 0, and the `Trainer` would go on
-# and log a plausible number; `StopAtNaN` stops, and names the step and a cure.
+# One thing is new since lesson [05](05_training.ipynb): `compute_loss_func` gives the `Trainer` a
+# loss with section 5's weights, which are all 1 where the finding says “without”. A loss function
+# of your own may divide by 0, and the `Trainer` would go on and log a plausible number;
+# `StopAtNaN` stops, and names the step and a cure.
 
 # %%
 from transformers import (AutoModelForSequenceClassification, Trainer, TrainingArguments,
@@ -449,9 +454,10 @@ figure, ax = plots.new_figure(width=8, height=2.4)
 plots.bars(ax, list(right), [hits.mean() for hits in right.values()],
            [bootstrap_interval(np.mean, hits.astype(float)) for hits in right.values()],
            fmt="{:.0%}")
-order = sorted(right, key=lambda name: -right[name].mean())
+first, second = sorted(right, key=lambda name: -right[name].mean())[:2]
+lead = bootstrap_interval(np.mean, right[first].astype(float) - right[second])
 ax.set(xlim=(0, 1.15), xlabel=f"share of {len(truth)} validation texts right; 95 % interval",
-       title=f"Best on validation: {order[0]}, {right[order[0]].mean():.0%}")
+       title=f"{first}: {right[first].mean():.0%}; lead on {second}: {chance(lead)}")
 plots.show(figure, "Bars of accuracy: " + ", ".join(
     f"{name} {hits.mean():.0%}" for name, hits in right.items()) + ".")
 
@@ -523,11 +529,28 @@ for i in np.argsort(-losses[best])[:10]:
 
 # %% [markdown]
 # Read them. Some are wrong, some are hard, some could be either: the list says where to look, a
-# person decides. In your own file, correct them now and start again from the top, before section 11
-# opens the test. A program that changes the labels by itself trains the model to agree with itself.
+# person decides. A program that changes the labels by itself trains the model to agree with itself.
+#
+# In your own file, correct them before section 11 opens the test. But corrected labels draw other
+# splits, and rows that you have read would become the test. So write the splits down first, once,
+# in a cell of its own:
+#
+# ```python
+# (work / "splits").mkdir()  # stops where it is there: your corrections stay
+# for part, split in splits.items():
+#     columns = {text: split["text"][:], label: [names[k] for k in split["label"]]}
+#     columns |= {group: split["group"][:]} if group else {}
+#     target = work / "splits" / f"{part}.csv"
+#     pd.DataFrame(columns).to_csv(target, index=False, encoding=encoding)
+# print(work / "splits")
+# ```
+#
+# Correct `train.csv` and `validation.csv` there, name the printed folder as `file`, and start again
+# from the top.
 #
 # In the tickets eight wrong labels were planted, and a file of the course says where. So the lists
-# can be judged: how many of those planted in these rows are among the first twenty?
+# can be judged: how many of those planted in these rows are among the first twenty? Each was
+# changed to a queue that no reader would give; real mistakes can be harder to find.
 
 # %%
 TOP = 20
@@ -551,7 +574,7 @@ plots.finding(
         "longer training can hide wrong labels.")
     if planted else
     f"For {suspects} of {len(known)} rows the model would give another label. Read the first "
-    f"{TOP} by loss, correct in the file what is wrong, and run the lesson again.")
+    f"{TOP} by loss, and correct what is wrong in splits written down as above.")
 
 # %% tags=["assert"]
 assert not planted or caught[best] > 2 * expected
@@ -651,9 +674,9 @@ for n in sizes:
 
 # %%
 last, before = sizes[-1], sizes[max(len(sizes) - 2, 0)]  # the end of the curve, and the step to it
-step = tuned[last].astype(float) - tuned[before]
+step, whole = (tuned[last].astype(float) - tuned[n] for n in (before, sizes[0]))
 low, high = (100 * end for end in bootstrap_interval(np.mean, step))
-rows_more, whole = last - before, 100 * (tuned[last].mean() - tuned[sizes[0]].mean())
+wide, rows_more = 100 * np.array(bootstrap_interval(np.mean, whole)), last - before
 figure, ax = plots.new_figure(height=3.4)
 for number, (name, points) in enumerate({"fine-tuned": tuned, **cheap}.items()):
     plots.curve(ax, sizes, [points[n].mean() for n in sizes], name, number)
@@ -670,12 +693,14 @@ plots.show(figure, "Accuracy against the number of labels. " + " ".join(
 
 # %%
 plots.finding(
-    f"All the way, from {sizes[0]} to {last} labels: {whole:+.1f} points. The last {rows_more} of "
+    f"All the way, from {sizes[0]} to {last} labels: {100 * whole.mean():+.1f} points "
+    f"[{wide[0]:+.1f}, {wide[1]:+.1f}], {chance(wide)}. The last {rows_more} of "
     f"them brought {100 * step.mean():+.1f} [{low:+.1f}, {high:+.1f}], {chance((low, high))}. "
     + (f"The next {rows_more} seldom bring more: ask what it is worth to you, and what "
        "the rows cost." if low > 0 else
        "Accuracy fell: look at the added labels and at the epochs before you buy." if high < 0 else
-       "So these rows can't show that more labels help: correct the labels you have first.")
+       f"So what the next labels bring stays open: {len(truth)} rows with one seed don't show what "
+       f"{rows_more} more bring. First read section 8's suspects: that costs less.")
     if len(sizes) > 1 else f"{last} rows are too few to draw a curve from.")
 
 # %% [markdown]
@@ -752,7 +777,7 @@ assert labels_needed((100, 0.4), (1600, 0.2), 0.4) == 100
 # %% [markdown]
 # ## 10. Does it help to read your texts first?
 #
-# Unlabelled texts cost nothing. Before fine-tuning, the model can go on with its pretraining task:
+# Texts without labels are cheap. Before fine-tuning, the model can go on with its pretraining task:
 # guess hidden words, now in *your* texts ([masked language
 # model](glossary.md#masked-language-model)). Articles recommend this [domain
 # adaptation](glossary.md#domain-adaptation). Does it pay here?
@@ -799,11 +824,11 @@ for n in sizes:
 
 # %%
 gains = ", ".join(f"{n:,}" for n in sizes if pays[n][1] > 0)
-losses = ", ".join(f"{n:,}" for n in sizes if pays[n][2] < 0)
+falls = ", ".join(f"{n:,}" for n in sizes if pays[n][2] < 0)
 outcome = "Reading first " + (
     f"gains beyond chance with {gains} labels"
-    + f", but costs accuracy with {losses}" * bool(losses)
-    if gains else f"costs accuracy with {losses} labels, and gains at no size" if losses else
+    + f", but costs accuracy with {falls}" * bool(falls)
+    if gains else f"costs accuracy with {falls} labels, and gains at no size" if falls else
     "changes nothing beyond chance, at any size")
 
 # %%
@@ -880,6 +905,7 @@ test_line = {name: "{:.1%} [{:.1%}, {:.1%}]".format(h.mean(), *bootstrap_interva
 rival = max(("counting words", "frozen vectors"), key=lambda name: right[name].mean())
 lead = 100 * np.array(bootstrap_interval(np.mean, hits["fine-tuned"] - hits[rival]))
 ahead = 100 * (hits["fine-tuned"] - hits[rival]).mean()
+behind = f"{len(set(test['group'][:]))} values of {group}" if group else ""
 
 # %%
 plots.finding(
@@ -889,7 +915,9 @@ plots.finding(
     f"[{lead[0]:+.1f}, {lead[1]:+.1f}], {chance(lead)}"
     + (": it was worth it." if lead[0] > 0 else
        f": take {rival}, or collect more rows to judge on." if lead[1] >= 0 else
-       f": take {rival}."))
+       f": take {rival}.")
+    + (f" Only {behind} stand behind these rows: with others, the shares can move further than "
+       "the brackets say." if behind else ""))
 
 # %% tags=["assert"]
 assert hits["fine-tuned"].mean() > 1.5 / len(names)
@@ -898,27 +926,37 @@ assert hits["fine-tuned"].mean() > 1.5 / len(names)
 # A folder with weights says nothing about itself. The [model card](glossary.md#model-card) is the
 # `README.md` in it: what it is for, what it was trained on, how good it is, where it fails.
 #
-# The lesson saves the fine-tuned model because the pipeline of section 12 loads it. Where frozen
-# vectors did as well, save those instead; in any case the card must name them.
+# The lesson saves the fine-tuned model because the pipeline of section 12 loads it. In any case the
+# card must name the rivals. Where frozen vectors did as well, keep those: the body is as it was
+# fetched, and only the head is new.
+#
+# ```python
+# import joblib
+#
+# joblib.dump(head, work / "head.joblib")  # later: head = joblib.load(work / "head.joblib")
+# print([names[k] for k in head.predict(in_batches(body, new_texts, mean_pooled))])
+# ```
 
 # %%
 folder = work / "my-classifier"
 final.save_pretrained(folder)
 tokenizer.save_pretrained(folder)
-f1 = by_class(truth, probabilities(final, validation["text"][:]).argmax(1))[1]
+checked = probabilities(final, validation["text"][:])
+f1 = by_class(truth, checked.argmax(1))[1]
 card = f"""---
 library_name: transformers
 pipeline_tag: text-classification
 ---
 # {Path(file).stem}: {len(names)} labels
+From: {Path(lab.checkpoint).name}, fine-tuned{" after reading the texts" * use_adapted}.
 For: {", ".join(names)}. One label for each text; it has no "none of these".
 Data: {Path(file).name}, {sum(map(len, splits.values())):,} rows, split by {group or "label"}.
 Labels in training: {", ".join(f"{n} {np.sum(labels == k)}" for k, n in enumerate(names))}.
-Test ({len(test):,} rows, opened once; share right, 95 % interval): this model
-{test_line["fine-tuned"]}, frozen vectors {test_line["frozen vectors"]},
+Test ({len(test):,} rows{behind and ", " + behind}, opened once; share right, 95 % interval):
+this model {test_line["fine-tuned"]}, frozen vectors {test_line["frozen vectors"]},
 counting words {test_line["counting words"]}.
 Weakest on validation: {names[int(f1.argmin())]}, F1 {f1.min():.2f}.
-Limits: reads {max_length} pieces of a text. Not tested on other languages or other writers' jobs.
+Limits: reads {max_length} pieces of a text. Not tested on other languages or other kinds of text.
 """
 (folder / "README.md").write_text(card, encoding="utf-8")
 print(f"saved as {folder.name}, in the folder lab.workdir\n\n{card}")
@@ -944,17 +982,23 @@ for _, row in new.head(12).iterrows():
 # %%
 unsure = sum(new["probability"] < 0.5)
 lowest = new.sort_values("probability").iloc[0]
+sure = checked.max(1) >= 0.75
+missed = np.sum(sure & (checked.argmax(1) != truth))
 plots.finding(
     f"{len(new)} texts labelled; for {unsure} of them no label got half of the probability. The "
     f"least sure, “{lowest[text][:70]}”, got {lowest['probability']:.0%}: let people read such "
-    "rows, the least sure first.")
+    f"rows, the least sure first. But of {sure.sum()} validation texts with 75 % or more, {missed} "
+    "had another label: "
+    + ("a high probability is no proof. Read some of the sure ones, too." if missed else
+       "so few rows can't show how often that happens. Read some of the sure ones, too."))
 
 # %% [markdown]
 # The same as a program, for files of every kind that the gate reads. It keeps all columns and the
-# order of rows, leaves a row without a text unlabelled and says so, and overwrites nothing:
+# order of rows, leaves a row without a text unlabelled and says so, and overwrites nothing. Run it
+# in the course's folder; `MODEL` stands for what `print(folder.resolve())` shows.
 #
 # ```
-# python -m course_utils.label my-classifier new_tickets.csv --text message --out labelled.csv
+# python -m course_utils.label MODEL data/tickets/new_tickets.csv --text message --out labelled.csv
 # ```
 
 # %%
@@ -1005,7 +1049,7 @@ assert same == 1
 # import pandas as pd
 # from sklearn.feature_extraction.text import TfidfVectorizer
 # from sklearn.linear_model import LogisticRegression
-# from sklearn.model_selection import GroupKFold, GroupShuffleSplit, cross_val_predict
+# from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 # from sklearn.pipeline import make_pipeline
 # from transformers import (AutoModelForSequenceClassification, AutoTokenizer, Trainer,
 #                           TrainingArguments)
@@ -1013,20 +1057,26 @@ assert same == 1
 # kinds = {"cannot log in": "access", "screen is black": "hardware", "wifi is down": "network"}
 # data = pd.DataFrame([(f"{t}, says {who}", l, who) for t, l in kinds.items() for who in "abcdefgh"],
 #                     columns=["text", "label", "who"])  # yours: pd.read_csv("my_texts.csv")
+# data = data[["text", "label", "who"]].dropna().drop_duplicates("text").reset_index(drop=True)
 # names = sorted(data.label.unique())
 # data["y"] = data.label.map(names.index)
-# learn, judge = next(GroupShuffleSplit(1, test_size=0.25, random_state=0).split(data, groups=data.who))
+# folds = StratifiedGroupKFold(4, shuffle=True, random_state=0)  # four groups or more
+# learn, judge = next(folds.split(data, data.y, data.who))
+# part = data.iloc[learn]  # the rows to judge on stay unread
 # words = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10))
-# p = cross_val_predict(words, data.text, data.y, groups=data.who, cv=GroupKFold(4), method="predict_proba")
-# print("read first:", data.text[np.argsort(p[np.arange(len(data)), data.y])[:5]].tolist())
+# p = cross_val_predict(words, part.text, part.y, groups=part.who, cv=folds, method="predict_proba")
+# print("read first:", part.text.iloc[np.argsort(p[np.arange(len(part)), part.y])[:5]].tolist())
 #
 # name = "distilbert/distilbert-base-uncased"
 # tokenizer = AutoTokenizer.from_pretrained(name)
 # model = AutoModelForSequenceClassification.from_pretrained(
 #     name, num_labels=len(names), id2label=dict(enumerate(names)), use_safetensors=True)
 # rows = [{**tokenizer(t, truncation=True), "labels": int(y)} for t, y in zip(data.text, data.y)]
-# settings = TrainingArguments("my-classifier", num_train_epochs=5, learning_rate=5e-5, report_to="none")
-# trainer = Trainer(model, settings, train_dataset=[rows[i] for i in learn], processing_class=tokenizer)
+# epochs = int(np.clip(900 / len(learn), 3, 12))  # few rows need more
+# settings = TrainingArguments("my-classifier", num_train_epochs=epochs, learning_rate=5e-5,
+#                              report_to="none")
+# trainer = Trainer(model, settings, train_dataset=[rows[i] for i in learn],
+#                   processing_class=tokenizer)
 # trainer.train()
 # found = trainer.predict([rows[i] for i in judge])
 # print("right:", np.mean(found.predictions.argmax(-1) == found.label_ids))
