@@ -156,8 +156,9 @@ assert not set(first[0]) & set(first[1])
 # ## 2. Is it the same training?
 #
 # It should be: the mean of the means over its two halves is the mean over the batch. Dropout is off
-# here, because each process would draw its own; switch it off for your own proof too,
-# and then on again. And the run without that one line?
+# here, because each process would draw its own. For your own proof give `from_pretrained`
+# `dropout=0.0, attention_dropout=0.0, seq_classif_dropout=0.0`, and then leave them out again. And
+# the run without that one line?
 
 # %%
 import numpy as np
@@ -201,8 +202,9 @@ assert abs(one[0] - np.log(len(names))) < 0.5
 #
 # effective batch = rows a process × processes × accumulation steps
 #
-# So an epoch has half as many steps. A popular cure is to double the rate as well. Both need no
-# second process to be tried, since accumulation gives the same effective batch.
+# So an epoch has half as many steps. A popular cure is to double the rate as well; whether it cures
+# the batch, or the rate was too low anyway, batch 16 with that rate tells. None of this needs a
+# second process, since accumulation gives the same effective batch.
 
 # %%
 def four_epochs(effective, rate):
@@ -214,20 +216,21 @@ def four_epochs(effective, rate):
 
 after = {words: four_epochs(*setting) for words, setting in {
     "batch 16": (16, 3e-4), "batch 32, same rate": (32, 3e-4),
-    "batch 32, doubled rate": (32, 6e-4)}.items()}
+    "batch 16, doubled rate": (16, 6e-4), "batch 32, doubled rate": (32, 6e-4)}.items()}
 halves = train(Run(**base, out=str(work / "halves"), per_device=8, accumulation=2))
 
 # %%
-small, same, doubled = after.values()
+small, same, control, doubled = after.values()
 lost = same - small
-won = (same - doubled) / lost if lost > 0 else 0
 plots.finding(
     f"In one run each, the loss after four epochs is {small:.2f} with batch 16 and {same:.2f} "
     "with batch 32: "
     + ("half the steps learn less. " if lost > 0.02 else "half the steps cost nothing here. ")
-    + f"With the doubled rate it is {doubled:.2f}"
-    + (". " if lost <= 0.02 else ", which more than makes up for it. " if won > 1 else
-       f", which wins {won:.0%} of that back. " if won > 0 else ", which doesn't help. ")
+    + f"With the doubled rate it is {control:.2f} with batch 16 and {doubled:.2f} with batch 32: "
+    + ("no help for the larger batch here. " if doubled > same - 0.02 else
+       "a help for the larger batch alone. " if control > small - 0.02 else
+       "a help for both, so the first rate was too low, and this is no proof of the cure: find "
+       "each batch its best rate before you compare. ")
     + "One process that accumulates two batches of 8 has the losses of two processes, within "
     f"{np.abs(np.array(halves['losses']) - both).max():.0e}.")
 
@@ -330,8 +333,12 @@ assert Counter(Counter([*chain(*ways["split, then Trainer"])]).values()) == {2: 
 
 # %% [markdown]
 # Divide once. The Trainer reads in process 0 and deals rows out: simple, but one process reads for
-# all. In your own loop each process opens only its files, which is what many machines need. A
-# stream can also be **resumed**: its place is a small dictionary that belongs in the checkpoint.
+# all. In your own loop each process opens only its files, which is what many machines need, if the
+# number of files is a multiple of the processes; else each reads everything and skips. Give all the
+# same number of batches there, or some wait at the end for those that have none left.
+#
+# A stream can also be **resumed**: its place is a small dictionary, which your loop saves for each
+# process with the checkpoint. After `shuffle` the rows in its buffer are skipped when you resume.
 
 # %%
 from itertools import islice
@@ -363,7 +370,8 @@ assert before + rest == ways["split, own loop"][1]
 #
 # Write the audit that every new cluster deserves. `audit(seen, rows)`: `seen` has a list of row
 # numbers for each worker, `rows` all numbers that one pass should cover. Return two sorted lists:
-# rows that nobody met, and rows met more than once, by one worker or by several.
+# rows that nobody met, and rows met more than once, by one worker or by several. (Where an epoch
+# doesn't fill its last batch, the Trainer fills it with first rows: a few repeats, and no fault.)
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e13_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
 from collections import Counter
@@ -433,7 +441,9 @@ assert abs(disturbed - undisturbed) < 1e-3 and len(survived["losses"]) == len(bo
 
 # %% [markdown]
 # A checkpoint too often costs writing, too seldom costs steps. And a folder on one worker's own
-# disk is no checkpoint: the machine that died takes it along.
+# disk is no checkpoint: the machine that died takes it along. Nor is a folder that was being
+# written when the worker died, yet `get_last_checkpoint` takes it, and each restart fails: the
+# Trainer writes `trainer_state.json` last, so delete the newest folder if it lacks that file.
 #
 # ### Exercise 13.3 How often to save? ●●○ 7 minutes
 #
@@ -544,7 +554,8 @@ plots.finding(
     f"At the end {len(done)} are finished of {wanted} wanted, all {len(kept)} early ones with "
     f"their values ({kept.items() <= done.items()}); the torn one was done again "
     f"{len(repeated)} time. Best rate: {study.best_params['rate']:.1e}, "
-    f"loss {study.best_value:.2f}.")
+    f"loss {study.best_value:.2f}: the best of {len(done)} short runs, one each, and no advice yet "
+    "for a long one.")
 
 # %% tags=["assert"]
 assert kept.items() <= done.items() and len(torn) == len(repeated) == states["FAIL"] == 1
@@ -577,8 +588,8 @@ torch.set_num_threads(threads)
 # %% [markdown]
 # The model of the cost has two parts. Computing: a fixed part (the optimiser touches every weight)
 # and so much a text. Communication: a ring [all-reduce](glossary.md#all-reduce) among $N$ workers
-# takes $2(N-1)$ rounds, and each sends $\frac{1}{N}$ of the gradients. Both are straight lines; fit
-# them.
+# takes $2(N-1)$ rounds; in each round every worker sends $\frac{1}{N}$ of the gradients. Both are
+# straight lines; fit them.
 
 # %%
 from scipy.optimize import nnls
@@ -623,7 +634,7 @@ assert each > 0 and gradients > 1e7 and max(map(abs, error.values())) < 0.75
 # Now extrapolate. **Weak scaling**: each worker keeps 16 texts, the effective batch grows.
 # **[Strong scaling](glossary.md#strong-scaling)**: 512 texts are shared, each worker gets fewer.
 # Efficiency is the speed-up divided by the number of workers: 1 if twice the workers do twice the
-# work.
+# work; at one half, the black line, each text costs twice the worker hours.
 #
 # Assumed, so name it when you quote it: workers as fast as this core, all equally; communication
 # begins when computing ends (PyTorch's DistributedDataParallel (DDP) overlaps them, which helps;
@@ -644,10 +655,11 @@ def strong(workers, bandwidth, speed=1):
             / step_time(workers, 512 / workers, bandwidth, speed) / workers)
 
 figure, axes = plots.new_figure(columns=2, width=10, height=3.6)
-titles = "Weak: 16 texts each", "Strong: 512 texts shared"
+titles = "Weak, 16 texts each: the network decides", "Strong, 512 shared: falls on every network"
 for ax, law, title in zip(axes, (weak, strong), titles):
     for number, (name, bandwidth) in enumerate(bandwidths.items()):
-        plots.curve(ax, counts, [law(n, bandwidth) for n in counts], name, number)
+        hollow = {} if number else {"markersize": 9, "fillstyle": "none"}  # seen below another
+        plots.curve(ax, counts, [law(n, bandwidth) for n in counts], name, number, **hollow)
     ax.axhline(0.5, color="black", linewidth=0.8)
     ax.set_xscale("log", base=2)
     ax.set_xticks([1, 8, 64, 512], [1, 8, 64, 512])
@@ -664,10 +676,19 @@ def below_half(law, bandwidth, speed=1):
                 f"none up to {counts[-1]}")
 
 
+def fastest(bandwidth):
+    best = max(counts, key=lambda n: n * strong(n, bandwidth))
+    return f"{best} or more" if best == counts[-1] else str(best)
+
+
 plots.finding("Numbers of workers (powers of two tried) at which efficiency first falls below one "
               "half. " + "; ".join(
     f"{name}: {below_half(weak, b)} (weak), {below_half(strong, b)} (strong)"
-    for name, b in bandwidths.items()) + ". With workers ten times as fast and 10 Gbit/s: "
+    for name, b in bandwidths.items()) + ". A shared step is shortest with "
+    + ", ".join(f"{fastest(b)} ({name})" for name, b in bandwidths.items())
+    + f" workers; more than that make it longer. Weak, {counts[-1]} workers make a batch of "
+    f"{16 * counts[-1]:,}: efficiency counts texts, not what is learnt from them (section 3). "
+    "With workers ten times as fast and 10 Gbit/s: "
     f"{below_half(weak, 1.25e9, 10)} (weak), {below_half(strong, 1.25e9, 10)} (strong), for they "
     "then wait for the network.")
 
@@ -731,11 +752,12 @@ plots.finding(
 # *Write your answer here, in two or three sentences.*
 
 # %% [markdown] tags=["solution"]
-# The loss is as many times too large as there are accumulation steps, because the Trainer leaves
-# out the division by their number: it believes that the model divided by all rows already. Divided
-# by that ratio it is nearly the right one at each step, since clipping cuts the gradient to the
-# same length and AdamW divides by its running size. Two things must be in it: the factor with its
-# reason, and clipping or AdamW as what hides it.
+# The first loss is `4 * one[0]`, the ratio 4, and yes. The loss is as many times too large as there
+# are accumulation steps, because the Trainer leaves out the division by their number: it believes
+# that the model divided by all rows already. Divided by that ratio it is nearly the right one at
+# each step, since clipping cuts the gradient to the same length and AdamW divides by its running
+# size. Two things must be in it: the factor with its reason, and clipping or AdamW as what hides
+# it.
 
 # %% [markdown]
 # ## 9. On several machines
@@ -747,30 +769,34 @@ plots.finding(
 #     --max-restarts 3 -m scale.train '{…}'
 # ```
 #
-# That port is only the meeting place; gloo and NCCL open others for the gradients. Let the machines
-# reach one another on all of them, and nobody else: who reaches the first can join. Even on one
-# machine torch listens there on every network interface while a run lasts, as `ss -ltn` shows: stay
-# behind a firewall. The course's own model is distilled by the same engine, as `torchrun
-# --standalone --nproc-per-node 2
-# -m tools.pretrain student …`.
+# These are eight processes, so divide the batch by eight; this program uses the CPUs alone, the one
+# at the end of this page takes GPUs too. That port is only the meeting place; gloo and NCCL open
+# others for the gradients. Let the machines reach one another on all of them, and nobody else: who
+# reaches the first can join.
+#
+# Even on one machine the meeting place, then with a random port, listens on every network interface
+# while a run lasts, as `ss -ltn` shows: stay behind a firewall. The course's own model is distilled
+# by the same engine, as `torchrun --standalone --nproc-per-node 2 -m tools.pretrain student …`.
 #
 # **[Ray Train](https://docs.ray.io/en/latest/train/train.html)** wraps the same training, and adds
 # what starts machines and replaces them:
 #
 # ```python
-# from ray.train import RunConfig, ScalingConfig
+# from ray.train import FailureConfig, RunConfig, ScalingConfig
 # from ray.train.torch import TorchTrainer
 #
 # trainer = TorchTrainer(train_loop, scaling_config=ScalingConfig(num_workers=8, use_gpu=True),
-#                        run_config=RunConfig(storage_path="/shared/runs"))
+#                        run_config=RunConfig(storage_path="/shared/runs",
+#                                             failure_config=FailureConfig(max_failures=3)))
 # trainer.fit()
 # ```
 #
-# It isn't run here. Ray is larger than most of the course's other packages, writes to your home
-# folder whatever `storage_path` says, and its release must support your Python. It pays with a
-# cluster that several people share.
+# `train_loop` is your function that makes a Trainer and trains; without `FailureConfig` nothing is
+# started anew. It isn't run here. Ray is larger than most of the course's other packages, writes to
+# your home folder whatever `storage_path` says, and its release must support your Python. It pays
+# with a cluster that several people share.
 #
-# Not everything large needs any of this: 2,000 hand-ins are 2,000 separate small jobs, so `make
+# Not everything large needs any of this: 2,000 hand-ins to grade are 2,000 separate jobs, so `make
 # grade SUBMISSIONS=export.zip` on two machines, half of them each, is all the scaling there is. A
 # CI matrix is the same idea, one job for each Python or lesson (`make test`, `make run LESSON=05`;
 # see `.github/workflows/ci.yml`).
@@ -786,17 +812,20 @@ plots.finding(
 #
 # ## Take this with you
 #
-# Runs alone, and as `torchrun --standalone --nproc-per-node 2 program.py`. Delete the folder `run`
-# between the two: else the second finds a finished training and prints its losses again. The losses
-# won't equal one process' to the last digit: dropout is on. On a machine with several GPUs use
-# `torchrun` there too: started plainly, the Trainer uses DataParallel and multiplies the batch by
-# the GPUs. It needs `pip install transformers accelerate torch`.
+# Runs alone, and as `torchrun --standalone --nproc-per-node 2 program.py`: on CPUs, or with at most
+# as many processes as GPUs. If a worker dies, start it again: it goes on from the newest checkpoint
+# that was written to its end. Delete the folder `run` between the two: else the second finds a
+# finished training and prints its losses again. The losses won't equal one process' to the last
+# digit: dropout is on. On a machine with several GPUs use `torchrun` there too: started plainly,
+# the Trainer uses DataParallel and multiplies the batch by the GPUs. It needs `pip install
+# transformers accelerate torch`.
 #
 # ```python
 # import os
+# from pathlib import Path
+#
 # from transformers import (AutoModelForSequenceClassification, AutoTokenizer, Trainer,
 #                           TrainingArguments, set_seed)
-# from transformers.trainer_utils import get_last_checkpoint
 #
 # set_seed(0)
 # texts = ["where is my parcel", "it broke after a day", "still not here", "the lid is cracked"] * 8
@@ -808,11 +837,15 @@ plots.finding(
 # model.accepts_loss_kwargs = False  # or the loss is multiplied by the number of processes
 #
 # world, effective = int(os.environ.get("WORLD_SIZE", 1)), 8
+# if effective % world:
+#     raise SystemExit(f"{world} processes can't share {effective} rows: change one of the numbers")
 # settings = TrainingArguments(
 #     out, per_device_train_batch_size=effective // world, max_steps=4, learning_rate=5e-5,
 #     logging_steps=1, save_steps=2, save_total_limit=2, report_to="none", disable_tqdm=True)
 # trainer = Trainer(model, settings, train_dataset=rows, processing_class=tokenizer)
-# trainer.train(resume_from_checkpoint=get_last_checkpoint(out) if os.path.isdir(out) else None)
+# whole = [f.parent for f in Path(out).glob("checkpoint-*/trainer_state.json")]  # written last
+# last = max(whole, key=lambda folder: int(folder.name.split("-")[1]), default=None)
+# trainer.train(resume_from_checkpoint=last and str(last))
 # if trainer.is_world_process_zero():
 #     print(world, "processes:", [h["loss"] for h in trainer.state.log_history if "loss" in h])
 # ```
@@ -825,8 +858,9 @@ plots.finding(
 # | it learns less since there are more GPUs | the effective batch grew, the steps fell | section 3 |
 # | half of a stream is never read | it was divided twice | section 4; audit row numbers |
 # | all hang at the first step | a worker is missing, or a firewall is in between | look for the one that didn't start; open the port |
+# | all hang at the last step | some have no batch left | the same number of batches for each: section 4 |
 # | every process prints everything | each runs the whole program | `is_world_process_zero()` |
-# | two processes are slower than one | their threads fight for the cores | `OMP_NUM_THREADS=1` a process |
+# | two processes are slower than one | their threads fight for the cores, or the exchange costs more than it saves | `OMP_NUM_THREADS`: cores divided by processes (`torchrun` sets 1); more rows a process: section 7 |
 #
 # ## Further reading
 #
