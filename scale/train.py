@@ -30,7 +30,6 @@ from transformers import (
     set_seed,
 )
 from transformers.trainer_callback import PrinterCallback, TrainerState
-from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
 
@@ -116,6 +115,16 @@ def gathered(value: Any) -> list[Any]:
     return values
 
 
+def step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.rsplit("-", 1)[1])
+
+
+def last_whole(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end: the Trainer writes its state last."""
+    whole = [state.parent for state in folder.glob("checkpoint-*/trainer_state.json")]
+    return max(whole, key=step_of, default=None)
+
+
 def train(run: Run) -> dict[str, Any]:
     """Losses step by step, bytes that a process holds, rows of each process' first batch, seconds.
 
@@ -124,8 +133,8 @@ def train(run: Run) -> dict[str, Any]:
     logging.set_verbosity_error()  # no report on the new head, which is meant to be new
     logging.disable_progress_bar()
     set_seed(run.seed)
-    last = get_last_checkpoint(run.out) if run.save_every and Path(run.out).is_dir() else None
-    resumed_from = int(last.rsplit("-", 1)[1]) if last else 0
+    last = last_whole(Path(run.out)) if run.save_every else None
+    resumed_from = step_of(last) if last else 0
     finished = resumed_from >= run.steps  # the Trainer would do a step too many, or none
     tokenizer = AutoTokenizer.from_pretrained(run.model)
     model = AutoModelForSequenceClassification.from_pretrained(
@@ -166,9 +175,9 @@ def train(run: Run) -> dict[str, Any]:
     trainer.remove_callback(PrinterCallback)
     began = time.perf_counter()
     if finished:
-        trainer.state = TrainerState.load_from_json(str(Path(last) / "trainer_state.json"))
+        trainer.state = TrainerState.load_from_json(str(last / "trainer_state.json"))
     else:
-        trainer.train(resume_from_checkpoint=last)
+        trainer.train(resume_from_checkpoint=last and str(last))
     result = {
         "processes": settings.world_size,
         "effective": run.per_device * run.accumulation * settings.world_size,

@@ -442,8 +442,9 @@ assert abs(disturbed - undisturbed) < 1e-3 and len(survived["losses"]) == len(bo
 # %% [markdown]
 # A checkpoint too often costs writing, too seldom costs steps. And a folder on one worker's own
 # disk is no checkpoint: the machine that died takes it along. Nor is a folder that was being
-# written when the worker died, yet `get_last_checkpoint` takes it, and each restart fails: the
-# Trainer writes `trainer_state.json` last, so delete the newest folder if it lacks that file.
+# written when the worker died, yet transformers' `get_last_checkpoint` takes it, and each restart
+# fails. The Trainer writes `trainer_state.json` last, so `scale.train` takes the newest folder that
+# has this file.
 #
 # ### Exercise 13.3 How often to save? ●●○ 7 minutes
 #
