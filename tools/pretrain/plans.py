@@ -25,12 +25,13 @@ class Plan:
 
 HEAD = Stage(128, 32, 500_000, 1e-3, warmup=20, head_only=True)
 PLANS = {
-    # What the shipped models were trained by: half an hour each on two cores with native bf16.
+    # What the shipped models were trained by. Teacher: 40 minutes on two cores without native bf16, at 750 tokens a
+    # second. Student: half an hour on two cores with it (--compile).
     "brief": Plan(
         teacher=(
             HEAD,
-            Stage(128, 32, 6 * M, 1e-4, warmup=50),
-            Stage(512, 8, 250_000, 3e-5, warmup=10),
+            Stage(128, 32, 1_000_000, 2e-4, warmup=20),
+            Stage(512, 8, 60_000, 5e-5, warmup=3),
         ),
         student=(Stage(128, 32, 5 * M, 3e-4, warmup=50), Stage(512, 8, 200_000, 5e-5, warmup=10)),
         ablation=Stage(128, 16, 200_000, 4e-4, warmup=20),
@@ -38,7 +39,9 @@ PLANS = {
         # 72. Held-out loss 6.3, 4.8 and 4.6 nats.
         share=0.6,
     ),
-    # A working day on two cores with native bf16, in as many sittings as you like.
+    # A working day on two cores with native bf16, in as many sittings as you like. A ninth of its teacher, 6.7 million
+    # tokens at half this rate (29 minutes), was tried and not shipped: held-out loss 4.30 nats in place of 4.82, but on
+    # validation rows SST-2 86.4 % for 85.9, CLINC150 89.9 for 89.9 and "course requests" 80.4 for 82.6 (two seeds).
     "cpu": Plan(
         teacher=(
             HEAD,
