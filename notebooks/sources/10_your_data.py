@@ -928,12 +928,13 @@ assert hits["fine-tuned"].mean() > 1.5 / len(names)
 #
 # The lesson saves the fine-tuned model because the pipeline of section 12 loads it. In any case the
 # card must name the rivals. Where frozen vectors did as well, keep those: the body is as it was
-# fetched, and only the head is new.
+# fetched, and a new head is fitted in a second. So keep what it learns from, as plain numbers; a
+# pickled head could run code when it is opened.
 #
 # ```python
-# import joblib
-#
-# joblib.dump(head, work / "head.joblib")  # later: head = joblib.load(work / "head.joblib")
+# np.savez(work / "head.npz", vectors=vectors["train"], labels=labels)
+# kept = np.load(work / "head.npz")  # later, in any program
+# head = new_head().fit(kept["vectors"], kept["labels"])
 # print([names[k] for k in head.predict(in_batches(body, new_texts, mean_pooled))])
 # ```
 
