@@ -798,7 +798,7 @@ seen = []
 for name in scores:
     found = np.array([chosen[name, price] for price in (1, ALARM_COST)])
     away = found - fair
-    seen.append(f"{name}'s {found[0]:.2f} and {found[1]:.2f} (" + (
+    seen.append(f"{found[0]:.2f} and {found[1]:.2f} for {name} (" + (
         "both far above, as of a filter that is too sure" if away.min() > 0.1 else
         "both far below, as of a filter that is too modest" if away.max() < -0.1 else
         "both near them" if abs(away).max() <= 0.1 else "which point in no one direction") + ")")
