@@ -620,10 +620,10 @@ assert difference <= (0 if lab.device == "cpu" else lab.profile.learning_rate)
 #
 # ## 9. What do popular recipes cost?
 #
-# One article sets `padding=True` inside `map` and believes that this pads per batch. But `map`
-# hands over 1,000 texts at a time, so all are padded to the longest of these. Change one thing at a
-# time, and time real steps of each, here with the smaller model of lesson 02. Padding changes no
-# answer, for the mask hides it; a cut can.
+# One article sets `padding=True` inside `map`, as if it padded per batch. But `map` hands over
+# 1,000 texts at a time, so all are padded to the longest of these. Change one thing at a time, and
+# time real steps of each, here with the smaller model of lesson 02. Padding changes no answer, for
+# the mask hides it; a cut can.
 
 # %%
 def padded_in_map(split):
@@ -707,7 +707,7 @@ assert first > grouped, "padding must cost time"
 # split to choose by.
 
 # %% [markdown]
-# ## 10. What do more labels bring?
+# ## 10. How many labels? What more of them bring
 #
 # Labels cost money. So train on few of them, then on all, and give the word counter the same rows.
 # Cross-validation chooses the kind of counter again, on all training rows; where writers are known,
