@@ -519,9 +519,9 @@ plots.picture("two-chances")
 
 # %% [markdown]
 # The spread over seeds you have just seen. For the rows: an accuracy $p$ on $n$ rows typically lies
-# a *standard error*, $\sqrt{p(1-p)/n}$, from the one on endless rows; its square is the *variance*.
-# Nineteen of twenty samples lie within 1.96 standard errors to either side: this 95 % half-width is
-# the *noise* below.
+# a [standard error](glossary.md#standard-error), $\sqrt{p(1-p)/n}$, from the one on endless rows;
+# its square is the [variance](glossary.md#variance). Nineteen of twenty samples lie within 1.96
+# standard errors to either side: this 95 % half-width is the *noise* below.
 
 # %%
 by_seed = hits.mean(1)

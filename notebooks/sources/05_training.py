@@ -65,10 +65,10 @@ for row in reviews["train"].select(range(3)):
 # most texts, and learns one weight per word by logistic regression. It trains in a second.
 #
 # Should it count single words, as in lesson 00, or pairs of neighbouring words as well? Let the
-# training rows decide, by *cross-validation*: leave out one fifth, learn from the rest, judge on
-# the fifth, and do so for each fifth in turn. Where films are known, all reviews of one film are in
-# the same fifth. (The counter of pairs also leaves out what only one text has, `min_df=2`, and
-# counts repetitions for less, `sublinear_tf`.)
+# training rows decide, by [cross-validation](glossary.md#cross-validation): leave out one fifth,
+# learn from the rest, judge on the fifth, and do so for each fifth in turn. Where films are known,
+# all reviews of one film are in the same fifth. (The counter of pairs also leaves out what only one
+# text has, `min_df=2`, and counts repetitions for less, `sublinear_tf`.)
 
 # %%
 import numpy as np

@@ -694,8 +694,9 @@ plots.finding(f"{again} of {errors} errors lie in pairs that are confused more t
 #
 # A model is [calibrated](glossary.md#calibration) when its confidence can be trusted at every
 # level: of all answers with a confidence of four fifths, four in five are right, and so at every
-# other level. (*Confidence* is the probability of the class that it chose.) Sort the answers by
-# confidence, cut them into five groups, and draw for each the share right over the mean confidence.
+# other level. ([Confidence](glossary.md#confidence) is the probability of the class that it chose.)
+# Sort the answers by confidence, cut them into five groups, and draw for each the share right over
+# the mean confidence.
 
 # %%
 def sure_and_right(logits, truth):
@@ -897,10 +898,10 @@ for kind, k in sorted({(kind, int(k)) for kind, k in zip(kinds, truth, strict=Tr
 #
 # ## 10. Does it behave?
 #
-# A test split asks "how often right?". A *behavioural test* asks "does it do this one thing?" An
-# *invariance* is a change that must not matter, here typos. A *directional* test says which way the
-# score may not move: here a friendly sentence, which a spammer might add, must not make a spam look
-# wanted.
+# A test split asks "how often right?". A [behavioural test](glossary.md#behavioural-test) asks
+# "does it do this one thing?" An *invariance* is a change that must not matter, here typos. A
+# *directional* test says which way the score may not move: here a friendly sentence, which a
+# spammer might add, must not make a spam look wanted.
 
 # %%
 def with_typos(text, rng, share=0.1):
