@@ -11,14 +11,14 @@
 #
 # # Appendix: ten errors with a message, and five faults without
 #
-# You will meet each of them. Provoke them here, while it is safe, and see the cure beside each.
+# You will meet most of them. Provoke them here, while it is safe, and see the cure beside each.
 # Or come back when one of them stops you: the table in section 1 finds it by its message.
 #
 # **After this page you can**
 #
 # 1. recognise ten common errors by their message, and cure them;
 # 2. name five faults that give no message, and the assert that catches each;
-# 3. bring a recipe of 2020 to 2024 up to date.
+# 3. bring the training arguments of a recipe of 2020 to 2024 up to date.
 #
 # **What it costs**
 #
@@ -54,20 +54,22 @@ tokenizer = AutoTokenizer.from_pretrained(lab.checkpoint, revision=lab.revision)
 # ## 1. Ten errors, each with its cure
 #
 # Nobody publishes a count of learners' errors. For the errors 2, 3, 7 and 9, *Further reading*
-# names public threads; the others are our choice. You will provoke each of them. Read a long error
+# names public threads; the others are our choice. You will provoke each kind. Read a long error
 # from its end: the traceback's last part begins with the type and the reason.
 #
 # | | the message begins or contains | cure |
 # |---|---|---|
 # | 1 | `NameError: name … is not defined` | run the cells above; after a restart all of them |
-# | 2 | `TypeError: … unexpected keyword argument` | the tutorial is older than the library: use the new name |
-# | 3 | `ValueError: Unable to create tensor` | `padding=True` |
-# | 4 | `RuntimeError: The size of tensor a … must match`, `IndexError: index out of range` | `truncation=True` |
-# | 5 | `IndexError: Target … is out of bounds` | `num_labels=` the number of your classes |
+# | 2 | `TypeError: … unexpected keyword argument`, `ImportError: cannot import name` | the tutorial is older than the library: use the new name |
+# | 3 | `ValueError: Unable to create tensor`, `expected sequence of length` | `padding=True`, in a trainer `processing_class=tokenizer`; labels as numbers |
+# | 4 | `RuntimeError: The size of tensor a … must match` | `truncation=True` |
+# | | `IndexError: index out of range in self` | tokenizer and model from the same checkpoint |
+# | 5 | `IndexError: Target … is out of bounds`, `CUDA error: device-side assert triggered` | `num_labels=` the number of your classes |
 # | 6 | `ValueError: The model did not return a loss` | the labels' column must be called `label` or `labels` |
 # | 7 | `RuntimeError: … device` | `.to(model.device)` |
-# | 8 | `… can't allocate memory`, `CUDA out of memory` | smaller batch, shorter texts |
-# | 9 | `ConnectionError`, `OSError: We couldn't connect`, `FileNotFoundError: Couldn't find a module script` | write `owner/name`; or the network is missing |
+# | 8 | `… can't allocate memory`, `CUDA out of memory`, or the kernel dies | smaller batch, shorter texts |
+# | 9 | `ConnectionError`, `OSError: We couldn't connect`, `FileNotFoundError: Couldn't find a module script` | the network is missing |
+# | | `Repository id must be`, `Repo id must`, `is not a local folder` | write `owner/name`, or a folder that exists |
 # | 10 | `ValueError: Your setup doesn't support bf16/gpu` | `use_cpu=True` |
 #
 # A small helper runs a faulty line, catches the error, and prints the line with its type and the
@@ -125,7 +127,9 @@ cured = TrainingArguments(out, eval_strategy="epoch")
 
 # %% [markdown]
 # Cure: `eval_strategy`, and `Trainer(processing_class=tokenizer)`. The message names the word to
-# look up in the current documentation.
+# look up in the current documentation. `cannot import name 'AdamW'` is of the same kind: take
+# `torch.optim.AdamW`. If the message names your own `compute_loss`, your function is too old: give
+# it the argument `num_items_in_batch=None`, and read Silent 5 below.
 #
 # **3. A ragged batch.** Two texts of different length don't make a rectangle:
 
@@ -138,7 +142,9 @@ print("with padding:", tuple(batch["input_ids"].shape))
 
 # %% [markdown]
 # [Padding](glossary.md#padding) fills the shorter rows. In a training, a
-# [collator](glossary.md#collator) does it per batch (lesson 03).
+# [collator](glossary.md#collator) does it per batch (lesson 03): give the trainer
+# `processing_class=tokenizer`, or it stops with `expected sequence of length …`. If the message
+# names `label` instead of `input_ids`, your labels are words: turn them into numbers.
 #
 # **4. A text that is too long.** DistilBERT has 512 positions. The tokenizer only warns; the model
 # stops. For this and the next errors you need a classifier: the model with a
@@ -162,7 +168,8 @@ print(tuple(model(**tokenizer(too_long, truncation=True, return_tensors="pt")).l
 
 # %% [markdown]
 # Cure: `truncation=True`; what stands behind the limit is then not read, and nothing says so. The
-# last line shows the shape of its logits: one text, two classes.
+# last line shows the shape of its logits: one text, two classes. `index out of range in self` is
+# another fault: a token id that this model doesn't know, because the tokenizer is another model's.
 #
 # **5. More classes than the head has.** A new head has two outputs unless you say otherwise:
 
@@ -173,10 +180,12 @@ assert "Target" in message
 print(f"with three: loss {new_classifier(num_labels=3)(**batch, labels=labels).loss.item():.2f}")
 
 # %% [markdown]
-# Cure: `num_labels=3`. Labels count from 0: three classes are 0, 1 and 2, and a file with labels 1,
-# 2, 3 fails in the same way. On a GPU this fault reads `CUDA error: device-side assert triggered`,
-# and afterwards *every* GPU call fails: restart the kernel, and look for the fault on the CPU,
-# where the message is plain.
+# Cure: `num_labels=3`; if the checkpoint already has a head for two classes, also
+# `ignore_mismatched_sizes=True`. Labels count from 0: three classes are 0, 1 and 2, and a file with
+# labels 1, 2, 3 fails in the same way. On a GPU this fault reads
+# `CUDA error: device-side assert triggered` (so does a token id out of range), and afterwards
+# *every* GPU call fails: restart the kernel, and look for the fault on the CPU, where the message
+# is plain.
 #
 # **6. No labels, no loss.** The [loss](glossary.md#loss) is one number that says how wrong the
 # answers are; training makes it smaller, and needs labels for it. The trainer drops columns whose
@@ -219,7 +228,7 @@ print("cured:", tuple(layer(torch.ones(1, 4).to(layer.weight.device)).shape))
 
 # %% [markdown]
 # > Quoted: on a GPU PyTorch says `Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!`
-# > (nlp-with-transformers/notebooks, issues 31 and 61).
+# > (nlp-with-transformers/notebooks, issues 31 and 61); newer versions say `but got … is on cpu, different from other tensors on cuda:0`.
 #
 # Cure: `inputs = tokenizer(...).to(model.device)`.
 #
@@ -230,13 +239,16 @@ message = provoke(8, lambda: torch.empty(10**15))
 assert "allocate" in message or "memory" in message
 
 # %% [markdown]
-# In a training, nobody asks for that much in one piece. What fills the memory? In fp32 a number
-# takes 4 bytes, and training keeps four numbers per [parameter](glossary.md#parameter): the weight;
-# its [gradient](glossary.md#gradient), which says how the error changes with it; and two running
-# averages of the *optimiser*, the program that moves the weights. That is 16 bytes, whatever the
-# batch. Beside them lie the [activations](glossary.md#activation): results of the forward pass,
-# kept for the backward pass. The next cell counts them: `activation_bytes` adds up the size of
-# every tensor that PyTorch keeps.
+# In a training, nobody asks for that much in one piece. There a GPU says `CUDA out of memory`; on a
+# CPU the system often ends the program without a message, and Jupyter tells you that the kernel
+# died (Colab: the session crashed).
+#
+# What fills the memory? In fp32 a number takes 4 bytes, and training keeps four numbers per
+# [parameter](glossary.md#parameter): the weight; its [gradient](glossary.md#gradient), which says
+# how the error changes with it; and two running averages of the *optimiser*, the program that moves
+# the weights. That is 16 bytes, whatever the batch. Beside them lie the
+# [activations](glossary.md#activation): results of the forward pass, kept for the backward pass.
+# The next cell counts them: `activation_bytes` adds up the size of every tensor that PyTorch keeps.
 
 # %%
 from course_utils.common import activation_bytes
@@ -301,8 +313,9 @@ assert "imdb" in data_message and "connect" in model_message
 #
 # > Quoted: with a network, the name `imdb` alone fails too: `Repository id must be 'namespace/name', got 'imdb'` (huggingface/datasets, issue 8612).
 #
-# Cure: write owner and name, `stanfordnlp/imdb`. Behind a firewall or offline: choose the profile
-# `mini`, or set `COURSE_MIRROR` to a folder that `make mirror` filled.
+# Cure: write owner and name, `stanfordnlp/imdb`. A folder that doesn't exist is taken for a name on
+# the Hub, hence `Repo id must …` or `is not a local folder`: look at the path. Behind a firewall or
+# offline: choose the profile `mini`, or set `COURSE_MIRROR` to a folder that `make mirror` filled.
 #
 # **10. 16-bit training on a CPU.** The trainer refuses `bf16=True` where it finds no GPU, though
 # many CPUs can do it:
@@ -319,7 +332,7 @@ print(f"{len(seen)} kinds of error, {raised} messages")
 # %% [markdown]
 # Cure: say `use_cpu=True`, with `bf16=True` beside it only where the processor computes in bf16
 # quickly ([the other appendix](appendix_machine.ipynb) measures it). `lab.precision_arguments`
-# holds the right settings for your machine. That was the last of the ten.
+# holds the right settings for your machine.
 #
 # ### Exercise 0.5 Mend an old recipe ●●○ 7 minutes
 #
@@ -445,7 +458,8 @@ assert change["with mask"] < 1e-4 < change["without"]
 
 # %% [markdown]
 # **Silent 3: `label` in a loop of your own.** The trainer renames `label` to `labels`. Your own
-# loop doesn't, and the model ignores words it doesn't know:
+# loop doesn't, and the model ignores words it doesn't know. A training stops one line later
+# (`'NoneType' object has no attribute 'backward'`), an evaluation doesn't stop:
 
 # %%
 print("label: ", model(**batch, label=torch.tensor([0, 1])).loss)
@@ -454,7 +468,8 @@ assert model(**batch, label=torch.tensor([0, 1])).loss is None
 
 # %% [markdown]
 # **Silent 4: empty attention plots.** The fast attention never stores its weights. Ask for them,
-# and you get an empty tuple; the slower `eager` keeps them.
+# and you get an empty tuple; the slower `eager` keeps them. Only a line in the log says so, easily
+# overlooked; on this page you don't see it, since the log was switched off above.
 
 # %%
 fast = model(**batch, output_attentions=True).attentions
@@ -468,7 +483,8 @@ assert not fast and len(eager) == model.config.num_hidden_layers
 # accumulation](glossary.md#gradient-accumulation) takes several small batches for one step. The
 # trainer believes that this model divides its loss by the number of items in all of them. This
 # model doesn't, so the loss comes out multiplied. One line, `model.accepts_loss_kwargs = False`,
-# makes the trainer divide it:
+# makes the trainer divide it. Without it you can't compare the printed loss with another run's, and
+# the gradients, multiplied too, are cut sooner by the trainer's clipping.
 
 # %%
 twice = dict(per_device_train_batch_size=1, gradient_accumulation_steps=2)
@@ -478,8 +494,14 @@ print({name: f"{loss:.2f}" for name, loss in losses.items()})
 assert losses["without"] > 1.5 * losses["with the line"]
 
 # %% [markdown]
-# Silent faults have one cure: write down what must hold, and let an `assert` watch it. Rows sum
-# to 1. A text alone and in a batch gives the same answer. The loss is a number.
+# Silent faults have one cure: write down what must hold, and let an `assert` watch it. For these
+# five:
+#
+# 1. `torch.allclose(p.sum(-1), torch.ones(len(p)))`: each row of probabilities sums to 1;
+# 2. `torch.allclose(with_mask, alone, atol=1e-4)`: a text alone and in a batch gets one answer;
+# 3. `loss is not None`;
+# 4. `len(attentions) == model.config.num_hidden_layers`;
+# 5. the first loss with accumulation is near that of one batch of the same texts.
 #
 # ### Exercise 0.6 Three faults without a message ●●○ 10 minutes
 #
@@ -545,8 +567,8 @@ assert class_probabilities(model, [too_long, "Short."]).shape == (2, 2)
 # %% [markdown]
 # ## What to remember
 #
-# 1. Read the last line of an error first: type and reason stand there.
-# 2. Most errors of an old recipe are a renamed argument.
+# 1. Read the last part of an error first: it begins with the type and the reason.
+# 2. An old recipe stops at names that the library has changed or dropped; the message says which.
 # 3. Silent faults have one cure: write down what must hold, and let an assert watch it.
 #
 # ## Further reading
