@@ -15,8 +15,7 @@ import torch
 def keep_freed_memory() -> None:
     """Have glibc keep what PyTorch frees (``mallopt(3)``): each training step needs it again.
 
-    Otherwise the kernel maps large blocks anew and fills them with zeros: in masked LM, where the
-    logits are large, a quarter of the time, in a lesson's training a twentieth (two cores).
+    Else the kernel maps and clears large blocks anew: up to a quarter of the time, in masked LM.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt:
