@@ -973,8 +973,10 @@ assert results["requests"][0] > results["requests"][1]
 assert results["reviews"][0] > 0.65 and results["reviews"][2] < 0.05
 
 # %% [markdown]
-# Two tasks can't show where fine-tuning pays. Decide by such a figure on *your* texts, with more
-# seeds: `new_model(seed=1)` and `make_trainer(…, seed=1)`.
+# A lead whose interval only just leaves out 0 may be gone after the next training: lesson
+# [06](06_evaluation.ipynb), section 11, has another model's on the same requests. And two tasks
+# can't show where fine-tuning pays. Decide by such a figure on *your* texts, with more seeds:
+# `new_model(seed=1)` and `make_trainer(…, seed=1)`.
 #
 # What would the published model cost here? Speed and memory don't depend on what the weights know,
 # so a model of its size with random weights will tell you. (Articles [ask for](claims.md) "12 to 16

@@ -709,7 +709,7 @@ assert bills[mine].mean() < bills["counting words"].mean() + 1e-9
 # it knows the outside only by its examples: small talk, homework, other firms. A message that is
 # outside in a way that nobody collected can still land in an intent, so keep the threshold too.
 #
-# Two things must be in it: both numbers compared with section 4, and that the class covers only the
+# Two things must be in it: both numbers, each beside its rival, and that the class covers only the
 # kinds of outside that its examples have.
 
 # %% [markdown]

@@ -853,8 +853,8 @@ assert len(long) >= 10 and all(
 # say otherwise, say so: gaps of a few hundredths may be chance, and the course's adapter learned on
 # short windows only.
 #
-# Two things must be in it: your numbers, beside those of the long windows in section 5, and that
-# overlap helps answers on borders while the lost context stays lost.
+# Two things must be in it: your two numbers, and that overlap helps answers on borders while the
+# lost context stays lost.
 
 # %% [markdown]
 # ## 8. Can it summarise, or chat?
