@@ -259,7 +259,8 @@ assert low > 0
 #
 # Why does the model lead? A likely reason, not tested here: a new person says the same thing in
 # words that the counter has no weight for. On `mini`, lesson [05](05_training.ipynb) judges on two
-# further writers, where the lead is smaller, and has a task where the model isn't shown to pay.
+# further writers, where the lead is smaller, and lesson [06](06_evaluation.ipynb) has a task where
+# the model isn't shown to pay.
 #
 # Three requests that nobody in the data wrote. At least one belongs to no wish: which?
 

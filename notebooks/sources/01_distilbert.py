@@ -48,8 +48,8 @@ lab = start_lab("{{lesson}}", profile)
 # %% [markdown]
 # Two models, and one of their [blocks](glossary.md#block) opened. You will go through DistilBERT
 # from left to right. Each of its blocks is drawn below the block of BERT that it began as a copy
-# of;
-# lesson [02](02_distillation.ipynb) asks why these. Blocks and heads are counted from 0 throughout.
+# of; lesson [02](02_distillation.ipynb) asks why these. Blocks and heads are counted from 0
+# throughout.
 
 # %%
 plots.picture("bert-and-distilbert")

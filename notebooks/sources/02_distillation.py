@@ -1130,6 +1130,9 @@ assert abs(extra_errors(92.7, 91.3) - 1.4 / 7.3) < 1e-9
 # Next: [03, how batches are made](03_batches.ipynb).
 
 # %%
+from course_utils.exercises import progress
+
+progress("{{lesson}}")  # what you have solved, kept on this machine
 lab.finish(f"distilling for {duration(watch.seconds)} undoes "
            f"{back['distilled here']:.0%} of the rise in loss that the cut caused, and "
            f"{alike['distilled here']:.0%} of first choices are the teacher's; requests: "

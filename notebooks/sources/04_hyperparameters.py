@@ -1213,8 +1213,8 @@ assert (honest_report(lucky_runs + steady) == honest_report(steady + lucky_runs)
 # * all blocks frozen: `{"frozen": BLOCKS}`
 # * ten times the rate: `{"rate": 10 * RATE}`
 #
-# Write down how many points you expect, then run the cell. What did you
-# find, does the interval leave out 0, and why did it come out so?
+# Write down how many points you expect, then run the cell. What did you find, does the interval
+# leave out 0, and why did it come out so?
 
 # %%
 mine = {}  # such as {"batch_size": 2}; an empty one is the reference itself

@@ -987,7 +987,9 @@ def on_frontier(name):
 
 frontier = sorted(filter(on_frontier, table), key=lambda name: table[name]["p50 ms"])
 allowed = [name for name in table if name == "PyTorch" or table[name]["from"] >= -MARGIN]
-chosen, second = sorted(allowed, key=lambda name: table[name]["p50 ms"])[:2]
+chosen, second = sorted((n for n in allowed if n != "padded to 64"),  # slower on purpose
+                        key=lambda name: table[name]["p50 ms"])[:2]
+ends = {name: bootstrap_interval(np.mean, 100 * right[name]) for name in table}
 
 
 def label_below(this):  # another label, or another's bar, stands where this one's would
@@ -1004,7 +1006,6 @@ def label_left(this):  # a bar stands just right of this one, and none just left
 # %%
 slowest, fastest = (pick(values["p50 ms"] for values in table.values()) for pick in (max, min))
 figure, ax = plots.new_figure(width=9, height=4.6)
-ends = {name: bootstrap_interval(np.mean, 100 * right[name]) for name in table}
 for name, values in table.items():
     best = name in frontier
     low, high = ends[name]

@@ -626,7 +626,8 @@ plots.finding(
     + (", probably because two busy cores also share caches and memory. "
        if high < -0.02 else ". ")
     + f"Sixteen texts take {single[16]:.2f} s in one process and {pair[8]:.2f} s in two: "
-    f"{ratio:.2f} times as fast, not twice.")
+    f"{ratio:.2f} times as fast: "
+    + ("slower." if ratio < 1 else "not twice."))
 
 # %% tags=["assert"]
 assert each > 0 and gradients > 1e7 and max(map(abs, error.values())) < 0.75
@@ -655,6 +656,8 @@ def strong(workers, bandwidth, speed=1):
     return (step_time(1, 512, speed=speed)
             / step_time(workers, 512 / workers, bandwidth, speed) / workers)
 
+
+# %%
 figure, axes = plots.new_figure(columns=2, width=10, height=3.6)
 titles = "Weak, 16 texts each: the network decides", "Strong, 512 shared: falls on every network"
 for ax, law, title in zip(axes, (weak, strong), titles):
