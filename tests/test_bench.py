@@ -16,6 +16,7 @@ FABRICATED = {
         "course_utils": 0.1,
         "start_lab": 0.4,
     },
+    "memory": {"rounds": [{"freed": 0.65, "kept": 0.5}], "gain": 1.3},
     "share": {"precision": "fp32", "training": {"share": 0.78}, "inference": {"share": 0.52}},
     "classify": {
         "texts": 2000,
@@ -73,6 +74,7 @@ def test_the_table_says_what_was_measured_and_what_does_not_pay():
     assert "| 20.0× | 100.0% equal labels |" in row(text, "2,000 reviews, call, padded")
     assert "| 4.0× |" in row(text, "2,000 reviews, call as written")
     assert "| 5%, 25%; +1% |" in row(text, "estimate") and "| 3.0 s |" in row(text, "import")
+    assert "| 1.3× |" in row(text, "a training step, freed memory")
     assert "does not pay" in row(text, "bf16") and "busy" not in text
 
 
