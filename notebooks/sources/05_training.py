@@ -707,7 +707,7 @@ assert first > grouped, "padding must cost time"
 # split to choose by.
 
 # %% [markdown]
-# ## 10. How many labels? What more of them bring
+# ## 10. How many labels do you need?
 #
 # Labels cost money. So train on few of them, then on all, and give the word counter the same rows.
 # Cross-validation chooses the kind of counter again, on all training rows; where writers are known,
