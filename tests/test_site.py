@@ -35,7 +35,7 @@ OTHER_HOST = re.compile(
 QUERIES = {
     "padding": r"glossary.html#padding|03_.*padding",
     "what is a learning rate": r"glossary.html#learning-rate$|04_.*learning-rate",
-    "how many labels do I need": r"05_.*how-many-labels",
+    "how many labels do I need": r"0[57]_.*how-many-labels",  # both sections answer it by a curve
     "out of memory": r"appendix_errors|03_.*memory|03_.*batch",
     "confusion matrix": r"glossary.html#confusion-matrix|06_.*confusion-matrix",
     "warmup": r"glossary.html#warm-up|04_.*warm-up",
