@@ -48,9 +48,19 @@ def run(tiny, monkeypatch, one_thread):
     monkeypatch.setenv("COURSE_PROFILE", "mini")
     monkeypatch.chdir(ROOT / "notebooks")
 
-    def run(file, text="text", label="label", group=None, encoding=None):
+    def run(
+        file,
+        text="text",
+        label="label",
+        group=None,
+        encoding=None,
+        new_file=None,
+        keep=None,
+        **more,
+    ):
         given = {"file": str(file), "text": text, "label": label, "group": group}
-        given |= {"encoding": encoding, "new_file": None, "known_wrong": None, "reads": 40}
+        given |= {"encoding": encoding, "new_file": new_file, "known_wrong": None, "reads": 40}
+        given |= more
         space: dict = {"__name__": "lesson"}
         for number, cell in enumerate(build.read_source(lessons(["10"])[0]).cells):
             tags = set(cell.metadata.get("tags", []))
@@ -58,6 +68,8 @@ def run(tiny, monkeypatch, one_thread):
                 continue
             source = build.HIDDEN.sub("", cell.source)
             exec(compile(source, f"cell {number}", "exec"), space)
+            if keep and "\nkeep = " in source:  # as the comment there invites the reader to do
+                space["keep"] = keep
             if "parameters" in tags:
                 assert given.keys() <= space.keys()
                 space |= given
@@ -161,3 +173,21 @@ def test_near_copies_and_groups(run, tmp_path, capsys):
 def test_brackets_and_umlauts_in_the_path(run, tmp_path, capsys):
     file = write(tmp_path / "Übung [2026] (neu)/meine Sätze.csv", several(90, ("a", "b")))
     check(run(file), ["a", "b"], 90, capsys)
+
+
+@pytest.mark.parametrize("keep", ["fine-tuned", "frozen vectors", "counting words"])
+def test_a_new_file_is_labelled_by_the_way_that_is_kept(run, tmp_path, capsys, keep):
+    file = write(tmp_path / "own.csv", several(90, ("a", "b")))
+    new = [("1", "The printer is silent", "x"), ("2", "", "y"), ("3", "Größe falsch", "z")]
+    more = write(tmp_path / "new.csv", new, ";", "utf-8-sig", ("number", "text", "who"))
+    space = run(file, new_file=str(more), keep=keep, read_first=False)
+    said = capsys.readouterr().out
+    assert space["keep"] == keep and not space["pays"] and "Left out, as `read_first` says" in said
+    assert space["target"].name == "own-labelled.csv" and space["folder"].name == "own-classifier"
+    with open(space["target"], encoding="utf-8-sig", newline="") as lines:
+        rows = list(csv.DictReader(lines, delimiter=";" if keep == "fine-tuned" else ","))
+    assert [row["text"] for row in rows if row["label"]] == [new[0][1], new[2][1]]
+    assert [row["label"] for row in rows if row["label"]] == space["new"]["label"].tolist()
+    if keep == "fine-tuned":  # the program keeps all rows and columns
+        assert [(row["number"], row["text"], row["who"]) for row in rows] == new
+        assert rows[1]["label"] == "" and "1 without a text have no label" in said

@@ -65,9 +65,9 @@ assert all(0.1 < np.mean(messages[split]["label"]) < 0.17 for split in messages)
 # %% [markdown]
 # Two models are judged, both explained in [lesson 05](05_training.ipynb). One counts words
 # ([TF-IDF](glossary.md#tf-idf) with logistic regression): single words, or pairs of words as well,
-# whichever does better in cross-validation on the training rows. The other is DistilBERT,
-# [fine-tuned](glossary.md#fine-tuning) by a function that serves both tasks here. Learning rates
-# and numbers of epochs were chosen on validation rows.
+# whichever does better in cross-validation on the training rows. The other is DistilBERT
+# (on `mini` its small relative of lesson 05), [fine-tuned](glossary.md#fine-tuning) by a function
+# that serves both tasks here. Learning rates and numbers of epochs were chosen on validation rows.
 
 # %%
 import torch

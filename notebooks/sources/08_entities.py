@@ -325,9 +325,9 @@ assert f1(judged["always O"][1]) == 0 and f1(judged[best][1]) > 0.05
 # %% [markdown]
 # ## 4. From words to pieces
 #
-# DistilBERT's [tokenizer](glossary.md#tokenizer) cuts rare words into pieces, and names are rare
-# words. So there are more pieces than tags. **The first trap** is quiet: a list of words looks like
-# a list of texts.
+# DistilBERT (on `mini` its small relative, mini-distilbert) reads pieces: its
+# [tokenizer](glossary.md#tokenizer) cuts rare words, and names are rare words. So there are more
+# pieces than tags. **The first trap** is quiet: a list of words looks like a list of texts.
 
 # %%
 from transformers import AutoTokenizer, utils
