@@ -26,6 +26,9 @@
 #
 # {{cost}}
 #
+# In a hurry, with texts to sort into many classes? Sections 2, 3, 6 and 8; 4, 5 and 7 are about the
+# threshold of a yes or no.
+#
 # ## Setup
 
 # %% tags=["setup"]
