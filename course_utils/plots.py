@@ -51,7 +51,7 @@ def show(figure: Figure, alt: str) -> None:
             "A figure needs alt text: one or two sentences that say what a reader would see in it."
         )
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    figure.savefig(buffer, format="png", bbox_inches="tight")  # no title is cut off
     plt.close(figure)
     png = base64.b64encode(buffer.getvalue()).decode()
     display({"image/png": png, "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}})
@@ -107,6 +107,8 @@ def bars(ax: Axes, names: list[str], values, intervals=None, fmt: str = "{:.2f}"
     span = max(right.max(), 1e-9)
     for position, end, value in zip(y, right, values, strict=True):
         ax.text(end + 0.015 * span, position, fmt.format(value), va="center")
+    if fmt.endswith("%}"):
+        ax.xaxis.set_major_formatter("{x:.0%}")
     ax.set_yticks(y, names)
     ax.set_xlim(0, 1.13 * span)
     ax.invert_yaxis()

@@ -112,3 +112,21 @@ def test_a_confusion_matrix_shows_counts_and_the_share_of_each_true_class(shown)
     assert [text.get_text() for text in ax.texts] == ["3\n(75%)", "1\n(25%)", "0\n(0%)", "0\n(0%)"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted", "true")
     assert [text.get_color() for text in ax.texts[:2]] == ["white", "black"]
+
+
+def test_a_title_wider_than_its_figure_is_not_cut_off(shown):
+    widths = []
+    for title in ("short", "a title that is far wider than this figure " * 2):
+        figure, ax = plots.new_figure(width=3)
+        ax.set_title(title)
+        plots.show(figure, "Empty axes.")
+        png = base64.b64decode(shown[-1][0]["image/png"])
+        widths.append(int.from_bytes(png[16:20], "big"))  # the PNG header's width
+    assert widths[1] > 2 * widths[0]
+
+
+@pytest.mark.parametrize("fmt", ["{:.0%}", "{:.2f}"])
+def test_bars_have_the_axis_in_the_unit_of_their_labels(fmt):
+    _, ax = plots.new_figure()
+    plots.bars(ax, ["only"], [0.5], fmt=fmt)
+    assert (ax.xaxis.get_major_formatter()(0.5) == "50%") == fmt.endswith("%}")

@@ -230,7 +230,6 @@ figure, ax = plots.new_figure(width=8, height=2.2)
 plots.bars(ax, list(accuracy), list(accuracy.values()),
            [bootstrap_interval(np.mean, np.asarray(hits, float)) for hits in right.values()],
            fmt="{:.0%}")
-ax.xaxis.set_major_formatter("{x:.0%}")
 ax.set(xlim=(0, 1.1), xlabel=f"share of {len(truth)} requests sorted right; 95 % interval",
        title=f"{model_name} sorts {accuracy[model_name]:.0%} right, "
              f"counting words {accuracy['counting words']:.0%}")

@@ -106,8 +106,7 @@ machine["number format"] = f"{lab.precision}, {speeds[lab.precision]:,.0f} GFLOP
 figure, ax = plots.new_figure(height=1.9)
 plots.bars(ax, formats, list(speeds.values()), fmt="{:,.1f}")
 ax.set(xlabel="GFLOP/s in a product of two 768 × 768 matrices",
-       title=f"A product in bf16 runs at {gain:.2g} times the speed of fp32; "
-             f"lessons use {lab.precision}")
+       title=f"bf16 is {gain:.2g} times as fast as fp32; lessons use {lab.precision}")
 plots.show(figure,
            "Bars of the speed of a matrix product by number format: "
            + ", ".join(f"{n} {s:,.1f} GFLOP/s" for n, s in speeds.items()) + ".")
