@@ -615,8 +615,9 @@ assert round(100 * fewer, 1) == 39.4 and round(100 * tables_share, 1) == 35.9
 
 # %% [markdown]
 # Each block (articles say *layer*) is as wide as BERT's and has as many heads. The
-# [pooler](glossary.md#pooler) and the [segments](glossary.md#segment-embedding) served BERT's second
-# training task, *next-sentence prediction* (does text B follow text A?), and weigh next to nothing.
+# [pooler](glossary.md#pooler) and the [segments](glossary.md#segment-embedding) served BERT's
+# second training task, *next-sentence prediction* (does text B follow text A?), and weigh next to
+# nothing.
 #
 # ### Exercise 1.3 Count without the library ●●○ 10 minutes
 #
