@@ -842,6 +842,7 @@ def interval(one, two, draws=2000):
     return np.percentile(found, [2.5, 97.5])
 
 
+# %%
 def reading(low, high):
     if min(abs(low), abs(high)) < 2:
         return "borderline"
