@@ -901,9 +901,9 @@ assert right["cut out"].mean() > right["random weights"].mean()
 # A student that is better at guessing words need not be better here. Masked LM wants one word of
 # thousands for a gap, this task one wish of ten for a whole request.
 #
-# If the plain cut does as well, `mini` offers three more reasons. Its teacher began as a model tuned
-# to recognise sentences of like meaning (its card says so), and a cut can keep some of that. Its
-# finished student was distilled for a short time, the paper's for 90 hours. And that student is
+# If the plain cut does as well, `mini` offers three more reasons. Its teacher began as a model
+# tuned to recognise sentences of like meaning (its card says so), and a cut can keep some of that.
+# Its finished student was distilled for a short time, the paper's for 90 hours. And that student is
 # itself in part the cut (section 4).
 #
 # So a result of `mini` is about this one student and this one task. For any model, cut it and

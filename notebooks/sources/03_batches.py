@@ -665,9 +665,9 @@ plots.finding(f"Batches of {batch_sizes[-1]} have {noise[0] / noise[-1]:.0f} tim
 # noisier than the whole set. How many updates does a steadier gradient save?
 #
 # > Quoted: the [gradient noise scale](glossary.md#gradient-noise-scale) is the batch size at which
-# > this variance equals the squared length of the full gradient. Far below it, twice the rows need
-# > about half the updates, *if the learning rate is chosen anew for each batch size*; far above it,
-# > hardly fewer. It grows as the loss falls ([McCandlish et al.
+# > a batch's variance equals the squared length of the full gradient. Far below it, twice the rows
+# > need about half the updates, *if the learning rate is chosen anew for each batch size*; far
+# > above it, hardly fewer. It grows as the loss falls ([McCandlish et al.
 # > 2018](https://arxiv.org/abs/1812.06162)).
 #
 # > Quoted: a larger batch wants a larger rate: in proportion for SGD ([Goyal et al.
@@ -692,8 +692,8 @@ compared = ", ".join(
     f"{rate[size] / rate[8]:.1f} times the speed"
     for size, (gap, worst, best) in behind_8.items() if size != 8)
 plots.finding(f"With one run each at one learning rate, {compared}; section 5 marks {enough}. "
-              + (f"So {take} is the fastest that surely loses less than {MARGIN} points. " if take > 8
-                 else f"No larger size up to it surely loses less than {MARGIN} points. ")
+              + (f"No larger size up to it surely loses less than {MARGIN} points. " if take == 8
+                 else f"{take} is the fastest that surely loses less than {MARGIN} points. ")
               + f"Begin with {take} here. With a rate chosen for each size and several seeds the "
               "answer may differ, and narrower intervals take more rows. "
               f"If memory forbids {take}, accumulate (section 7).")
