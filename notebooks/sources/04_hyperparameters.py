@@ -87,6 +87,8 @@ def some(split, per_wish, skip=0):
 
 parts = {"train": some(pool, 14), "validation": some(pool, 28, skip=14),
          "test": some(requests["test"], 28)}
+
+# %%
 for row in parts["train"].select([0, 14, 28]):
     print(f"[{wishes[row['label']]}] {row['text']}")
 plots.finding(", ".join(
@@ -566,6 +568,7 @@ plots.finding(f"Equal runs span {100 * np.ptp(by_seed):.1f} points "
 # %% tags=["assert"]
 assert np.ptp(by_seed) > 0.005, "seeds must differ"
 assert by_seed.std(ddof=1) < 0.08, "texts are read whole: equal runs may not lie far apart"
+assert math.ceil(1.96**2 * 2 * 0.9 * (1 - 0.9) / 0.01**2) == 6915  # said below exercise 4.3
 
 # %% [markdown]
 # An interval for a difference must count both kinds. Pretend to repeat the experiment: pick as many
