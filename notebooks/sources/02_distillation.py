@@ -853,10 +853,9 @@ def compare(one, two):
     (low, high), gain = interval(one, two), 100 * (right[one].mean() - right[two].mean())
     lone = [n for n in (one, two) if len(right[n]) == 1 and n != "counting words"]  # trained once
     verdict = reading(low, high)
-    if lone and verdict == "beyond chance":
-        verdict = f"beyond the requests' chance, but {lone[0]} ran only once"
     return (f"{one} minus {two} {gain:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}), "
-            f"{verdict}")
+            + (f"beyond the requests' chance, but {lone[0]} ran only once"
+               if lone and verdict == "beyond chance" else verdict))
 
 
 # %%
@@ -895,6 +894,9 @@ plots.finding(f"In three runs each on this task, {verdict}. In full: "
 
 # %% tags=["assert"]
 assert all(len(right[name]) == runs for name, runs in repeats.items())
+assert len(taught_by) == repeats["teacher"] and taught_by[0].shape == (len(texts), len(ten))
+readings = [reading(*ends) for ends in ((0.2, 13.3), (-7.6, 3.1), (-5, -3), (-1.9, 16.4))]
+assert readings == ["borderline", "could be chance", "beyond chance", "borderline"]
 assert right["cut out"].mean() > right["random weights"].mean()
 
 # %% [markdown]
