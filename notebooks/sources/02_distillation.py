@@ -469,7 +469,7 @@ assert whole_loss < cut < blank and abs(blank - math.log(teacher.config.vocab_si
 # %% [markdown]
 # After a cut, some part gets an input it was not trained on. With the first half, that is only the
 # head; with one out of two, also the layers. But a start is not an end: question 2.3 asks which cut
-# *ends* best. The paper compares its own with random weights only.
+# *ends* best.
 #
 # ## 4. What does a short distillation bring back?
 #
@@ -565,7 +565,7 @@ assert alike["at the start"] < alike["distilled here"]
 # %% [markdown]
 # Why does the loss flatter the short training? The student practises on the exam's own kind of
 # text, and is told the true words. The right picture asks how like its teacher it has become, and
-# that takes longer. The finished student saw far more text.
+# that takes longer.
 #
 # On `mini` only, the finished student's weights are a weighted mean of the distilled ones and of
 # the cut it began as. Its card in `data/models/` gives the shares and the reason: the distilled
@@ -654,7 +654,7 @@ assert (list(spread(24, 12)) == [0, 2, 4, 6, 8, 10, 13, 15, 17, 19, 21, 23]
 # %% [markdown]
 # Why the last layer? 0, 2, …, 10 would drop layer 11, the only one that the head was trained to
 # read. That is a reason, not a proof: the first half (section 3) and the first four layers lack the
-# last one, too. Compare their losses with those of the cuts that keep it; and a start is no end.
+# last one, too. Compare their losses with those of the cuts that keep it.
 #
 # ## 5. Which part of the recipe matters?
 #
@@ -1021,10 +1021,10 @@ plots.finding(f"The ratio of the means is {with_wnli:.1%}. By task it runs from 
 # Above 100 % on WNLI? Its 56.3 is 40 right of 71, the score of always giving the more frequent
 # answer, and BERT is below that. A task that neither model has learned lifts the ratio.
 #
-# And the ratios are loose. The scores are medians of five runs on *development* sets (quoted: table
-# 1), and RTE's has [277 rows](https://huggingface.co/datasets/nyu-mll/glue): on such a set two
-# models, each judged on rows of its own, differ by 9.4 points give or take 7.9 (95 %). On the same
-# rows it would be somewhat less; how much, the paper doesn't say.
+# And the ratios are loose: the scores are medians of five runs on *development* sets (quoted: table
+# 1), and RTE's has [277 rows](https://huggingface.co/datasets/nyu-mll/glue). Judged on rows of
+# their own each, the two models differ there by 9.4 points give or take 7.9 (95 %). On the same
+# rows the margin is somewhat smaller; the paper doesn't say how much.
 #
 # > **Quoted:** the paper prints 86.7 for BERT on MNLI. Its mean of 79.5 is only reached with 84.7,
 # > the figure in the authors' README, which we use.

@@ -643,7 +643,7 @@ assert -1.3 < slope < -0.7
 # %%
 figure, ax = plots.new_figure(height=4)
 plots.curve(ax, batch_sizes, noise, "measured on drawn batches", 0, linestyle="none", markersize=8)
-longer = 2 ** np.arange(9)
+longer = 2 ** np.arange(7)
 plots.curve(ax, longer, variance / longer, "predicted from single rows", 2,
             marker="", linestyle="-", linewidth=1)
 ax.set_xscale("log", base=2)

@@ -571,7 +571,7 @@ assert by_seed.std(ddof=1) < 0.08, "texts are read whole: equal runs may not lie
 assert math.ceil(1.96**2 * 2 * 0.9 * (1 - 0.9) / 0.01**2) == 6915  # said below exercise 4.3
 
 # %% [markdown]
-# An interval for a difference must count both kinds. Pretend to repeat the experiment: pick as many
+# An interval for a difference counts both kinds. Pretend to repeat the experiment: pick as many
 # runs and rows as there are, some twice, some never, and compute the difference again. After 2,000
 # times, drop the lowest and the highest 2.5 %: what remains spans the 95 % interval. This
 # [bootstrap](glossary.md#bootstrap) makes every interval from here on.
@@ -836,8 +836,7 @@ assert lost < 0.06 and wrong_confidence[-1] > wrong_confidence[0] + 0.1
 # If you need only the class, follow the accuracy. If you use the probability, as in "ask a person
 # below 80 %", follow the confidence on mistakes, as sure ones slip past that rule. So "it overfits
 # at epoch 3" is half a sentence: say which curve. And don't read the best number of epochs off it:
-# epoch 4 here is not our run of 4, because the schedule is stretched over all eight, and the rate
-# is still high there; train again with the number you chose.
+# the schedule is stretched over all eight. Train again with the number you chose.
 #
 # > Quoted: nine public runs of the real DistilBERT on IMDb, 20 epochs: validation loss rises
 # > from 0.21 to 0.75, while accuracy ends at 0.932, above its first epoch's 0.915 ([Realgon's model
@@ -978,9 +977,8 @@ assert math.isclose(share_reached(2000, 16, 2, 500), 0.498)
 # tenth of the reference did in section 4. Our upper end, four times the reference, is a guess
 # towards the break of section 2: if the winner lies near it, widen.
 #
-# Five trials with one seed each are too few to tell a good setting from a lucky one: section 3
-# showed how far apart equal runs lie. They show how a search works and what its number is worth; to
-# decide, make dozens. By default Optuna's first *ten* trials are random, whatever their scores
+# Five trials with one seed each show how a search works and what its number is worth; to decide,
+# make dozens. By default Optuna's first *ten* trials are random, whatever their scores
 # (`n_startup_trials=10`), so a short search is a random search under another name. Ours learns from
 # the fourth on.
 
