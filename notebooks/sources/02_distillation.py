@@ -1023,8 +1023,8 @@ plots.finding(f"The ratio of the means is {with_wnli:.1%}. By task it runs from 
 #
 # And the ratios are loose: the scores are medians of five runs on *development* sets (quoted: table
 # 1), and RTE's has [277 rows](https://huggingface.co/datasets/nyu-mll/glue). Judged on rows of
-# their own each, the two models differ there by 9.4 points give or take 7.9 (95 %). On the same
-# rows the margin is somewhat smaller; the paper doesn't say how much.
+# their own each, the two models would differ there by the quoted 9.4 points with a 95 % half-width
+# of 7.9. On the same rows it is somewhat smaller; the paper doesn't say how much.
 #
 # > **Quoted:** the paper prints 86.7 for BERT on MNLI. Its mean of 79.5 is only reached with 84.7,
 # > the figure in the authors' README, which we use.
