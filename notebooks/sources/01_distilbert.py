@@ -615,8 +615,9 @@ assert round(100 * fewer, 1) == 39.4 and round(100 * tables_share, 1) == 35.9
 
 # %% [markdown]
 # Each block (articles say *layer*) is as wide as BERT's and has as many heads. The
-# [pooler](glossary.md#pooler) and the [segments](glossary.md#segment-embedding) served a second
-# task that BERT was trained on, and weigh next to nothing.
+# [pooler](glossary.md#pooler) and the [segments](glossary.md#segment-embedding) served BERT's
+# second training task, *next-sentence prediction* (does text B follow text A?), and weigh next to
+# nothing.
 #
 # ### Exercise 1.3 Count without the library ●●○ 10 minutes
 #
@@ -938,11 +939,13 @@ print("There are:", [name for name in dir(transformers) if name.startswith("Dist
 
 # %% tags=["assert"]
 assert encoder.config.max_position_embeddings == 512 and not guesser.can_generate()
+assert hasattr(transformers, "BertLMHeadModel"), "the library has a writing class for BERT"
 
 # %% [markdown]
-# Cut long texts with `truncation=True`, or split them. The library has no writing version of
-# DistilBERT: it has no [decoder](glossary.md#decoder), and nobody trained it to continue a text. It
-# gives *scores* to texts, tokens or spans, and writes neither summaries nor answers in a chat.
+# Cut long texts with `truncation=True`, or split them. That the library has no writing class isn't
+# the reason: it has one for BERT, which doesn't write either. The reason is section 8: this model
+# learned to fill gaps with both sides in view, while a [decoder](glossary.md#decoder) is trained
+# with a mask that hides everything further on. DistilBERT gives *scores* to texts, tokens or spans.
 #
 # ### Question 1.6 Half the work, three fifths of the size ●●○ 4 minutes, in writing
 #
@@ -1006,7 +1009,8 @@ claims = [
      f"words behind a gap move {moved:.0%} of the probability (8)"),
     ("The base model is “fine-tuned for classification”", "false",
      "its checkpoint has no weights for a classifier's head (5)"),
-    ("It condenses documents, it chats", "false", "no decoder, and 512 tokens at most (9)")]
+    ("It writes summaries, it chats", "false",
+     "both sides in view, never trained to continue a text (8, 9)")]
 table = ["| articles say | verdict | measured here (section) |", "|---|---|---|"]
 table += [f"| {what} | **{verdict}** | {truth} |" for what, verdict, truth in claims]
 display(Markdown("\n".join(table)))

@@ -4,12 +4,14 @@ WRONG = {
     "e2_1": [
         (
             "asks at T = 1, where forgetting T changes nothing",
-            "    same = torch.tensor([[2.0, 0.5, -1.0]])\n    return abs(float(loss(same, same, 1.0))) < 1e-5\n",
+            "    same = torch.tensor([[2.0, 0.5, -1.0]])\n    student = same.clone().requires_grad_()\n"
+            "    loss(student, same, 1.0).backward()\n    return float(student.grad.abs().max()) < 1e-5\n",
             "at T = 1",
         ),
         (
             "asks with equal logits, which no temperature changes",
-            "    same = torch.zeros(1, 3)\n    return abs(float(loss(same, same, 3.0))) < 1e-5\n",
+            "    same = torch.zeros(1, 3, requires_grad=True)\n    loss(same, same.detach(), 3.0).backward()\n"
+            "    return float(same.grad.abs().max()) < 1e-5\n",
             "all logits alike",
         ),
         (
@@ -19,9 +21,14 @@ WRONG = {
             "T² is not what is tested",
         ),
         (
+            "asks for a loss of 0, which a cross-entropy never has",
+            "    same = torch.tensor([[2.0, 0.5, -1.0]])\n    return abs(float(loss(same, same, 3.0))) < 1e-5\n",
+            "the teacher's entropy, not 0",
+        ),
+        (
             "says yes when the loss is above 0",
             "    same = torch.tensor([[2.0, 0.5, -1.0]])\n    return float(loss(same, same, 3.0)) > 1e-5\n",
-            "equal logits give a loss of 0",
+            "its gradient is 0",
         ),
         ("accepts everything", "    return True\n", "always says yes"),
     ],

@@ -70,28 +70,33 @@ WRONG = {
     ],
     "e4_3": [
         (
-            "forgets that both models are uncertain",
-            "    return math.ceil(1.96**2 * accuracy * (1 - accuracy) / difference**2)\n",
-            "both models are uncertain",
+            "takes the variance of whether the two differ",
+            "    return math.ceil(1.96**2 * disagreement * (1 - disagreement) / difference**2)\n",
+            "not of the difference",
+        ),
+        (
+            "adds up two variances, as for different rows",
+            "    return math.ceil(1.96**2 * 2 * disagreement / difference**2)\n",
+            "nothing is doubled",
         ),
         (
             "forgets the square of 1.96",
-            "    return math.ceil(1.96 * 2 * accuracy * (1 - accuracy) / difference**2)\n",
+            "    return math.ceil(1.96 * disagreement / difference**2)\n",
             "square the 1.96",
         ),
         (
             "forgets the square of the difference",
-            "    return math.ceil(1.96**2 * 2 * accuracy * (1 - accuracy) / difference)\n",
+            "    return math.ceil(1.96**2 * disagreement / difference)\n",
             "1 / difference squared",
         ),
         (
-            "leaves the accuracy out",
-            "    return math.ceil(1.96**2 * 2 * 0.09 / difference**2)\n",
-            "the accuracy must enter",
+            "leaves the disagreement out",
+            "    return math.ceil(1.96**2 * 0.06 / difference**2)\n",
+            "which must enter",
         ),
         (
             "rounds down",
-            "    return int(1.96**2 * 2 * accuracy * (1 - accuracy) / difference**2)\n",
+            "    return int(1.96**2 * disagreement / difference**2)\n",
             "math.ceil rounds up",
         ),
     ],
