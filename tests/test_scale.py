@@ -1,20 +1,26 @@
 """The programs of ``scale/``: what can be shown without training, and one real pair of processes."""
 
+import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections import Counter
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import asdict, replace
 from itertools import chain
+from subprocess import PIPE
 
+import psutil
 import pytest
 from datasets import Dataset
 from optuna.trial import TrialState
 
 from scale import search
-from scale.launch import torchrun
+from scale.launch import ROOT, torchrun
 from scale.search import finished, open_study, owner, requeue, work_left
-from scale.train import Run, train
+from scale.train import Run, last_whole, meet, step_of, train
 from tests.tiny_model import tiny_model
 
 
@@ -123,6 +129,81 @@ def test_a_finished_run_that_is_started_again_says_what_it_said(tiny_run, tmp_pa
     assert again["judged"] == pytest.approx(first["judged"], abs=1e-6)
     assert again["first_rows"] == [[]] and again["held"] == {}
     assert max(int(f.name.partition("-")[2]) for f in tmp_path.glob("checkpoint-*")) == steps
+
+
+def test_a_launcher_that_keeps_the_addresses_of_the_dead_is_refused(monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    with pytest.raises(RuntimeError, match="TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"):
+        meet()
+
+
+def launcher(port: int, run: Run) -> subprocess.Popen:
+    """One machine's torchrun with one worker, as section 9 of lesson 13 starts it, but on loopback."""
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nnodes",
+        "2",
+        "--nproc-per-node",
+        "1",
+    ]
+    command += [
+        "--rdzv-backend",
+        "c10d",
+        "--rdzv-endpoint",
+        f"127.0.0.1:{port}",
+        "--rdzv-id",
+        "run-1",
+    ]
+    command += ["--rdzv-conf", "keep_alive_interval=1", "--local-addr", "127.0.0.1"]
+    command += ["--max-restarts", "3", "-m", "scale.train", json.dumps(asdict(run))]
+    environment = {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    if sys.platform != "win32":
+        environment["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
+    return subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | environment, stdout=PIPE, stderr=PIPE, text=True
+    )
+
+
+def switch_off(process: subprocess.Popen) -> None:
+    """The launcher and all below it die at once, as with their machine."""
+    everybody = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for one in everybody:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    psutil.wait_procs(everybody, timeout=30)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("replaced_after", [0, 5])
+def test_a_machine_that_dies_is_replaced_and_the_run_goes_on(tiny_run, tmp_path, replaced_after):
+    """Before the others have noticed, or afterwards: their launcher counts that restart in the second case alone."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    run = replace(tiny_run, out=str(tmp_path), steps=600, save_every=20)
+    first, second = machines = [launcher(port, run), launcher(port, run)]
+    try:
+        deadline = time.monotonic() + 120
+        while not last_whole(tmp_path) and time.monotonic() < deadline:
+            assert first.poll() is second.poll() is None, first.communicate()[1][-3000:]
+            time.sleep(0.02)
+        reached = step_of(last_whole(tmp_path))
+        switch_off(second)
+        time.sleep(replaced_after)
+        machines.append(launcher(port, run))
+        said = [machine.communicate(timeout=240) for machine in (first, machines[-1])]
+    finally:
+        for machine in machines:
+            if machine.poll() is None:
+                switch_off(machine)
+    assert first.returncode == machines[-1].returncode == 0, said[0][1][-3000:]
+    (line,) = [line for out, _ in said for line in out.splitlines() if line.startswith('{"')]
+    result = json.loads(line)
+    assert result["processes"] == 2 and reached <= result["resumed_from"] < 600
+    assert len(result["losses"]) == 600
 
 
 @pytest.mark.slow
