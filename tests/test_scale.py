@@ -51,6 +51,15 @@ def test_a_dead_process_trial_is_queued_anew_with_its_settings_and_the_living_on
     assert again.user_attrs["again"] == dead.number and again.suggest_float("rate", 0, 1) == 0.25
 
 
+def test_settings_that_kill_their_process_twice_are_not_tried_a_third_time(tmp_path):
+    study = open_study(tmp_path / "study")
+    first = begin(study, gone(), 0.25)
+    assert requeue(study) == [first.number]
+    again = begin(study, gone(), 0.25)
+    assert again.user_attrs["again"] == first.number and requeue(study) == []
+    assert [t.state for t in study.trials] == [TrialState.FAIL] * 2
+
+
 def test_two_searches_that_find_the_same_lost_trial_queue_it_once(tmp_path, monkeypatch):
     """The second one works between two lines of the first: before tell looks, and while it writes."""
     study, other = open_study(tmp_path / "study"), open_study(tmp_path / "study")
