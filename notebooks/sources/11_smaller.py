@@ -868,8 +868,8 @@ plots.finding(judge(f"cut at {CUT}", "int8 by row"))
 
 # %% [markdown]
 # A [batch](glossary.md#batch) shares the cost of a call among its texts. It makes each text wait
-# for the others, and pads the shorter ones. Which size pays on a CPU? Each size gets the same texts,
-# 12 times 32. The sizes run one after the other, so count no gain below a tenth.
+# for the others, and pads the shorter ones. Which size pays on a CPU? Each gets the same texts, 12
+# times 32. The sizes run one after the other, so count no gain below a tenth.
 
 # %%
 SIZES = (1, 8, 32)
@@ -958,7 +958,7 @@ plots.finding(
 # Three things to know about the table. Accuracy and p50 come from single texts, texts/s from
 # batches of 32, in which int8 may answer otherwise (section 4). The few slowest of 60 calls make
 # p95, so it is rough. And the last two versions are the same file as *int8 by row*, so its memory
-# is repeated there.
+# is repeated there, while the memory of *counting words* holds its training too.
 
 # %%
 import pandas as pd

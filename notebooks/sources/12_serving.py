@@ -302,8 +302,8 @@ plots.finding(f"The same {len(few)} texts, 16 a pass against one, in {turns} tur
     f"({min(gain):.2f} to {max(gain):.2f}), so batching {in_all_turns(gain)}"
     for name, gain in gains.items())
     + ". The service runs int8, so the first verdict is the forecast for it. While it runs, int8 "
-    f"sets one scale for all texts that share a pass: {moved:.0%} of {len(asked)} get another label "
-    f"than alone. Right: {hits['int8, 16 a pass'].mean():.0%}, alone {hits['int8'].mean():.0%} "
+    f"sets one scale for all texts that share a pass: {moved:.0%} of {len(asked)} get another "
+    f"label than alone. Right: {hits['int8, 16 a pass'].mean():.0%}, alone {hits['int8'].mean():.0%} "
     f"({paired('int8, 16 a pass', 'int8')}).")
 
 # %% [markdown]
