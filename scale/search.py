@@ -38,7 +38,8 @@ def owner() -> str:
 def requeue(study: optuna.Study) -> list[int]:
     """Numbers of the trials that a dead process of this machine had begun; their settings are queued anew, once.
 
-    Settings whose process died twice may be what kills it, by its memory for one. Where several processes find the same trial, the one that ends it first queues it, and has its number.
+    Settings whose process died twice may be what kills it, for instance by the memory that they need. Where several
+    processes find the same trial, the one that ends it first queues it, and has its number.
     """
     lost = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
