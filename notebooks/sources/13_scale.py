@@ -872,7 +872,7 @@ plots.finding(
 # | it learns less since there are more GPUs | the effective batch grew, the steps fell | section 3 |
 # | half of a stream is never read | it was divided twice | section 4; audit row numbers |
 # | all hang at the first step | a worker is missing, or a firewall is in between | look for the one that didn't start; open the port |
-# | all hang at the first step, on several machines | a machine's own name means 127.0.1.1 (Debian, Ubuntu) | `GLOO_SOCKET_IFNAME`, `NCCL_SOCKET_IFNAME`: its network card's name, on each machine |
+# | all hang at the first step, on several machines | a machine's own name means `127.0.1.1` (Debian, Ubuntu) | `GLOO_SOCKET_IFNAME`, `NCCL_SOCKET_IFNAME`: its network card's name, on each machine |
 # | all hang at the last step | some have no batch left | the same number of batches for each: section 4 |
 # | every process prints everything | each runs the whole program | `is_world_process_zero()` |
 # | two processes are slower than one | their threads fight for the cores, or the exchange costs more than it saves | `OMP_NUM_THREADS`: cores divided by processes (`torchrun` sets 1); more rows a process: section 7 |
