@@ -302,7 +302,7 @@ plots.finding(f"The same {len(few)} texts, 16 a pass against one, in {turns} tur
     f"({min(gain):.2f} to {max(gain):.2f}), so batching {in_all_turns(gain)}"
     for name, gain in gains.items())
     + ". The service runs int8, so the first verdict is the forecast for it. While it runs, int8 "
-    f"sets one scale for all texts that share a pass: {moved:.0%} of {len(asked)} get another "
+    f"sets one scale for all texts that share a pass: {moved:.1%} of {len(asked)} get another "
     f"label than alone. Right: {hits['int8, 16 a pass'].mean():.0%}, alone {hits['int8'].mean():.0%} "
     f"({paired('int8, 16 a pass', 'int8')}).")
 
@@ -385,9 +385,9 @@ plots.finding(
        "and its passes have from 1 to 16 texts")
     + f". From one caller to 32, throughput grows {rate['alone', 32] / rate['alone', 1]:.1f} times "
     f"and the median wait {waits['alone', 32][0] / waits['alone', 1][0]:.0f} times. "
-    + (f"The price of batching was measured above: {moved:.0%} of the labels depend on who else "
-       "is asking. Where an answer must be the same tomorrow, leave `batch=1`, or batch a model "
-       "whose numbers have 32 bits." if moved else ""))
+    + (f"The price was measured above: in passes of 16, {moved:.1%} of the labels weren't those "
+       "given alone. They depend on who else is asking. Where an answer must be the same "
+       "tomorrow, leave `batch=1`, or batch a model whose numbers have 32 bits." if moved else ""))
 
 # %% tags=["assert"]
 assert all((statuses == 200).all() for runs in measured.values() for _, statuses, _ in runs)
@@ -554,8 +554,8 @@ assert sum(late.values()) == 400 and {200, 503} <= late.keys() <= {200, 408, 503
 # would need a key by which the server knows it again.
 #
 # Wait 0.5 s at first, twice as long each time; never less than `retry_after` where the server gave
-# one. Real clients multiply the wait by a random number (*jitter*), so that callers
-# refused together don't return together. It is left out here, so that the check knows the answer.
+# one. Real clients multiply the wait by a random number (*jitter*), so that callers refused together
+# don't return together. It is left out here, so that the check knows the answer.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e12_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def next_try(status, attempt, retry_after=None):
@@ -1076,6 +1076,6 @@ from course_utils.exercises import progress
 
 progress("{{lesson}}")  # what you have solved, kept on this machine
 lab.finish(f"{top:.0f} answers a second, micro-batching {verdict} ({np.median(ratios):.2f} times), "
-           f"and changes {moved:.0%} of the labels; "
+           f"and changes {moved:.1%} of the labels; "
            f"{lost} of {accepted} accepted requests lost at the stop; new topic noticed on "
            f"{alarm['DistilBERT'][1]:.0%} of days, false alarms {alarm['DistilBERT'][0]:.1%}")
