@@ -302,8 +302,8 @@ plots.finding(f"The same {len(few)} texts, 16 a pass against one, in {turns} tur
     f"({min(gain):.2f} to {max(gain):.2f}), so batching {in_all_turns(gain)}"
     for name, gain in gains.items())
     + ". The service runs int8, so the first verdict is the forecast for it. While it runs, int8 "
-    f"sets one scale for all texts that share a pass: {moved:.1%} of {len(asked)} get another "
-    f"label than alone. Right: {hits['int8, 16 a pass'].mean():.0%}, alone {hits['int8'].mean():.0%} "
+    f"sets one scale for all texts that share a pass: {moved:.1%} of {len(asked)} get "
+    f"another label than alone. Right: {hits['int8, 16 a pass'].mean():.0%}, alone {hits['int8'].mean():.0%} "
     f"({paired('int8, 16 a pass', 'int8')}).")
 
 # %% [markdown]
@@ -554,8 +554,8 @@ assert sum(late.values()) == 400 and {200, 503} <= late.keys() <= {200, 408, 503
 # would need a key by which the server knows it again.
 #
 # Wait 0.5 s at first, twice as long each time; never less than `retry_after` where the server gave
-# one. Real clients multiply the wait by a random number (*jitter*), so that callers refused together
-# don't return together. It is left out here, so that the check knows the answer.
+# one. Real clients multiply the wait by a random number (*jitter*), so that callers who were
+# refused together don't return together. It is left out here, so that the check knows the answer.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e12_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def next_try(status, attempt, retry_after=None):
