@@ -303,8 +303,8 @@ plots.finding(f"The same {len(few)} texts, 16 a pass against one, in {turns} tur
     for name, gain in gains.items())
     + ". The service runs int8, so the first verdict is the forecast for it. While it runs, int8 "
     f"sets one scale for all texts that share a pass: {moved:.1%} of {len(asked)} get "
-    f"another label than alone. Right: {hits['int8, 16 a pass'].mean():.0%}, alone {hits['int8'].mean():.0%} "
-    f"({paired('int8, 16 a pass', 'int8')}).")
+    f"another label than alone. Right: {hits['int8, 16 a pass'].mean():.0%}, alone "
+    f"{hits['int8'].mean():.0%} ({paired('int8, 16 a pass', 'int8')}).")
 
 # %% [markdown]
 # Now the service itself, with `batch=1` and `batch=16`, under 1 to 32 callers at once. Each caller
