@@ -786,9 +786,9 @@ plots.finding(
 # others for the gradients. Let the machines reach one another on all of them, and nobody else: who
 # reaches the first can join.
 #
-# If a machine dies, start the same lines on another: by torch's source the rest wait for it, and all
-# go on from the last checkpoint. Only the first machine, the meeting place, may not die. This was
-# not tested on two machines; section 5 tests a lost worker on one. Try it before you rely on it.
+# If a machine dies, start the same lines on another: by torch's source the rest wait for it, and
+# all go on from the last checkpoint. Only the first machine, the meeting place, may not die. This
+# was not tested on two machines; section 5 tests a lost worker on one. Try it before you need it.
 #
 # Even on one machine the meeting place, then with a random port, listens on every network interface
 # while a run lasts, as `ss -ltn` shows: stay behind a firewall. The course's own model is distilled
