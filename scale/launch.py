@@ -26,7 +26,10 @@ def torchrun(
     command += ["--local-addr", "127.0.0.1", "--nproc-per-node", str(processes)]
     command += ["--max-restarts", str(restarts), "-m", module, *map(str, arguments)]
     loopback = "lo0" if sys.platform == "darwin" else "lo"
-    environment = {"OMP_NUM_THREADS": "1"}  # a thread a process, or they fight for the cores
+    environment = {
+        "OMP_NUM_THREADS": "1",  # a thread a process, or they fight for the cores
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",  # a restart forgets the addresses of the dead
+    }
     if os.name == "posix":
         environment["GLOO_SOCKET_IFNAME"] = loopback  # gradients never leave this machine
     done = subprocess.run(

@@ -36,9 +36,10 @@ def owner() -> str:
 
 
 def requeue(study: optuna.Study) -> list[int]:
-    """Numbers of the trials that a dead process of this machine had begun; their settings are queued anew.
+    """Numbers of the trials that a dead process of this machine had begun; their settings are queued anew, once.
 
-    Where several processes find the same trial, the one that ends it first queues it, and has its number.
+    Settings whose process died twice may be what kills it, for instance by the memory that they need. Where several
+    processes find the same trial, the one that ends it first queues it, and has its number.
     """
     lost = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -49,8 +50,9 @@ def requeue(study: optuna.Study) -> list[int]:
             study.tell(trial.number, state=TrialState.FAIL)
         except (ValueError, UpdateFinishedTrialError):  # before tell looked, or while it wrote
             continue
-        study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
-        lost.append(trial.number)
+        if "again" not in trial.user_attrs:
+            study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
+            lost.append(trial.number)
     return lost
 
 

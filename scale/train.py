@@ -93,17 +93,21 @@ class Collator:
 def meet() -> None:
     """Join the other processes, where there are any.
 
-    torchrun keeps one store of addresses over all restarts. Each life gets a corner of its own there; without it a worker that
-    was started anew waits for the address of a dead one.
+    By default torchrun keeps one store of addresses over all restarts, and a worker that was started anew would wait for the
+    address of a dead one. Restarts are counted by each machine for itself, so no number tells all workers apart from the dead.
+
+    Raises
+    ------
+    RuntimeError : under a torchrun that keeps its store.
     """
     if "RANK" not in os.environ:
         return
-    patience = timedelta(minutes=5)
-    store, rank, world = next(torch.distributed.rendezvous("env://", timeout=patience))
-    life = torch.distributed.PrefixStore("life-" + os.environ["TORCHELASTIC_RESTART_COUNT"], store)
-    torch.distributed.init_process_group(
-        "gloo", store=life, rank=rank, world_size=world, timeout=patience
-    )
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        raise RuntimeError(
+            "torchrun would keep the addresses of dead workers. On each machine, start it with "
+            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in the environment."
+        )
+    torch.distributed.init_process_group("gloo", timeout=timedelta(minutes=5))
 
 
 def gathered(value: Any) -> list[Any]:

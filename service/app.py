@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import math
+import re
 import time
 import unicodedata
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -40,6 +41,9 @@ DRAINED = 32 * 2**20
 
 UNREADABLE = 'The body is no JSON that can be read. Send {"text": "…"}.'
 FAILED = "The service failed on this request. The fault is not yours."
+# Page breaks of a PDF, soft line breaks of a mail, wrongly decoded apostrophes: real texts have them. The tokenizer
+# would drop them, and join the words on both sides.
+CONTROLS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 log = logging.getLogger("service")
 
 
@@ -106,10 +110,16 @@ class Settings:
 # --- model ---
 
 
+def version_of(folder: Path) -> str:
+    """Twelve digits that change when any of the three files does."""
+    return hashlib.sha256(b"".join((folder / n).read_bytes() for n in FILES)).hexdigest()[:12]
+
+
 class Classifier:
     """The int8 model and its tokenizer: texts in, probabilities out. No PyTorch is needed.
 
-    Raises FileNotFoundError for a folder without a model, ValueError for a ``max_pieces`` that the model can't read.
+    Raises FileNotFoundError for a folder without a model, ValueError for a ``max_pieces`` that the model can't read,
+    for labels that aren't the model's, and for files that are replaced while they are read.
     """
 
     def __init__(self, folder: Path, max_pieces: int = 64, threads: int = 1) -> None:
@@ -117,8 +127,8 @@ class Classifier:
             raise FileNotFoundError(
                 f"{folder} has no {', '.join(missing)}. Make it with: python -m service.export {folder}"
             )
+        self.version = version_of(folder)
         self.labels: list[str] = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
-        self.version = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()[:12]
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         least = self.tokenizer.num_special_tokens_to_add(is_pair=False) + 1
         if max_pieces < least:  # the tokenizer would cut nothing at all
@@ -131,16 +141,22 @@ class Classifier:
             str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
         try:  # the longest text that it may get
-            self.probabilities(["a " * max_pieces])
+            columns = self.probabilities(["a " * max_pieces])[0].shape[1]
         except Exception as error:
             raise ValueError(
                 f"SERVICE_MAX_PIECES={max_pieces}: the model in {folder} fails on a text of that many pieces. BERT and "
                 f"DistilBERT read at most 512; choose a smaller value. ({type(error).__name__})"
             ) from error
+        if columns != len(self.labels):
+            raise ValueError(
+                f"{folder}/labels.json has {len(self.labels)} labels, model.onnx answers with {columns}. Export both anew."
+            )
+        if version_of(folder) != self.version:
+            raise ValueError(f"{folder} was replaced while it was read. Start again.")
 
     def probabilities(self, texts: Sequence[str]) -> tuple[np.ndarray, list[bool]]:
         """Shape (texts, labels), and which texts were cut at ``max_pieces``."""
-        encoded = self.tokenizer.encode_batch(list(texts))
+        encoded = self.tokenizer.encode_batch([CONTROLS.sub(" ", text) for text in texts])
         inputs = {
             "input_ids": np.array([e.ids for e in encoded], dtype=np.int64),
             "attention_mask": np.array([e.attention_mask for e in encoded], dtype=np.int64),
@@ -173,7 +189,7 @@ class Ask(BaseModel):
 
 
 class Answer(BaseModel):
-    """What a caller gets. ``model`` says which file answered: a log can't mix two versions up."""
+    """What a caller gets. ``model`` says which files answered: a log can't mix two versions up."""
 
     label: str
     confidence: float
@@ -187,9 +203,7 @@ def refusal(text: str, limit: int) -> tuple[int, str] | None:
         return 413, f"The text has {len(text):,} characters; at most {limit:,} are read."
     kinds = [unicodedata.category(c) for c in text]
     for place, (character, kind) in enumerate(zip(text, kinds, strict=True)):
-        if kind == "Cs" or (
-            kind == "Cc" and character not in "\t\n\r"
-        ):  # halves of pairs, controls
+        if kind == "Cs" or character == "\0":  # half of a pair; what ends a text in C
             words = f"Character {place} is U+{ord(character):04X}, which no text has."
             return 422, f"{words} Send plain text."
     if not any(c.isprintable() and not c.isspace() for c in text):
@@ -233,7 +247,8 @@ class Metrics:
         self.waiting = Gauge("waiting", "Texts in the queue", **shared)
         self.seconds = Histogram(
             "seconds",
-            "From request to answer",
+            "From request to answer; refusals are quick, so read each status by itself",
+            ["status"],
             buckets=[0.001 * 2**n for n in range(13)],
             **shared,
         )
@@ -274,6 +289,12 @@ class Worker:
     def __init__(self, classify: Classifier, settings: Settings, metrics: Metrics) -> None:
         self.classify, self.batch, self.metrics = classify, settings.batch, metrics
         self.queue: asyncio.Queue[Job] = asyncio.Queue(settings.queue)
+        self.began: float | None = None  # the pass that is running
+        self.patience = max(30.0, 10 * settings.timeout)
+
+    def stuck(self) -> bool:
+        """Whether a pass has taken so long that it won't end."""
+        return self.began is not None and time.monotonic() - self.began > self.patience
 
     async def run(self) -> None:
         while True:
@@ -287,6 +308,7 @@ class Worker:
 
     async def answer(self, jobs: list[Job]) -> None:
         self.metrics.batches.observe(len(jobs))
+        self.began = time.monotonic()
         try:  # in a thread, so that the server goes on listening
             answers = await asyncio.to_thread(self.classify, [job.text for job in jobs])
         except Exception as error:  # these texts fail with status 500; the worker lives on
@@ -294,6 +316,8 @@ class Worker:
                 if not job.answer.done():
                     job.answer.set_exception(error)
             return
+        finally:
+            self.began = None
         for job, answer in zip(jobs, answers, strict=True):
             if not job.answer.done():
                 job.answer.set_result(answer)
@@ -337,7 +361,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 started = True
                 metrics.answered.labels(message["status"]).inc()
-                metrics.seconds.observe(time.perf_counter() - began)
+                metrics.seconds.labels(message["status"]).observe(time.perf_counter() - began)
                 if self.state.stopping:  # callers should turn to another server
                     message["headers"] = [*message.get("headers", []), (b"connection", b"close")]
             await send(message)
@@ -423,17 +447,19 @@ def create_app(settings: Settings) -> FastAPI:
         metrics.labels.labels(answer.label).inc()
         return answer
 
+    def dead() -> bool:
+        return app.state.task.done() or app.state.worker.stuck()
+
     @app.get("/healthz")
     async def alive() -> Response:
         """Whether to leave this process alone: a supervisor restarts it where not."""
-        dead = app.state.task.done()
-        return said(500, "The worker has stopped.") if dead else JSONResponse({"alive": True})
+        return said(500, "The worker has stopped.") if dead() else JSONResponse({"alive": True})
 
     @app.get("/readyz")
     async def ready() -> Response:
         """Whether to send requests here: a load balancer leaves this process out where not."""
-        if app.state.stopping or app.state.task.done():
-            return said(503, "This process is stopping.", retry=1)
+        if app.state.stopping or dead():
+            return said(503, "This process takes no requests.", retry=1)
         return JSONResponse({"ready": True, "model": app.state.worker.classify.version})
 
     @app.get("/metrics")

@@ -162,16 +162,20 @@ def write_model(
 ) -> Path:
     """Write ``folder``, all of it or nothing: model.onnx, tokenizer.json, and each value of ``beside`` as JSON.
 
-    Weights stay as they are (``bits=32``), or become whole numbers of 7 bits in int8 with one scale a row. With one scale
-    a matrix, a few large weights would leave the others a handful of values; with all eight bits, sums overflow on CPUs
-    that add in 16 bits (AVX2 without VNNI), and answers would differ from one machine to the next.
+    An earlier export stands until the new one is complete; between the two renames a reader finds no folder. A program
+    that is killed just there leaves the earlier one beside it, as ``NAME.PID.old``.
+
+    Weights stay as they are (``bits=32``), or those of products become whole numbers of 7 bits in int8 with one scale a
+    row. With one scale a matrix, a few large weights would leave the others a handful of values; with all eight bits, sums
+    overflow on CPUs that add in 16 bits (AVX2 without VNNI), and answers would differ from one machine to the next. The
+    vocabulary's vectors, which are looked up, take 8 bits with one scale for the table, whatever these options say.
 
     Raises
     ------
     OSError : as ``check_folder``, and where the disk is full.
     """
     target = check_folder(folder, *beside)
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    part, old = (target.with_name(f"{target.name}.{os.getpid()}.{end}") for end in ("part", "old"))
     part.mkdir()
     try:
         with without_warnings():
@@ -190,8 +194,14 @@ def write_model(
             (part / name).write_text(text + "\n", encoding="utf-8")
         check_folder(folder, *beside)  # exporting takes a while
         if target.exists():
-            shutil.rmtree(target)
-        part.rename(target)
+            target.rename(old)
+        try:
+            part.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder

@@ -1,20 +1,26 @@
 """The programs of ``scale/``: what can be shown without training, and one real pair of processes."""
 
+import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections import Counter
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import asdict, replace
 from itertools import chain
+from subprocess import PIPE
 
+import psutil
 import pytest
 from datasets import Dataset
 from optuna.trial import TrialState
 
 from scale import search
-from scale.launch import torchrun
+from scale.launch import ROOT, torchrun
 from scale.search import finished, open_study, owner, requeue, work_left
-from scale.train import Run, train
+from scale.train import Run, last_whole, meet, step_of, train
 from tests.tiny_model import tiny_model
 
 
@@ -43,6 +49,15 @@ def test_a_dead_process_trial_is_queued_anew_with_its_settings_and_the_living_on
     assert states[dead.number] == TrialState.FAIL and states[alive.number] == TrialState.RUNNING
     again = study.ask()
     assert again.user_attrs["again"] == dead.number and again.suggest_float("rate", 0, 1) == 0.25
+
+
+def test_settings_that_kill_their_process_twice_are_not_tried_a_third_time(tmp_path):
+    study = open_study(tmp_path / "study")
+    first = begin(study, gone(), 0.25)
+    assert requeue(study) == [first.number]
+    again = begin(study, gone(), 0.25)
+    assert again.user_attrs["again"] == first.number and requeue(study) == []
+    assert [t.state for t in study.trials] == [TrialState.FAIL] * 2
 
 
 def test_two_searches_that_find_the_same_lost_trial_queue_it_once(tmp_path, monkeypatch):
@@ -123,6 +138,72 @@ def test_a_finished_run_that_is_started_again_says_what_it_said(tiny_run, tmp_pa
     assert again["judged"] == pytest.approx(first["judged"], abs=1e-6)
     assert again["first_rows"] == [[]] and again["held"] == {}
     assert max(int(f.name.partition("-")[2]) for f in tmp_path.glob("checkpoint-*")) == steps
+
+
+def test_a_launcher_that_keeps_the_addresses_of_the_dead_is_refused(monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    with pytest.raises(RuntimeError, match="TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"):
+        meet()
+
+
+def launcher(port: int, run: Run, meeting_place: bool = False) -> subprocess.Popen:
+    """One machine's torchrun with one worker, as section 9 of lesson 13 starts it, but on loopback."""
+    options = (
+        f"--nnodes 2 --nproc-per-node 1 --max-restarts 3 --rdzv-id run-1 --local-addr 127.0.0.1 "
+        f"--rdzv-backend c10d --rdzv-endpoint 127.0.0.1:{port} "
+        f"--rdzv-conf keep_alive_interval=2,is_host={int(meeting_place)} -m scale.train"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", *options.split()]
+    command.append(json.dumps(asdict(run)))
+    environment = {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    if sys.platform != "win32":
+        environment["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
+    return subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | environment, stdout=PIPE, stderr=PIPE, text=True
+    )
+
+
+def switch_off(process: subprocess.Popen, silently: bool = False) -> list[psutil.Process]:
+    """The launcher dies, and so do its workers, or they fall silent, as with a cut cable; who is left of them."""
+    workers = psutil.Process(process.pid).children(recursive=True)
+    for one in (psutil.Process(process.pid), *workers):
+        with suppress(psutil.NoSuchProcess):
+            one.suspend() if silently and one in workers else one.kill()
+    return workers if silently else []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("silently", [False, True])
+def test_a_machine_that_dies_is_replaced_and_the_run_goes_on(tiny_run, tmp_path, silently):
+    """The other machine's worker fails, and its launcher counts that; or it waits for words that don't come until the new
+    machine arrives, and nothing is counted."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    run = replace(tiny_run, out=str(tmp_path), steps=600, save_every=20)
+    first, second = machines = [launcher(port, run, True), launcher(port, run)]
+    left = []
+    try:
+        deadline = time.monotonic() + 120
+        while not last_whole(tmp_path) and time.monotonic() < deadline:
+            assert first.poll() is second.poll() is None, first.communicate()[1][-3000:]
+            time.sleep(0.02)
+        reached = step_of(last_whole(tmp_path))
+        left = switch_off(second, silently)
+        machines.append(launcher(port, run))
+        said = [machine.communicate(timeout=240) for machine in (first, machines[-1])]
+    finally:
+        for one in left:
+            one.kill()
+        for machine in machines:
+            if machine.poll() is None:
+                switch_off(machine)
+    assert first.returncode == machines[-1].returncode == 0, said[0][1][-3000:]
+    (line,) = [line for out, _ in said for line in out.splitlines() if line.startswith('{"')]
+    result = json.loads(line)
+    assert result["processes"] == 2 and reached <= result["resumed_from"] < 600
+    assert len(result["losses"]) == 600
 
 
 @pytest.mark.slow

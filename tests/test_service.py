@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import runpy
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,9 +32,10 @@ import uvicorn
 from datasets import Dataset
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
+from tokenizers import Tokenizer
 
 import service.export as exporting
-from service.app import Classifier, Server, Settings, create_app, refusal, serve
+from service.app import FILES, Classifier, Server, Settings, create_app, refusal, serve
 from service.export import export
 from tests.tiny_model import LABELS, tiny_model
 from tools.lessons import ROOT
@@ -200,6 +202,87 @@ def test_an_export_that_fails_leaves_the_earlier_one_and_the_logging_as_they_wer
     assert contents(tmp_path) == before and logging.root.manager.disable == logging.NOTSET
 
 
+@pytest.mark.parametrize("there", ["old", "none"])
+def test_an_export_that_cannot_take_its_place_leaves_the_earlier_one(
+    pair, tmp_path, monkeypatch, there
+):
+    """As on Windows, where a folder that is in use can't be renamed, or on a disk that goes away."""
+    model, tokenizer, _ = pair
+    folder = tmp_path / "new"
+    if there == "old":
+        export(model, tokenizer, LABELS, folder)
+    before, rename = contents(tmp_path), Path.rename
+
+    def fails(self, target):
+        if self.suffix == ".part":
+            raise PermissionError("in use")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(PermissionError):
+        export(model, tokenizer, LABELS[::-1], folder)
+    assert contents(tmp_path) == before
+
+
+def test_an_earlier_export_is_whole_until_the_new_one_is(pair, tmp_path, monkeypatch):
+    model, tokenizer, _ = pair
+    folder = export(model, tokenizer, LABELS, tmp_path / "new")
+    before, rename, seen = contents(folder), Path.rename, []
+
+    def watched(self, target):
+        seen.append([{n.rpartition("/")[2] for n in contents(f)} for f in tmp_path.iterdir()])
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", watched)
+    export(model, tokenizer, LABELS[::-1], folder)
+    names = {n.rpartition("/")[2] for n in before}
+    assert seen == [[names, names]] * 2, "before each rename both exports are complete"
+    assert contents(folder) != before and [f.name for f in tmp_path.iterdir()] == ["new"]
+
+
+def copied(folder: Path, target: Path) -> Path:
+    return Path(shutil.copytree(folder, target))
+
+
+def test_the_version_changes_with_each_of_the_three_files(pair, tmp_path):
+    versions = {Classifier(pair[2]).version}
+    for name in FILES:
+        other = copied(pair[2], tmp_path / name)
+        content = (other / name).read_bytes()
+        if name == "labels.json":
+            content = json.dumps(LABELS[::-1]).encode()
+        elif name == "tokenizer.json":
+            content += b"\n"
+        else:
+            graph = onnx.load_from_string(content)
+            graph.doc_string = "another"
+            content = graph.SerializeToString()
+        (other / name).write_bytes(content)
+        versions.add(Classifier(other).version)
+    assert len(versions) == 4
+
+
+@pytest.mark.parametrize("labels", [LABELS[:-1], [*LABELS, "one more"]])
+def test_labels_that_are_not_the_model_s_are_refused_at_the_start(pair, tmp_path, labels):
+    other = copied(pair[2], tmp_path / "other")
+    (other / "labels.json").write_text(json.dumps(labels), encoding="utf-8")
+    words = f"has {len(labels)} labels, model.onnx answers with {len(LABELS)}"
+    with pytest.raises(ValueError, match=words):
+        Classifier(other)
+
+
+def test_a_folder_that_is_replaced_while_it_is_read_is_refused(pair, tmp_path, monkeypatch):
+    other, load = copied(pair[2], tmp_path / "other"), Tokenizer.from_file
+
+    def slow(path):
+        (other / "labels.json").write_text(json.dumps(LABELS[::-1]), encoding="utf-8")
+        return load(path)
+
+    monkeypatch.setattr("service.app.Tokenizer", types.SimpleNamespace(from_file=slow))
+    with pytest.raises(ValueError, match="was replaced while it was read"):
+        Classifier(other)
+
+
 def test_a_text_alone_and_in_a_batch_gets_nearly_the_same(pair):
     """Nearly: int8 scales the activations by the largest of the whole batch."""
     classify, texts = Classifier(pair[2]), ["track it", "I want my money back " * 5, "cancel"]
@@ -330,7 +413,7 @@ BODIES = {
     "white space": ('{"text": " \\n\\t "}', 422, "empty"),
     "invisible characters": ('{"text": "\\u200b\\u2060"}', 422, "empty"),
     "a null character": ('{"text": "a\\u0000b"}', 422, "U+0000"),
-    "an escape sequence": ('{"text": "\\u001b[31m red"}', 422, "U+001B"),
+    "nothing but page breaks": ('{"text": "\\u000c \\u000c"}', 422, "empty"),
     "half a surrogate pair": ('{"text": "a\\ud800"}', 422, "U+D800"),
     "bytes that are no UTF-8": (b'{"text": "\xff\xfe"}', 400, "no JSON"),
     "5,000 open brackets": ("[" * 5000, 400, "no JSON"),
@@ -366,9 +449,20 @@ def test_languages_and_signs_of_the_world_are_welcome():
         "طلبي متأخر",
         "🙂👩‍👩‍👧",
         "a\tb\r\nc",
+        "a page break\fof a PDF, a soft break\vof a mail",
+        "I\x92m waiting\x85",  # Windows-1252, wrongly decoded
     ):
         assert refusal(text, 2000) is None
     assert refusal("x" * 2000, 2000) is None and refusal("x" * 2001, 2000)[0] == 413
+
+
+def test_a_control_character_parts_two_words_and_changes_nothing_else(pair):
+    classify = Classifier(pair[2])
+    with_space, *others = (
+        classify.probabilities([f"where is{sign}my order"])[0] for sign in (" ", "\f", "\v", "\x92")
+    )
+    assert all((other == with_space).all() for other in others)
+    assert (classify.probabilities(["where ismy order"])[0] != with_space).any()
 
 
 def test_a_body_that_does_not_arrive_is_not_waited_for(client):
@@ -454,7 +548,9 @@ def test_the_metrics_add_up(pair):
         got = Counter(pool.map(lambda text: ask(client, text).status_code, texts))
         count = books(client)
     assert got == {200: 90, 422: 7, 413: 3} == answered(count)
-    assert count["service_received_total"] == 100 == count["service_seconds_count"]
+    assert count["service_received_total"] == 100
+    times = {s: count[f"service_seconds_count:{s}"] for s in (200, 413, 422)}
+    assert times == got, "a refusal's time isn't counted among those of answers"
     assert count["service_in_progress"] == count["service_waiting"] == 0
     assert count["service_confidence_count"] == 90 == count["service_batch_texts_sum"]
     assert sum(v for k, v in count.items() if k.startswith("service_labels_total")) == 90
@@ -478,12 +574,36 @@ def test_a_failure_is_answered_and_the_worker_lives_on(pair):
         assert ask(client).status_code == 200
         count = books(client)
         assert answered(count) == {500: 2, 200: 1} and count["service_received_total"] == 3
-        assert count["service_seconds_count"] == 3 and count["service_in_progress"] == 0
+        assert count["service_seconds_count:500"] == 2 and count["service_in_progress"] == 0
         app.state.task.cancel()
         time.sleep(0.1)
         assert (
             client.get("/healthz").status_code == 500 and client.get("/readyz").status_code == 503
         )
+
+
+def test_a_pass_that_hangs_is_told_to_the_supervisor_and_the_balancer(pair):
+    app, goes_on = create_app(Settings(model=pair[2], timeout=0.5)), threading.Event()
+    with TestClient(app) as client:
+        worker = app.state.worker
+        classify = worker.classify
+        assert worker.patience == 30, "a slow pass isn't one that hangs"
+
+        def hangs(texts):
+            assert goes_on.wait(20)
+            return classify(texts)
+
+        hangs.version, worker.classify, worker.patience = classify.version, hangs, 2
+        try:
+            assert ask(client).status_code == 503 and client.get("/healthz").status_code == 200
+            until(worker.stuck)
+            assert [client.get(path).status_code for path in ("/healthz", "/readyz")] == [500, 503]
+        finally:
+            goes_on.set()
+        until(lambda: not worker.stuck())
+        worker.classify = classify
+        assert [client.get(path).status_code for path in ("/healthz", "/readyz")] == [200, 200]
+        assert ask(client).status_code == 200
 
 
 def test_overload_refuses_at_once_and_loses_nobody(pair):

@@ -288,6 +288,9 @@ check("11.1 p50 and p95",
       ("five calls: p95 is the slowest",
        lambda: close(latency([0.001, 0.002, 0.003, 0.004, 0.010]), (3, 10)),
        "round the place up, to 5 of 5, and interpolate nothing"),
+      ("twelve calls: places 6 and 12",
+       lambda: close(latency([n / 1000 for n in range(1, 13)]), (6, 12)),
+       "round up, not to the nearest: 95 % of 12 are 11.4, so place 12"),
       ("one call is both", lambda: close(latency([0.004]), (4, 4)),
        "with one call both are that call"),
       ("the list stays as it was", leaves_seconds, "sorted(...) makes a new list"));
@@ -429,8 +432,8 @@ plots.show(figure, "Left: the sorted weights of one row, a smooth line in 32 bit
 # product* on Arm) multiply several at once; on others less time is gained. On Linux
 # `lscpu | grep -oE 'vnni|asimddp'` shows whether yours has them.
 #
-# Without VNNI, sums of such products may overflow and the answers be wrong. So the weights here
-# take 7 of the 8 bits (`reduce_range`), with which no sum can overflow.
+# Without VNNI, sums of such products may overflow and the answers be wrong. So the weights of the
+# products take 7 of the 8 bits here (`reduce_range`), with which no sum can overflow.
 
 # %%
 import onnx
@@ -487,8 +490,14 @@ plots.finding(
 # %% tags=["assert"]
 assert 0.9 * small.stat().st_size < files["int8"].stat().st_size
 assert accuracy_change("int8 by row", "ONNX")[0] > -6
+shape = tuple(model.distilbert.embeddings.word_embeddings.weight.shape)
+assert {t.data_type for t in onnx.load(small).graph.initializer if tuple(t.dims) == shape} == {
+    onnx.TensorProto.UINT8}, "the vocabulary in 8 bits without a sign"
 
 # %% [markdown]
+# Neither option reaches the vectors of the vocabulary, which are looked up, not multiplied:
+# `quantize_dynamic` gives them all 8 bits, and one scale for the whole table.
+#
 # One trap comes with "a scale taken from the batch at hand". Ask for the same texts alone, and in
 # batches.
 
@@ -859,8 +868,8 @@ plots.finding(judge(f"cut at {CUT}", "int8 by row"))
 
 # %% [markdown]
 # A [batch](glossary.md#batch) shares the cost of a call among its texts. It makes each text wait
-# for the others, and pads the shorter ones. Does it pay on a CPU? Each size gets the same texts,
-# 12 times 32. The sizes run one after the other, so count no gain below a tenth.
+# for the others, and pads the shorter ones. Which size pays on a CPU? Each gets the same texts, 12
+# times 32. The sizes run one after the other, so count no gain below a tenth.
 
 # %%
 SIZES = (1, 8, 32)
@@ -872,19 +881,26 @@ figure, ax = plots.new_figure(height=3.3)
 for number, name in enumerate(rivals):
     plots.curve(ax, SIZES, [1 / np.median(per_text[size][name]) for size in SIZES], name, number)
 ax.set(xlabel="texts in a batch", ylim=(0, None), ylabel="texts a second, one thread")
-gain = {name: faster(per_text[1][name], per_text[32][name]) for name in rivals}
-ax.set_title("32 at once: " + ", ".join(f"{name} × {g[0]:.1f}" for name, g in gain.items()))
+gain = {size: {name: faster(per_text[1][name], per_text[size][name]) for name in rivals}
+        for size in SIZES[1:]}
+ax.set_title("\n".join(f"{size} at once: " + ", ".join(
+    f"{name} × {g[0]:.1f}" for name, g in found.items()) for size, found in gain.items()))
 ax.legend()
-plots.show(figure, "Texts a second by batch size. From one text to 32 at once: " + ", ".join(
-    f"{name} {g[0]:.2f} times" for name, g in gain.items()) + ".")
+plots.show(figure, "Texts a second by batch size, beside one text at a time. " + " ".join(
+    f"{size} at once: " + ", ".join(f"{name} {g[0]:.2f} times" for name, g in found.items()) + "."
+    for size, found in gain.items()))
 
 # %%
-pays = [name for name, (_, low, _) in gain.items() if low > 1.1]
-loses = [name for name, (_, _, high) in gain.items() if high < 1]
-plots.finding("A batch of 32 gives more than a tenth more texts a second, beyond chance, for "
-              f"{', '.join(pays) or 'none of the three'}; fewer than single texts, beyond chance, "
-              f"for {', '.join(loses) or 'none'}. What a batch can save is a cost per call; "
-              "padding adds work. A GPU is another matter (lesson 03).")
+def those(size, keep):
+    return ", ".join(n for n, (_, *ends) in gain[size].items() if keep(*ends)) or "none"
+
+
+plots.finding(" ".join(
+    f"{size} at once give more than a tenth more texts a second, beyond chance, for "
+    f"{those(size, lambda low, high: low > 1.1)}; fewer, beyond chance, for "
+    f"{those(size, lambda low, high: high < 1)}." for size in gain)
+    + " A batch shares the cost of a call, but its padding grows with its size: measure several "
+    "sizes. A GPU is another matter (lesson 03).")
 
 # %% [markdown]
 # ## 8. Does it answer with the network cut?
@@ -942,7 +958,7 @@ plots.finding(
 # Three things to know about the table. Accuracy and p50 come from single texts, texts/s from
 # batches of 32, in which int8 may answer otherwise (section 4). The few slowest of 60 calls make
 # p95, so it is rough. And the last two versions are the same file as *int8 by row*, so its memory
-# is repeated there.
+# is repeated there, while the memory of *counting words* holds its training too.
 
 # %%
 import pandas as pd
@@ -1121,8 +1137,8 @@ assert round(1 - 1 / 4, 2) == 0.75 and round(saved, 1) == 0.4 and layers[1] > 1
 # 2. Try ONNX Runtime first, then int8: neither needs training. Check accuracy, and speed at your
 #    batch size.
 # 3. Fewer layers save time, and need more training. The vocabulary's vectors stay in the file.
-# 4. Zeros save nothing without a kernel for their pattern. Padding costs time; a batch on a CPU may
-#    not pay.
+# 4. Zeros save nothing without a kernel for their pattern. Padding costs time; a batch on a CPU has
+#    a best size, often small: measure it.
 # 5. Write down what you may lose before you look. The frontier shows the choice, the rule makes it.
 #
 # ## Take this with you

@@ -208,9 +208,11 @@ with serving() as (process, client):
 # %% [markdown]
 # *Health* and *readiness* are two questions. `/healthz`: does the process still work, or should it
 # be restarted? `/readyz`: should the load balancer, which shares requests out among copies of the
-# service, send it any now? The balancer asks every few seconds, so a service that is stopping must
-# stay open for longer than that after it says no: its *grace* period. Section 7 has no load
-# balancer, and a shorter grace.
+# service, send it any now?
+#
+# The balancer asks every few seconds, and leaves a server out after several noes, often three. So a
+# service that is stopping stays open for longer than these take: its *grace* period (a short one in
+# section 7, which has no balancer).
 #
 # The answer to a text says how sure the model is, whether the text was cut, and which model
 # answered; without the last, two versions mix in your logs and nobody can tell them apart.
@@ -285,22 +287,24 @@ for (name, size), found in costs.items():
 
 # %%
 def in_all_turns(ratios):
-    """The verdict on batching, from speeds batched over alone; 5 % is the least that counts."""
-    return ("pays" if min(ratios) > 1.05 else "costs" if max(ratios) < 0.95 else
-            "isn't shown to pay 5 % in every turn")
+    """The verdict on time, from speeds batched over alone; 5 % is the least that counts."""
+    return ("saves time" if min(ratios) > 1.05 else "costs time" if max(ratios) < 0.95 else
+            "isn't shown to save 5 % of the time in every turn")
 
 
 threads = {"int8": 1, "PyTorch": torch.get_num_threads()}
 gains = {name: costs[name, 1] / costs[name, 16] for name in ("int8", "PyTorch")}
-by_16 = [with_int8(asked[n:n + 16]).argmax(1) for n in range(0, len(asked), 16)]
-moved = (np.concatenate(by_16) != each(with_int8, asked).argmax(1)).sum()
+by_16 = np.concatenate([with_int8(asked[n:n + 16]).argmax(1) for n in range(0, len(asked), 16)])
+moved = (by_16 != each(with_int8, asked).argmax(1)).mean()
+hits["int8, 16 a pass"] = by_16 == wanted
 plots.finding(f"The same {len(few)} texts, 16 a pass against one, in {turns} turns: " + "; ".join(
     f"with {name} (threads: {threads[name]}) a text is {np.median(gain):.2f} times as fast "
     f"({min(gain):.2f} to {max(gain):.2f}), so batching {in_all_turns(gain)}"
     for name, gain in gains.items())
     + ". The service runs int8, so the first verdict is the forecast for it. While it runs, int8 "
-    f"sets one scale for all texts that share a pass: {moved} of {len(asked)} get another label "
-    "than alone.")
+    f"sets one scale for all texts that share a pass: {moved:.1%} of {len(asked)} get "
+    f"another label than alone. Right: {hits['int8, 16 a pass'].mean():.0%}, alone "
+    f"{hits['int8'].mean():.0%} ({paired('int8, 16 a pass', 'int8')}).")
 
 # %% [markdown]
 # Now the service itself, with `batch=1` and `batch=16`, under 1 to 32 callers at once. Each caller
@@ -325,7 +329,7 @@ def load(client, callers, texts):
 
     with ThreadPoolExecutor(callers) as pool, Stopwatch() as watch:
         times, statuses = zip(*pool.map(one, texts))
-    return np.array(times), Counter(statuses), len(texts) / watch.seconds
+    return np.array(times), np.array(statuses), len(texts) / watch.seconds
 
 
 # %%
@@ -377,13 +381,16 @@ plots.finding(
     f"p99 {waits['batched', 32][1]:.0f} ms against {waits['alone', 32][1]:.0f}, each decided by "
     f"the slowest {sum(len(t) for t, _, _ in measured['alone', 32]) // 100} or so of its waits. "
     + ("The passes predicted that, too" if verdict == predicted else
-       f"From the passes alone it {predicted}; a service also reads, queues and hands over, "
-       "and a batch changes that work too")
+       f"From passes of 16 alone it {predicted}; a service also reads, queues and hands over, "
+       "and its passes have from 1 to 16 texts")
     + f". From one caller to 32, throughput grows {rate['alone', 32] / rate['alone', 1]:.1f} times "
-    f"and the median wait {waits['alone', 32][0] / waits['alone', 1][0]:.0f} times.")
+    f"and the median wait {waits['alone', 32][0] / waits['alone', 1][0]:.0f} times. "
+    + (f"The price was measured above: in passes of 16, {moved:.1%} of the labels weren't those "
+       "given alone. They depend on who else is asking. Where an answer must be the same "
+       "tomorrow, leave `batch=1`, or batch a model whose numbers have 32 bits." if moved else ""))
 
 # %% tags=["assert"]
-assert all(statuses.keys() == {200} for runs in measured.values() for _, statuses, _ in runs)
+assert all((statuses == 200).all() for runs in measured.values() for _, statuses, _ in runs)
 assert growth[0] > 3 and growth[0] > growth[1], "waits outgrow throughput"
 
 # %% [markdown]
@@ -496,28 +503,36 @@ assert refused == len(replies) == after.count(200) and replies["10 MB of text"].
 # 1,000 places, and 1,000 places with a time limit of half the median wait just measured.
 
 # %%
-crowd = {}
+crowd, tally = {}, {}
 for case, limits in {2: {"queue": 2}, 1000: {"queue": 1000}, "limited": {"queue": 1000}}.items():
     if case == "limited":  # in seconds
         limits["timeout"] = LIMIT = round(float(np.median(crowd[1000][0])) / 2000, 3)
     with serving(**limits) as (process, client):
         crowd[case] = load(client, 32, (asked * 3)[:400])
-    print(f"{limits}: {dict(crowd[case][1])}")
+    tally[case] = Counter(crowd[case][1].tolist())
+    print(f"{limits}: {dict(tally[case])}")
 
 # %%
-total = sum(crowd[2][1].values())
+def half(case, served=True):
+    """Median milliseconds until the answer of those who were served, or of those who weren't."""
+    times, statuses, _ = crowd[case]
+    return np.median(times[(statuses == 200) == served])
+
+
+total = sum(tally[2].values())
 plots.finding(
     f"{total} of {len(crowd[2][0])} requests got an answer, yes or no. With 2 places "
-    f"{crowd[2][1][200]} were served and {crowd[2][1][429]} told to come back; with 1,000 places "
-    f"{crowd[1000][1][200]} were served; with a time limit of {LIMIT} s as well, "
-    f"{crowd['limited'][1][200]} were served and {total - crowd['limited'][1][200]} told that it "
-    f"takes too long. Half of the requests had their answer after {np.median(crowd[2][0]):.0f} ms "
-    f"with 2 places, after {np.median(crowd[1000][0]):.0f} with 1,000, after "
-    f"{np.median(crowd['limited'][0]):.0f} with the time limit.")
+    f"{tally[2][200]} were served and {tally[2][429]} told to come back; with 1,000 places "
+    f"{tally[1000][200]} were served; with a time limit of {LIMIT} s as well, "
+    f"{tally['limited'][200]} were served and {total - tally['limited'][200]} told that it "
+    f"takes too long. Half of those served had their label after {half(2):.0f} ms with 2 places, "
+    f"after {half(1000):.0f} with 1,000, after {half('limited'):.0f} with the time limit; half of "
+    f"those refused had their no after {half(2, False):.0f} ms with 2 places, after "
+    f"{half('limited', False):.0f} with the limit.")
 
 # %% tags=["assert"]
-assert total == 400 and crowd[2][1].keys() == {200, 429} and crowd[1000][1] == {200: 400}
-late = crowd["limited"][1]  # 408: the same limit holds for a body on its way
+assert total == 400 and tally[2].keys() == {200, 429} and tally[1000] == {200: 400}
+late = tally["limited"]  # 408: the same limit holds for a body on its way
 assert sum(late.values()) == 400 and {200, 503} <= late.keys() <= {200, 408, 503}
 
 # %% [markdown]
@@ -533,15 +548,19 @@ assert sum(late.values()) == 400 and {200, 503} <= late.keys() <= {200, 408, 503
 # where there should be none. `attempt` counts from 0; `retry_after` is a number of seconds (the
 # header `Retry-After` is text: a caller takes `float` of it first).
 #
-# Try again only for 429 and 503, and at most five times in all (`attempt` 0 to 3 may be followed by
-# another). Wait 0.5 s at first, twice as long each time; never less than `retry_after` where the
-# server gave one. Real clients multiply the wait by a random number (*jitter*), so that callers
+# `status` is `None` where no answer came, as after a crash; a proxy in front says 502 or 504 then.
+# Try again only for these, 429 and 503, and at most five times in all (`attempt` 0 to 3 may be
+# followed by another). Asking twice does no harm here, since an answer changes nothing; a payment
+# would need a key by which the server knows it again.
+#
+# Wait 0.5 s at first, twice as long each time; never less than `retry_after` where the server gave
+# one. Real clients multiply the wait by a random number (*jitter*), so that callers who were
 # refused together don't return together. It is left out here, so that the check knows the answer.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e12_2", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def next_try(status, attempt, retry_after=None):
     ### BEGIN SOLUTION
-    if status not in (429, 503) or attempt >= 4:
+    if status not in (None, 429, 502, 503, 504) or attempt >= 4:
         return None
     return max(0.5 * 2**attempt, retry_after or 0)
     ### END SOLUTION
@@ -550,8 +569,8 @@ def next_try(status, attempt, retry_after=None):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Two reasons to give up: the status says that the request itself is wrong (or that it was
-# answered), or there were enough tries. Handle them first.
+# Two reasons to give up: the status says that another try won't help (or that none is needed), or
+# there were enough tries. Handle them first.
 # </details>
 # <details><summary>Hint 2</summary>
 #
@@ -579,7 +598,10 @@ check("12.2 A caller with manners",
        "your own wait may be longer than Retry-After: take the larger"),
       ("a request that is wrong stays wrong",
        lambda: all(next_try(status, 0, 1) is None for status in (400, 413, 422)),
-       "the same body gets the same refusal: only 429 and 503 pass by themselves"),
+       "the same body gets the same refusal, however often it is sent"),
+      ("no answer at all: try again",
+       lambda: [next_try(status, 0) for status in (None, 502, 504)] == [0.5] * 3,
+       "a crash sends no status, None; a proxy says 502 or 504 in its place"),
       ("an answer needs no second try", lambda: next_try(200, 0) is None,
        "200 is an answer: return None"),
       ("any Retry-After", lambda: all(next_try(429, a, w) == max(0.5 * 2**a, w)
@@ -587,7 +609,8 @@ check("12.2 A caller with manners",
        "compute it from attempt and retry_after, whatever they are"));
 ### BEGIN HIDDEN TESTS
 assert next_try(503, 1, 0.2) == 1 and next_try(503, 9) is None and next_try(404, 0) is None
-assert next_try(503, 2, 7) == 7 and next_try(429, 4, 1) is None
+assert next_try(503, 2, 7) == 7 and next_try(429, 4, 1) is None and next_try(500, 0) is None
+assert next_try(None, 3) == 4 and next_try(None, 4) is None
 assert all(next_try(503, a, w) == max(0.5 * 2**a, w) for a in range(4) for w in some_waits())
 ### END HIDDEN TESTS
 
@@ -661,7 +684,7 @@ def reading(client, name):
 
 
 with serving() as (process, client):
-    _, statuses, _ = load(client, 8, asked[:60] + [""] * 5)
+    statuses = Counter(load(client, 8, asked[:60] + [""] * 5)[1].tolist())
     page = client.get("/metrics").text
     received = reading(client, "service_received_total")
 shown = "service_received_t", "service_answered_t", "service_in", "service_seconds_s"
@@ -973,8 +996,8 @@ if find_spec("gradio"):
 # 1. A service is a model plus limits: on size, on shape, on waiting. Each limit has its status.
 # 2. Throughput has a top; past it, more callers only wait longer. Report it with p99, and with how
 #    many waits that rests on.
-# 3. A batch shares out what a pass costs, in the model and in the service around it. Passes alone
-#    give a forecast; the service under load decides.
+# 3. A batch shares out what a pass costs; measure it under load. In int8 answers then depend on
+#    others' texts: count how many.
 # 4. Accepted means answered, even when it is stopped. After a crash only the caller can try again.
 # 5. Watch how sure the model is, against your own quiet days: drift can show there before any
 #    label, and the more requests a day, the more reliably.
@@ -1052,6 +1075,7 @@ if find_spec("gradio"):
 from course_utils.exercises import progress
 
 progress("{{lesson}}")  # what you have solved, kept on this machine
-lab.finish(f"{top:.0f} answers a second, micro-batching {verdict} ({np.median(ratios):.2f} times); "
+lab.finish(f"{top:.0f} answers a second, micro-batching {verdict} ({np.median(ratios):.2f} times), "
+           f"and changes {moved:.1%} of the labels; "
            f"{lost} of {accepted} accepted requests lost at the stop; new topic noticed on "
            f"{alarm['DistilBERT'][1]:.0%} of days, false alarms {alarm['DistilBERT'][0]:.1%}")

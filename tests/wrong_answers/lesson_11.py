@@ -33,6 +33,12 @@ WRONG = {
             "count places from 1",
         ),
         (
+            "rounds the place to the nearest",
+            "    kept = sorted(seconds[warm_up:])\n"
+            "    return tuple(1000 * kept[int(len(kept) * s / 100 + 0.5) - 1] for s in (50, 95))\n",
+            "round up, not to the nearest",
+        ),
+        (
             "sorts its input",
             "    del seconds[:warm_up]\n    seconds.sort()\n"
             "    return tuple(1000 * seconds[-(-len(seconds) * s // 100) - 1] for s in (50, 95))\n",

@@ -39,29 +39,35 @@ WRONG = {
         (
             "tries everything again",
             "    return None if attempt >= 4 else max(0.5 * 2**attempt, retry_after or 0)\n",
-            "only 429 and 503 pass by themselves",
+            "however often it is sent",
+        ),
+        (
+            "asks again only where a status came",
+            "    if status not in (429, 502, 503, 504) or attempt >= 4:\n        return None\n"
+            "    return max(0.5 * 2**attempt, retry_after or 0)\n",
+            "a crash sends no status",
         ),
         (
             "never gives up",
-            "    if status not in (429, 503):\n        return None\n"
+            "    if status not in (None, 429, 502, 503, 504):\n        return None\n"
             "    return max(0.5 * 2**attempt, retry_after or 0)\n",
             "attempt 4 is the fifth try",
         ),
         (
             "grows in a straight line",
-            "    if status not in (429, 503) or attempt >= 4:\n        return None\n"
+            "    if status not in (None, 429, 502, 503, 504) or attempt >= 4:\n        return None\n"
             "    return max(0.5 * (attempt + 1), retry_after or 0)\n",
             "0.5, 1, 2, 4",
         ),
         (
             "ignores Retry-After",
-            "    if status not in (429, 503) or attempt >= 4:\n        return None\n"
+            "    if status not in (None, 429, 502, 503, 504) or attempt >= 4:\n        return None\n"
             "    return 0.5 * 2**attempt\n",
             "before Retry-After is over",
         ),
         (
             "lets Retry-After shorten the wait",
-            "    if status not in (429, 503) or attempt >= 4:\n        return None\n"
+            "    if status not in (None, 429, 502, 503, 504) or attempt >= 4:\n        return None\n"
             "    return retry_after or 0.5 * 2**attempt\n",
             "take the larger",
         ),

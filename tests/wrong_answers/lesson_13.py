@@ -51,6 +51,12 @@ WRONG = {
             "count over all workers together",
         ),
         (
+            "sorts neither list",
+            "    times = Counter(row for worker in seen for row in worker)\n"
+            "    return list(set(rows) - set(times)), [r for r, n in times.items() if n > 1]\n",
+            "sorted(...) both",
+        ),
+        (
             "empties what it was given",
             "    times = Counter()\n    for worker in seen:\n        while worker:\n"
             "            times[worker.pop()] += 1\n"
