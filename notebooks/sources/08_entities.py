@@ -933,11 +933,11 @@ assert join_windows(6, [(0, list("abcdef")), (2, ["x"])]) == list("abcdef")
 # in other letters. The point of a model is the rest: the new colleague, the new supplier. So the
 # recall is taken apart: names that appear whole among the training names, in capitals or small
 # letters, and names that don't. Parts of these may be known, and pretraining may have met them;
-# your labels haven't. New names without a capital are counted apart: word features miss such names
-# for want of the capital (section 8), known or new.
+# your labels haven't.
 #
-# The list can find none of them, so compare with the word features. Recall alone rewards who claims
-# much: count also how many of the claims that are no training names are right.
+# The list can find none of them, so compare with the word features. These miss names for want of a
+# capital (section 8), known or new, so names in small letters are counted apart. Recall alone
+# rewards who claims much: count also how many of the claims that are no training names are right.
 
 # %%
 test = notes["test"]
@@ -1000,8 +1000,8 @@ plots.show(figure, "Recall on test with 95 % intervals, for names " + ", ".join(
 # %% [markdown]
 # In the course's notes two of the test writers wrote none of the training notes. (Data without
 # writers is split into longer and shorter notes.) New writers bring new names and another style,
-# and one of the two types without capitals. So look at each apart before you say what the new
-# *names* cost. Two people are few: the intervals say nothing of a third.
+# and one of the two types without capitals, so look at each apart before you say what new *names*
+# cost. Two people are few: the intervals say nothing of a third.
 
 # %%
 people = set(train["writer"]) if "writer" in train.column_names else None
