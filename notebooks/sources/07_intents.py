@@ -1096,8 +1096,9 @@ assert reads_everything(16, 0) and reads_everything(10, 7) and window_count(0, 5
 #         found.append((body(**inputs).last_hidden_state * mask).sum(1) / mask.sum(1))
 #     return torch.cat(found).numpy()
 #
-# texts = ["where is my parcel", "has my order left yet", "i want my money back", "refund please"]
-# labels = ["track", "track", "refund", "refund"]  # yours, at least five of each
+# texts = ["where is my parcel", "has my order left yet", "i want my money back", "refund please",
+#          "please delete my account", "erase all my data"]
+# labels = ["track", "track", "refund", "refund", "delete", "delete"]  # yours: five or more of each
 # desk = LogisticRegression(C=10, max_iter=1000).fit(vectors(texts), labels)
 #
 # low, high = 0.55, 0.8  # yours: chosen by price on messages that were not trained on
