@@ -15,11 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 # Okabe and Ito's colour-blind safe palette. The first four differ in lightness too.
-COLOURS = ("#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#D55E00")
-MARKERS = ("o", "s", "^", "D", "v", "P")
+COLOURS = ("#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#D55E00", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LIGHT = "#9CC9E8"  # for bars: whiskers and grid stay visible on it
 PICTURES = Path(__file__).resolve().parents[1] / "notebooks/pictures"
-DASHES = ("-", "--", ":", "-.", (0, (1, 1)), (0, (5, 1)))
+DASHES = ("-", "--", ":", "-.", (0, (1, 1)), (0, (5, 1)), (0, (3, 1, 1, 1)))
 STYLE = {
     "figure.dpi": 110,
     "figure.constrained_layout.use": True,

@@ -63,16 +63,16 @@ def test_new_figure_gives_one_axes_or_several():
 
 def test_curves_differ_by_dash_and_marker_not_by_colour_alone(shown):
     _, ax = plots.new_figure()
-    for number in range(6):
+    for number in range(7):
         plots.curve(ax, [0, 1], [number, number], f"curve {number}", number)
     looks = [
         (str(line.get_linestyle()), line.get_marker(), line._dash_pattern) for line in ax.lines
     ]
     assert (
-        len({marker for _, marker, _ in looks}) == 6
-        and len({str(dash) for _, _, dash in looks}) == 6
+        len({marker for _, marker, _ in looks}) == 7
+        and len({str(dash) for _, _, dash in looks}) == 7
     )
-    assert [line.get_label() for line in ax.lines] == [f"curve {number}" for number in range(6)]
+    assert [line.get_label() for line in ax.lines] == [f"curve {number}" for number in range(7)]
 
 
 def test_the_first_four_colours_differ_in_lightness():

@@ -284,21 +284,23 @@ import torch
 @torch.no_grad()
 def read(model, split, batch_size=16, **how):
     """For each question, (score, answer) of every window, in their order."""
-    encoded, answers = windows(split, **how), [[] for _ in split["question"]]
-    contexts = split["context"][:]
-    for first in range(0, len(encoded["input_ids"]), batch_size):
-        part = range(first, min(first + batch_size, len(encoded["input_ids"])))
+    encoded, contexts, found = windows(split, **how), split["context"][:], {}
+    order = np.argsort([len(ids) for ids in encoded["input_ids"]])
+    for part in np.array_split(order, -(-len(order) // batch_size)):  # similar lengths
         inputs = tokenizer.pad({k: [encoded[k][w] for w in part]
                                 for k in ("input_ids", "attention_mask")}, return_tensors="pt")
         out = model.eval()(**inputs.to(model.device))
-        for w, start, end in zip(part, out.start_logits.float().cpu().numpy(),
+        for w, start, end in zip(part.tolist(), out.start_logits.float().cpu().numpy(),
                                  out.end_logits.float().cpu().numpy()):
             in_passage = np.zeros(len(start), dtype=bool)
             in_passage[:len(encoded["input_ids"][w])] = [s == 1 for s in encoded.sequence_ids(w)]
             score, a, b = decode(start, end, in_passage)
             offsets, question = (encoded["offset_mapping"][w],
                                  encoded["overflow_to_sample_mapping"][w])
-            answers[question].append((score, contexts[question][offsets[a][0]:offsets[b][1]]))
+            found[w] = question, (score, contexts[question][offsets[a][0]:offsets[b][1]])
+    answers = [[] for _ in contexts]
+    for _, (question, answer) in sorted(found.items()):  # the windows' own order
+        answers[question].append(answer)
     return answers
 
 
@@ -529,16 +531,18 @@ assert close(lora_weights([(5, 7), (7, 5), (2, 2)], 3), (84, 84 / 74)) and shape
 # ## 5. What makes a reader?
 #
 # Four readers, judged on the same questions. *New head*: no adapter, but a random head, and all
-# weights are trained on a few questions of this task. *Adapter alone*: as it comes (a fresh one:
-# after up to 20,000 questions of `train`), it has seen none of the passages that judge it. *Then
-# LoRA*, and *then all weights*: the adapter first, then the same few questions, for two epochs as
-# the new head. The learning rates differ: thin matrices take a larger one, weights that can already
-# read a smaller one.
+# weights are trained on a few questions of this task, at the rate of lesson [07](07_intents.ipynb)
+# and for about as many steps as it gives its fewest rows. *Adapter alone*: as it comes (a fresh
+# one: after up to 20,000 questions of `train`), it has seen none of the passages that judge it.
+# *Then LoRA*, and *then all weights*: the adapter first, then the same few questions, for two epochs. The
+# learning rates differ: thin matrices take a larger one, weights that can already read a smaller
+# one.
 #
 # For training each window needs two labels: the pieces on which the answer starts and ends, both 0
-# (that is `[CLS]`) where it isn't in the window. `char_to_token` finds them. The loss
-# silently skips a label beyond the window; if it skips a whole batch, it averages over nothing:
-# `nan`.
+# (that is `[CLS]`) where it isn't in the window. `char_to_token` finds them, and gives None for a
+# space, as for what lies outside: an answer marked with one at its end would teach silence in every
+# window. So strip and compare first. The loss silently skips a label beyond the window; if it skips
+# a whole batch, it averages over nothing: `nan`.
 
 # %%
 def labelled(split):
@@ -547,6 +551,9 @@ def labelled(split):
     for w, i in enumerate(encoded["overflow_to_sample_mapping"]):
         places = (None, None)
         for start, text in zip(*(split[i]["answers"][k][:1] for k in ("answer_start", "text"))):
+            start, text = start + len(text) - len(text.lstrip()), text.strip()
+            if not text or split[i]["context"][start:start + len(text)] != text:
+                raise ValueError(f"question {i}: {text!r} isn't at character {start}")
             places = (encoded.char_to_token(w, start, sequence_index=1),
                       encoded.char_to_token(w, start + len(text) - 1, sequence_index=1))
         first, last = (0, 0) if None in places else places
@@ -561,16 +568,35 @@ marked = rows[next(k for k, r in enumerate(rows) if r["end_positions"])]
 print("label:", tokenizer.decode(
     marked["input_ids"][marked["start_positions"]:marked["end_positions"] + 1]))
 
+# %% tags=["assert"]
+from datasets import Dataset
+
+
+def one_row(start, text):
+    answers = {"text": [text], "answer_start": [start]}
+    return labelled(Dataset.from_list([{"question": "Who?", "context": "The boat is  Marta now.",
+                                        "answers": answers}]))[0]
+
+
+assert one_row(12, " Marta ") == one_row(13, "Marta") and one_row(13, "Marta")["end_positions"]
+try:
+    one_row(14, "Marta")
+except ValueError as error:
+    assert "isn't at character 14" in str(error)
+else:
+    raise AssertionError("an answer that is a character off was taken")
+
 # %%
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 from course_utils.timing import Stopwatch
 
 
-def tuned(model, rate, rows=rows):  # two epochs; gives the model and the seconds
+def tuned(model, rate, rows=rows, epochs=2):  # gives the model and the seconds
     settings = TrainingArguments(
-        str(lab.workdir / "reader"), num_train_epochs=2, learning_rate=rate, warmup_steps=0.1,
+        str(lab.workdir / "reader"), num_train_epochs=epochs, learning_rate=rate, warmup_steps=0.1,
         per_device_train_batch_size=8, seed=lab.seed, save_strategy="no", logging_strategy="no",
+        train_sampling_strategy="group_by_length",
         report_to="none", disable_tqdm=True, label_names=["start_positions", "end_positions"],
         **lab.precision_arguments)
     trainer = Trainer(model, settings, train_dataset=rows, processing_class=tokenizer)
@@ -579,10 +605,12 @@ def tuned(model, rate, rows=rows):  # two epochs; gives the model and the second
         trainer.train()
     return trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False), watch.seconds
 
-rate = lab.profile.learning_rate
+
+# %%
+rate, long_training = lab.profile.learning_rate, 8  # epochs: two are too few for a new head
 readers, seconds = {}, {"adapter alone": 0.0}
 torch.manual_seed(lab.seed)
-readers["new head"], seconds["new head"] = tuned(base(), rate)
+readers["new head"], seconds["new head"] = tuned(base(), 3 * rate, epochs=long_training)
 if not fits:  # make one, of at most as many questions as the course's
     many = labelled(train.select(range(min(20_000, len(train)))))
     reader, seconds["adapter alone"] = tuned(reader, 5 * rate, many)  # chosen on train
@@ -610,36 +638,62 @@ def best(answers):
 for name, answers in given.items():
     scores[name] = judge([text for _, text in best(answers)], validation)
 
+# %% [markdown]
+# Several questions share a passage, and succeed or fail together. So what is drawn for an interval
+# is whole passages: with few of them it is wide, and should be.
+
 # %%
 from course_utils.metrics import bootstrap_interval
 
-order = sorted([rival, *readers],  # chosen on validation
-               key=lambda name: scores[name][:, 1].mean())
-figure, ax = plots.new_figure(width=8, height=2.8)
-plots.bars(ax, order, [scores[name][:, 1].mean() for name in order],
-           [bootstrap_interval(np.mean, scores[name][:, 1]) for name in order])
-ax.set(xlim=(0, 1), xlabel=f"F1 on {has_answer.sum()} questions with an answer; 95 % interval",
-       title=f"Best: “{order[-1]}”, F1 {scores[order[-1]][:, 1].mean():.2f}; "
-             f"a new head after two epochs {scores['new head'][:, 1].mean():.2f}")
-plots.show(figure, "Bars of F1: " + ", ".join(
-    f"{name} {scores[name][:, 1].mean():.2f}" for name in order) + ".")
 
-# %%
-def gap(a, b):
+def interval(values, passages):
+    """95 % interval of the mean; whole passages are drawn, with all their questions."""
+    _, of = np.unique(passages, return_inverse=True)
+    return bootstrap_interval(lambda total, count: total.sum() / count.sum(),
+                              np.bincount(of, weights=values), np.bincount(of))
+
+
+def gap(a, b, passages):
     """How much more ``a`` gets than ``b`` on the same questions: mean, 95 % interval, verdict."""
-    low, high = bootstrap_interval(lambda x, y: x.mean() - y.mean(), a, b)
+    low, high = interval(a - b, passages)
     return (f"{a.mean() - b.mean():+.3f} [{low:+.3f}, {high:+.3f}], "
             + ("beyond chance" if low > 0 or high < 0 else "could be chance"))
 
 
-by_question = {name: judged[:, 1] for name, judged in scores.items()}  # F1
+pages = np.array(validation["context"][:])[has_answer]
+
+# %% tags=["assert"]
+x_, p_ = np.array([1.0, 1, 1, 0, 0, 0]), np.array(list("aaabbb"))
+assert interval(x_, p_) == (0, 1)  # of two passages one is right throughout, the other never
+assert gap(x_, 0 * x_, p_) == "+0.500 [+0.000, +1.000], could be chance"
+
+# %%
+order = sorted([rival, *readers],  # chosen on validation
+               key=lambda name: scores[name][:, 1].mean())
+figure, ax = plots.new_figure(width=8, height=2.8)
+plots.bars(ax, order, [scores[name][:, 1].mean() for name in order],
+           [interval(scores[name][:, 1], pages) for name in order])
+ax.set(xlim=(0, 1), xlabel=f"F1 on {has_answer.sum()} questions with an answer; 95 % interval",
+       title=f"Best: “{order[-1]}”, F1 {scores[order[-1]][:, 1].mean():.2f}; "
+             f"a new head after {long_training} epochs {scores['new head'][:, 1].mean():.2f}")
+plots.show(figure, "Bars of F1: " + ", ".join(
+    f"{name} {scores[name][:, 1].mean():.2f}" for name in order) + ".")
+
+# %%
+import math
+
+
+def lead(first, second):
+    return gap(scores[first][:, 1], scores[second][:, 1], pages)
+
+
 plots.finding(
-    "Differences in F1. The adapter alone against a new head after two epochs: "
-    f"{gap(by_question['adapter alone'], by_question['new head'])}. What {len(few)} questions add "
-    f"to the adapter by LoRA: {gap(by_question['then LoRA'], by_question['adapter alone'])}; LoRA "
-    "against all weights: "
-    f"{gap(by_question['then LoRA'], by_question['then all weights'])}, in "
-    f"{seconds['then LoRA']:.0f} s "
+    f"Differences in F1 on {len(set(pages))} passages. The adapter alone against a new head after "
+    f"{long_training} epochs ({math.ceil(len(rows) / 8) * long_training} steps in "
+    f"{seconds['new head']:.0f} s) on {len(few)} questions: "
+    f"{lead('adapter alone', 'new head')}. What these questions add to the adapter by LoRA: "
+    f"{lead('then LoRA', 'adapter alone')}; LoRA against all weights: "
+    f"{lead('then LoRA', 'then all weights')}, in {seconds['then LoRA']:.0f} s "
     f"against {seconds['then all weights']:.0f} s, with {4 * trained / 1e6:.1f} MB to store "
     f"against {4 * every / 1e6:.0f}.")
 
@@ -647,17 +701,19 @@ plots.finding(
 free_ = {name: sum(p.numel() for p in model.parameters() if p.requires_grad)
          for name, model in readers.items()}
 assert free_["then LoRA"] == trained and free_["then all weights"] == free_["new head"] == every
-assert scores["adapter alone"][:, 1].mean() > scores["new head"][:, 1].mean() + 0.05
+assert scores["adapter alone"][:, 1].mean() > scores["new head"][:, 1].mean()
 assert scores[order[-1]][:, 1].mean() > scores[rival][:, 1].mean() + 0.05
 
 # %% [markdown]
-# These intervals are over the questions judged, of which several share a passage, so they are
-# rather too narrow. Each reader was trained once: another seed, or other few questions, would move
-# it too.
+# Each reader was trained once: another seed, or other few questions, would move it too. The new
+# head's rate and epochs follow a rule and weren't tuned; more questions, or a longer training, may
+# bring it further.
 #
 # LoRA's gain is in what you *store*, and in the memory of the optimiser, which keeps two more
-# numbers for each trained weight. Don't expect a gain in seconds: the pass through the whole model,
-# forward and backward, remains, and the thin matrices add products of their own.
+# numbers for each trained weight. Whether it is quicker, measure: a frozen matrix needs no gradient
+# of its own, but the thin ones add products. The finding has the seconds of this narrow model on
+# this machine; for a very large one its authors report a higher throughput ([Hu et al.
+# 2021](https://arxiv.org/abs/2106.09685)).
 
 # %% [markdown]
 # ## 6. When should it say nothing?
@@ -799,33 +855,31 @@ assert cost_(cheapest_threshold(s_, r_, 4, 1)) == min(cost_(t) for t in [*s_, np
 # %% [markdown]
 # ## 7. What if the passage is longer than a window?
 #
-# Take the questions on passages that don't fit in one window, and read them in three ways: the
-# first window alone, windows side by side, and overlapping ones. The reader is the adapter alone,
-# on passages that it wasn't trained on.
+# Take questions on passages that don't fit in one window, and read them in three ways: the first
+# window alone, windows side by side, and overlapping ones. The reader is the adapter alone, on
+# passages that it wasn't trained on.
 
 # %%
 from datasets import concatenate_datasets
 
 unseen = concatenate_datasets([train, validation]) if fits else validation  # a fresh one saw train
-whole = np.bincount(windows(unseen)["overflow_to_sample_mapping"])
-long = unseen.select(np.flatnonzero(whole > 1)[:80])
-ways = {}
-with Stopwatch() as overlapping:
-    ways["overlapping"] = read(reader, long)
-with Stopwatch() as side_by_side:
-    ways["side by side"] = read(reader, long, stride=0)
+is_long = np.flatnonzero(np.bincount(windows(unseen)["overflow_to_sample_mapping"]) > 1)
+long = unseen.select(is_long[::math.ceil(len(is_long) / 80)])  # from all the long passages
+ways = {"overlapping": read(reader, long), "side by side": read(reader, long, stride=0)}
 ways["first window"] = [windows[:1] for windows in ways["side by side"]]
+long_pages = np.array([row["context"] for row in long if row["answers"]["text"]])
 long_scores = {name: judge([t for _, t in best(answers)], long) for name, answers in ways.items()}
 
 # %%
 long_f1 = {name: judged[:, 1] for name, judged in long_scores.items()}
 plots.finding(
-    f"On {len(long_f1['overlapping'])} questions about long passages: F1 "
+    f"On {len(long_f1['overlapping'])} questions about {len(set(long_pages))} long passages: F1 "
     + ", ".join(f"{f1s.mean():.2f} {name}" for name, f1s in long_f1.items())
     + ". Reading on after the first window: "
-    f"{gap(long_f1['side by side'], long_f1['first window'])}. The overlap: "
-    f"{gap(long_f1['overlapping'], long_f1['side by side'])}, for "
-    f"{overlapping.seconds / side_by_side.seconds:.1f} times the seconds.")
+    f"{gap(long_f1['side by side'], long_f1['first window'], long_pages)}. The overlap: "
+    f"{gap(long_f1['overlapping'], long_f1['side by side'], long_pages)}, for "
+    f"{sum(map(len, ways['overlapping']))} windows in place of "
+    f"{sum(map(len, ways['side by side']))}.")
 
 # %% tags=["assert"]
 assert len(long) >= 10 and all(
@@ -893,13 +947,14 @@ def by_lot(row, keep=3):  # the chance that sentences drawn blindly hold the ans
 
 # %%
 answered = [row for row in train if row["answers"]["text"]]
-pages = list(dict.fromkeys(row["context"] for row in answered))[:40]
-extracts = {page: extract(page) for page in pages}
+extracts = {page: extract(page)
+            for page in list(dict.fromkeys(row["context"] for row in answered))[:40]}
 holds = np.array([[any(row["answers"]["text"][0] in s for s in sentences)
                    for sentences in extracts[row["context"]]]
                   for row in answered if row["context"] in extracts], dtype=float)
+sources = np.array([row["context"] for row in answered if row["context"] in extracts])
 lot = np.mean([by_lot(row) for row in answered if row["context"] in extracts])
-low, high = bootstrap_interval(lambda x, y: x.mean() - y.mean(), holds[:, 1], holds[:, 0])
+low, high = interval(holds[:, 1] - holds[:, 0], sources)
 plots.finding(
     f"The three central sentences hold {holds[:, 1].mean():.0%} of {len(holds)} answers, the first "
     f"three {holds[:, 0].mean():.0%}: {100 * (holds[:, 1] - holds[:, 0]).mean():+.0f} points "
@@ -949,7 +1004,8 @@ for name, pairs, least in ((chosen, [(t, s) for s, t in final], threshold),
 # %%
 always = np.zeros(len(test))  # without a threshold: nothing for a question that has no answer
 always[truth] = results[chosen][0][:, 1]
-gain = gap(results[chosen][1], always)
+sources = np.array(test["context"][:])
+gain = gap(results[chosen][1], always, sources)
 confirmed = "beyond" in gain and results[chosen][1].mean() > always.mean()
 plots.finding(
     f"Of {len(test)} questions about new passages {truth.sum()} have an answer. The reader matches "
@@ -957,7 +1013,7 @@ plots.finding(
     f"{results[chosen][0][:, 1].mean():.2f}; the search rule has "
     f"{results[rival][0][:, 1].mean():.2f}. With silence allowed, both at a threshold from "
     "validation, the reader's mean result against the search rule's: "
-    f"{gap(results[chosen][1], results[rival][1])}. On all questions the threshold brings "
+    f"{gap(results[chosen][1], results[rival][1], sources)}. On all questions the threshold brings "
     f"{results[chosen][1].mean():.2f}, always answering {always.mean():.2f}: {gain}. On validation "
     f"it brought {curve.max() - curve[0]:+.3f}, and the test "
     + ("confirms a gain." if confirmed else "confirms no gain: at this price, don't promise one."))
@@ -969,9 +1025,10 @@ plots.finding(
 #    F1.
 # 2. `truncation="only_second"` with a stride reads long passages; check questions that leave no
 #    room.
-# 3. LoRA trains two thin matrices beside each frozen one: little to store, not quicker.
-# 4. A few dozen questions and a new head made no reader *in two epochs*; more epochs were not
-#    tried. Start from a model that has learned to read.
+# 3. LoRA trains two thin matrices beside each frozen one: little to store; whether it is quicker
+#    must be measured.
+# 4. A few dozen questions bring a new head less far than the adapter is without them. Start from a
+#    model that has learned to read.
 # 5. A reader without a threshold always answers. Choose one on validation, for your price, and
 #    check on the test whether it still gains anything.
 #
@@ -1020,6 +1077,7 @@ plots.finding(
 # |---|---|---|
 # | `PanicException` | the question leaves no room for the stride | shorten the question, or the stride |
 # | loss `nan` from some batch on | a batch of labels beyond the window | 0, 0 where the answer isn't in it |
+# | it learns to be silent | answers marked with a space, or a character off | strip, and compare with the text |
 # | answers that begin in the question | pieces outside the passage weren't excluded | `sequence_ids` |
 # | an answer to every question | no threshold on the score over `[CLS]` | choose one on validation |
 # | after `merge_and_unload` hardly anything is learned | merged matrices stay frozen | `requires_grad_(True)` |
