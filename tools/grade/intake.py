@@ -249,7 +249,7 @@ def owner(path: PurePosixPath, top: int, roster: Roster) -> tuple[Person, re.Mat
     texts = [match["name"]] if match else []
     if person := roster.find("", [*texts, *parts[:-1], PurePosixPath(below[-1]).stem]):
         return person, None, "/".join(below[:-1])
-    if len(below) == 3 and re.fullmatch(r"lesson_\d\d", below[1]):  # nbgrader's own layout
+    if len(below) == 3 and re.fullmatch(r"lesson_(\d\d|appendix_\w+)", below[1]):  # nbgrader's own
         return Person(below[0]), None, "/".join(below[:-1])
     return Person(str(PurePosixPath(*below).with_suffix(""))), None, "/".join(below[:-1])
 
