@@ -168,7 +168,18 @@ def test_workflow_actions_are_pinned_to_a_commit():
 
 
 def test_make_clean_leaves_what_took_hours_or_what_a_person_wrote(tmp_path):
-    stays = "browser grade home instructor pretrain progress reader service work unknown".split()
+    stays = [
+        "browser",
+        "grade",
+        "home",
+        "instructor",
+        "pretrain",
+        "progress",
+        "reader",
+        "service",
+        "work",
+        "unknown",
+    ]
     for name in (*stays, "bench", "run", "site", "site-source"):
         (tmp_path / "build" / name).mkdir(parents=True)
     (tmp_path / "build/newest.txt").touch()
