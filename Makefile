@@ -1,9 +1,9 @@
-# Every program of the course behind one word.
+# The course's programs behind one word each.
 PYTHON ?= python3
 LESSON ?=
 RUN := .venv/bin/python
 
-.PHONY: help learn install run notebooks progress test instructor grade marks mirror bench test-colab colab-constraints test-newest links badges pretrain browser site site-test serve clean
+.PHONY: help learn install run notebooks progress test instructor grade marks mirror bench test-colab colab-constraints test-newest links badges pretrain browser site site-test serve draw clean
 
 help:
 	@echo "make learn                     make .venv, install, open JupyterLab on the first lesson"
@@ -22,7 +22,8 @@ help:
 	@echo "make browser                   two fine-tuned models in a web page, in build/browser/; needs npm [ARGS='--task requests']"
 	@echo "make site                      the course as a site in build/site/, from the committed notebooks; make site-test tries it in a browser"
 	@echo "make serve                     the course's intent model as a service on 127.0.0.1:8000; trains it once (minutes)"
-	@echo "make clean                     remove build/, except trained models"
+	@echo "make draw                      the lessons' drawings, from tools/drawings/ to notebooks/pictures/ and into the notebooks"
+	@echo "make clean                     remove what the commands above write again in minutes; models, marks and hand-outs in build/ stay"
 
 install:
 	@$(PYTHON) tools/launch.py install
@@ -108,6 +109,12 @@ serve: install
 	@test -f build/service/model.onnx || $(RUN) -m service.export build/service
 	@$(RUN) -m service --model build/service
 
-# Trained models (build/work) and a pretraining's checkpoints (build/pretrain) stay.
+# A lesson is not executed anew for a drawing: the notebooks are written with the outputs that they have.
+draw: install
+	@$(RUN) -m tools.draw
+	@$(RUN) -m tools.build --no-run
+
+# By name, so that nothing goes that took hours or that a person wrote: trained models, checkpoints, a class's gradebook.
+WRITTEN := bench browser-packages colab links newest.txt no-progress.json run site site-doctrees site-source solutions tests
 clean:
-	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name work ! -name pretrain -exec rm -rf {} +; fi
+	@if [ -d build ]; then cd build && rm -rf $(WRITTEN); fi

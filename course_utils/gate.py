@@ -87,9 +87,7 @@ def drop_near_copies(splits: datasets.DatasetDict, path: str | Path) -> datasets
 
     Near-copies within one split stay. Both are printed. ``path`` is named in an error.
 
-    Raises
-    ------
-    DataError : where fewer than two rows of a class would be left in a split.
+    Raises DataError where fewer than two rows of a class would be left in a split.
     """
     texts = [text for split in SPLITS for text in splits[split]["text"]]
     where = [(split, row) for split in SPLITS for row in range(len(splits[split]))]

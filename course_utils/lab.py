@@ -128,9 +128,7 @@ class Lab:
 def checkpoint_of(part: str, profile: Profile) -> tuple[str, str]:
     """Checkpoint and revision of the model for ``part``: "model", "teacher" or "student".
 
-    Raises
-    ------
-    hub.CheckpointError : where a local model has a missing or damaged file, or the download fails.
+    Raises hub.CheckpointError where a local file is missing or damaged, or the download fails.
     """
     name = PARTS[profile.source][part]
     path = EMBEDDED_MODELS.get(name) or hub.mirrored_model(name)

@@ -52,9 +52,8 @@ def load_own(
     -------
     DatasetDict with train, validation and test, which have the columns ``text``, ``label`` (a
     ClassLabel of all labels, sorted) and ``group`` where one is named. Texts and labels are not
-    changed. Repeated texts are dropped, and rows without any value at
-    the end of a file, as Excel leaves them; both are printed. Each split has at least two rows of
-    every class.
+    changed. Repeated texts are dropped, and rows without any value at the end of a file, as Excel
+    leaves them; both are printed. Each split has at least two rows of every class.
 
     Raises
     ------
@@ -84,7 +83,8 @@ def load_own(
             "column with the labels, or add texts of another class."
         )
     splits = {split: to_dataset(table, "text", names) for split, table in tables.items()}
-    shares = {"test": test, "validation": validation / (1 - test)}  # of the rows that test leaves
+    rest = 1 if "test" in files else 1 - test  # what is left when validation is drawn
+    shares = {"test": test, "validation": validation / rest}
     if group:
         check_groups(splits, files)
     draw = partial(by_group, path=path) if group else by_label

@@ -17,6 +17,10 @@ import tempfile
 from pathlib import Path
 
 NEEDED_PYTHON = (3, 11)
+OWN_ENVIRONMENT = (
+    "Use the course's own environment: run `make learn` (or `python3 tools/launch.py learn`) in "
+    "the course's folder and open the notebook there."
+)
 
 
 class SetupError(RuntimeError):
@@ -49,9 +53,7 @@ def user_cache(*names: str) -> Path | None:
 def writable_folder(root: Path, name: str) -> Path:
     """A folder to write to: in the course, else in the home folder, else in a temporary one.
 
-    Raises
-    ------
-    SetupError : where none of them can be written to.
+    Raises SetupError where none of them can be written to.
     """
     places = [root / "build", user_cache("distilbert-course"), own_temporary_folder()]
     for place in places:
@@ -125,6 +127,12 @@ def requirement_name(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement.strip())[0]).lower()
 
 
+def release(version: str) -> list[int]:
+    """``"2.10.0a0+cu128"`` -> ``[2, 10, 0, 0]``: what comes before the letters, in four numbers."""
+    numbers = [int(n) for n in re.match(r"[\d.]*", version)[0].split(".") if n]
+    return (numbers + [0] * 4)[:4]
+
+
 def free_gib(folder: Path) -> float:
     return shutil.disk_usage(folder).free / 2**30
 
@@ -139,17 +147,13 @@ def full_disk(*folders: Path) -> str:
 
 
 def explain_pip(error: str, environment: Path) -> str:
-    """pip's error in plain words, one cause and its cure, with pip's own last lines below.
+    """pip's ``error`` in plain words, one cause and its cure, with its own last lines below.
 
-    Parameters
-    ----------
-    error : what pip wrote to its standard error.
-    environment : the folder that pip installs into.
+    ``environment`` is the folder that pip installs into.
     """
     causes = {
         r"externally-managed-environment": "This Python belongs to the operating system, and pip "
-        "may not add to it (PEP 668). Use the course's own environment: run `make learn` (or "
-        "`python3 tools/launch.py learn`) in the course's folder and open the notebook there.",
+        f"may not add to it (PEP 668). {OWN_ENVIRONMENT}",
         r"no module named pip": f"There is no pip in {environment}. Where it is a folder .venv "
         "whose installation was interrupted, delete it and run `make learn` again; elsewhere run "
         "`python3 -m ensurepip`.",
@@ -167,8 +171,7 @@ def explain_pip(error: str, environment: Path) -> str:
         "index can't be reached, and the packages aren't installed yet. Connect to the network "
         "once; after that the course works offline.",
         r"resolutionimpossible|conflicting dependencies": "What is missing does not go with the "
-        "versions that are installed. Use the course's own environment: run `make learn` in its "
-        "folder and open the notebook there.",
+        f"versions that are installed. {OWN_ENVIRONMENT}",
         r"no matching distribution|could not find a version": "No package fits this Python and "
         "this machine. Try Python 3.11, 3.12 or 3.13 on 64-bit Linux, macOS or Windows.",
     }
@@ -184,9 +187,7 @@ def ensure_packages(root: Path) -> list[str]:
     Every installed package goes into a constraints file, so pip can add but not replace: on Colab
     an upgrade of transformers or NumPy would break other packages and want a restart.
 
-    Raises
-    ------
-    SetupError : where pip can't install them; it says why and what to do.
+    Raises SetupError where pip can't install them, or an installed one is too old.
     """
     import tomllib  # here: older Pythons, which are told so, don't have it
 
@@ -197,6 +198,15 @@ def ensure_packages(root: Path) -> list[str]:
         # Colab has some packages twice, the system's old one last: the first is the one in use.
         if d.metadata["Name"]:
             installed.setdefault(requirement_name(d.metadata["Name"]), d.version)
+    floors = {requirement_name(r): r.partition(">=")[2] for r in wanted}
+    old = {n: f for n, f in floors.items() if release(installed.get(n) or f) < release(f)}
+    if old:
+        found = ", ".join(f"{n} {installed[n]} ({f} or newer is needed)" for n, f in old.items())
+        raise SetupError(
+            f"Too old for the course: {found}. Nothing was changed, for other programs may need "
+            f"these. {OWN_ENVIRONMENT} On Colab choose the latest runtime version; on other hosted "
+            f"machines run `%pip install -U {' '.join(old)}` and restart the kernel."
+        )
     missing = [r for r in wanted if requirement_name(r) not in installed]
     if missing:
         held = [
@@ -237,13 +247,8 @@ def check_names(*names: str) -> None:
 def prepare(root: Path) -> list[str]:
     """What the setup cell calls: check Python, find places to write to, install what is missing.
 
-    Returns
-    -------
-    The packages that were installed.
-
-    Raises
-    ------
-    SetupError : where something keeps the course from running; it says what, and the cure.
+    Returns the packages that were installed. Raises SetupError where something keeps the course
+    from running; it says what, and the cure.
     """
     if sys.version_info < NEEDED_PYTHON:
         raise SetupError(

@@ -29,9 +29,7 @@ def stratified(labels: Sequence[int], size: int, seed: int) -> tuple[list[int], 
     Unlike scikit-learn's ``train_test_split`` it takes at least two rows of every class, however
     rare, and leaves any number of rows.
 
-    Raises
-    ------
-    DataError : where ``size`` is smaller than twice the number of classes.
+    Raises DataError where ``size`` is smaller than twice the number of classes.
     """
     order = np.random.default_rng(seed).permutation(len(labels))
     shuffled = np.asarray(labels[:])[order]

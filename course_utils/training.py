@@ -23,13 +23,6 @@ from transformers.trainer_callback import ExportableState
 # Error messages for a full disk, an exceeded quota and a file size limit: those of the operating
 # system, and those of torch.save.
 FULL_DISK = r"(os error|Errno) (27|28|69|112|122)\b|unexpected pos \d|PytorchStreamWriter"
-CHECKPOINT_FILES = (
-    "model.safetensors",
-    "optimizer.pt",
-    "scheduler.pt",
-    "rng_state.pth",
-    "trainer_state.json",
-)
 # The arguments that change the weights. Precision is left out: it depends on the machine, and a
 # run may be resumed on another one.
 SETTINGS = """
@@ -119,12 +112,22 @@ class RunRecord(TrainerCallback, ExportableState):
             )
 
 
-def checkpoint_problem(checkpoint: Path) -> str:
+def checkpoint_files(checkpoint: Path, processes: int = 0) -> list[str]:
+    """What it must have: the model or its adapter (PEFT), and each process's random state."""
+    adapter = ["adapter_config.json", "adapter_model.safetensors"]
+    model = adapter if any(checkpoint.glob("adapter_*")) else ["model.safetensors"]
+    several = len(list(checkpoint.glob("rng_state_*.pth")))
+    states = [f"rng_state_{n}.pth" for n in range(max(several, processes))]
+    states = states if several else ["rng_state.pth"]
+    return [*model, "optimizer.pt", "scheduler.pt", *states, "trainer_state.json"]
+
+
+def checkpoint_problem(checkpoint: Path, processes: int = 0) -> str:
     """Which file of a checkpoint is missing or incomplete, so that it can't be resumed, or "".
 
     Without optimizer.pt the Trainer would silently continue with a new optimizer.
     """
-    for name in CHECKPOINT_FILES:
+    for name in checkpoint_files(checkpoint, processes):
         file = checkpoint / name
         try:
             if name.endswith("safetensors"):
@@ -166,7 +169,7 @@ def last_whole_checkpoint(run: Trainer | str | Path) -> str | None:
     found = checkpoints(trainer.args.output_dir if trainer else run)
     here = describe_run(trainer) if trainer and found else {}
     for checkpoint in found:
-        problem = checkpoint_problem(checkpoint)
+        problem = checkpoint_problem(checkpoint, trainer.args.world_size if trainer else 0)
         if trainer and not problem:
             state = json.loads((checkpoint / "trainer_state.json").read_bytes())
             problem = differences(recorded_run(state), here)

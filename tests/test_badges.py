@@ -181,6 +181,25 @@ def test_a_fork_points_everything_at_itself_and_changes_nothing_else(repository)
     assert [c.execution_count for c in code] == [1, 2] and code[1].outputs[0].text == "2\n"
 
 
+@pytest.mark.parametrize("before", ["ada/course", "https://gitlab.com/nlp/course"])
+@pytest.mark.parametrize(
+    "after", ["ada/course-2", "ada/course", "https://gitlab.com/nlp/course-2027", "ab/c"]
+)
+def test_addresses_move_once_even_where_the_new_one_begins_with_the_old(before, after):
+    old, new = lessons.Repository(before, "main"), lessons.Repository(after, "term/2")
+
+    def page(home):
+        return (
+            f"{home.files}notebooks/00.ipynb {home.notebooks}notebooks/00.ipynb {home.url}/actions/x "
+            f"{home.url}.git ({home.url}) "
+        )
+
+    others = f"{old.url}-data {old.url}2/blob/main/a"
+    # GitLab's pages and notebooks have one address: what it leads to on GitHub is opened on Colab
+    wanted = page(new) if not old.is_gitlab else page(new).replace(new.files, new.notebooks)
+    assert old.moved_to(new, page(old) + others) == wanted + others
+
+
 def test_a_second_time_it_changes_nothing(repository):
     python(repository, RUN, "ada/nlp-class", "trunk")
     before = git(repository, "diff")

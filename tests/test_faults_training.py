@@ -308,6 +308,59 @@ def test_a_checkpoint_that_lacks_something_is_skipped_with_its_name(name, how, t
     assert capsys.readouterr().out == f"checkpoint-4 skipped: {name} is {said}\n"
 
 
+@pytest.mark.parametrize("missing", [None, 0, 1])
+def test_a_checkpoint_of_two_processes_has_the_random_state_of_each(
+    missing, two, capsys, monkeypatch
+):
+    for checkpoint in (two / "checkpoint-2", two / "checkpoint-4"):  # as torchrun leaves them
+        shutil.copy(checkpoint / "rng_state.pth", checkpoint / "rng_state_0.pth")
+        (checkpoint / "rng_state.pth").rename(checkpoint / "rng_state_1.pth")
+        file = checkpoint / "trainer_state.json"
+        state = json.loads(file.read_text("utf-8"))
+        state["stateful_callbacks"]["RunRecord"]["args"]["run"]["processes"] = 2
+        file.write_text(json.dumps(state), "utf-8")
+    trainer = make_trainer(two)
+    assert last_whole_checkpoint(trainer) is None
+    assert "another run (processes: 2 there, 1 here)" in capsys.readouterr().out
+    if missing is not None:
+        (two / f"checkpoint-4/rng_state_{missing}.pth").unlink()
+    monkeypatch.setattr(TrainingArguments, "world_size", property(lambda _: 2))
+    found, name = (
+        last_whole_checkpoint(trainer),
+        "checkpoint-4" if missing is None else "checkpoint-2",
+    )
+    assert found == str(two / name)
+    said = "" if missing is None else f"checkpoint-4 skipped: rng_state_{missing}.pth is missing\n"
+    assert capsys.readouterr().out == said
+
+
+def test_a_run_that_trains_an_adapter_goes_on_from_its_checkpoints(tmp_path, capsys):
+    import peft
+
+    def adapted(seed=0):
+        model = new_model()
+        set_seed(seed)
+        keep = ["pre_classifier", "classifier"]
+        config = peft.LoraConfig("SEQ_CLS", r=2, target_modules=["q_lin"], modules_to_save=keep)
+        return peft.get_peft_model(model, config)
+
+    whole = train_in_folder(tmp_path, model=adapted())
+    assert last_whole_checkpoint(whole) == str(tmp_path / f"checkpoint-{STEPS}")
+    shutil.rmtree(tmp_path / f"checkpoint-{STEPS}")
+    for step, name in ((6, "adapter_model.safetensors"), (4, "adapter_config.json")):
+        (tmp_path / f"checkpoint-{step}" / name).unlink()
+    again = make_trainer(tmp_path, adapted(seed=999))
+    checkpoint = last_whole_checkpoint(again)
+    assert checkpoint == str(tmp_path / "checkpoint-2")
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "checkpoint-6 skipped: adapter_model.safetensors is missing",
+        "checkpoint-4 skipped: adapter_config.json is missing",
+    ]
+    with run_folder(again):
+        again.train(resume_from_checkpoint=checkpoint)
+    assert largest_difference(weights(again), weights(whole)) == 0
+
+
 def test_the_newest_whole_checkpoint_is_taken_by_number_and_nothing_is_said(two, capsys):
     (two / "checkpoint-2").rename(two / "checkpoint-10")
     (two / "checkpoint-best").mkdir()

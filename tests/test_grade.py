@@ -84,6 +84,7 @@ def people(source, roster=None):
         ("Week 5_ab12cde_attempt_2025-05-01-10-00-00_05_training.ipynb", "ab12cde"),
         ("4711-99 - Ada Lovelace - May 1, 2025 1000 AM/05.ipynb", "Ada Lovelace (4711)"),
         ("ada/lesson_05/05_training.ipynb", "ada"),
+        ("ada/lesson_appendix_errors/appendix_errors.ipynb", "ada"),
     ],
 )
 def test_the_student_is_read_from_what_platforms_write(tmp_path, top, path, student):
@@ -162,12 +163,42 @@ def test_a_roster_decides_and_keeps_one_identity_over_the_term(tmp_path, name, w
 
 
 @pytest.mark.parametrize(
-    "text", ["name,email\nAda,a@x\n", "id,name\n1,\n", "id,name\n1,Ada\n1,Bob\n"]
+    ("text", "words"),
+    [
+        ("name,email\nAda,a@x\n", "line 1: no column 'id'; it has 'name', 'email'."),
+        ("id,name\n1,\n", r"row 1 \(line 2\): id and name must be filled in"),
+        ("id,name\n1,Ada\n1,Bob\n", "an id stands there twice"),
+        ("id,name,email\n1,Ada,a@x\n2,Bob\n", r"row 2 \(line 3\): 3 columns expected, 2 found"),
+        ("id,name\n", "no rows"),
+        (
+            "id;name;email\n1;Jörg Müller;j@x\n".encode("cp1252"),
+            "byte 0xf6 is not UTF-8.*'CSV UTF-8'",
+        ),
+        (b"PK\x03\x04\x00", "is not text"),
+    ],
 )
-def test_a_roster_without_ids_or_names_is_refused(tmp_path, text):
-    (tmp_path / "roster.csv").write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"expected the columns|stands there twice"):
-        Roster(tmp_path / "roster.csv")
+def test_a_roster_that_cannot_be_used_is_named_with_line_and_cure(tmp_path, text, words):
+    file = tmp_path / "roster.csv"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=words) as error:
+        Roster(file)
+    assert str(error.value).startswith(str(file)) and "load_own" not in str(error.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ID;Name;Email\r\n1;Jörg Müller;j@x\r\n",
+        "sep=;\r\nId;Name;Email\r\n1;Jörg Müller;j@x\r\n",
+        'id, name, email, group\n1,Jörg Müller,j@x,"a, b"\n\n',
+        '"ID"\t"Name"\t"Email"\n 1\tJörg Müller \tj@x\n',
+    ],
+)
+def test_a_roster_is_read_as_excel_and_people_write_it(tmp_path, text, encoding):
+    (tmp_path / "roster.csv").write_bytes(text.encode(encoding))
+    (person,) = Roster(tmp_path / "roster.csv").people
+    assert (person.number, person.name, person.email) == ("1", "Jörg Müller", "j@x")
 
 
 @pytest.mark.parametrize("kind", ["traversal", "absolute", "link", "bomb", "locked", "long name"])
@@ -447,6 +478,34 @@ def test_without_an_export_the_question_is_asked_and_nothing_is_graded():
         [sys.executable, "-m", "tools.grade", "grade", ""], cwd=ROOT, capture_output=True, text=True
     )
     assert run.returncode == 1 and run.stderr.startswith("Which export?")
+
+
+@pytest.mark.parametrize(
+    ("name", "again"),
+    [
+        ("course_utils/metrics.py", True),
+        ("data/reviews/train.csv", True),
+        ("tools/grade/inside.py", True),
+        ("tools/grade/find.py", True),
+        ("requirements.txt", True),
+        ("notebooks/measured.json", False),
+        ("data/reviews/README.md", False),
+        ("course_utils/__pycache__/metrics.pyc", False),
+    ],
+)
+def test_results_are_kept_until_something_changes_that_they_depend_on(
+    tmp_path, monkeypatch, name, again
+):
+    monkeypatch.setattr(program, "ROOT", tmp_path)
+    monkeypatch.setattr(program, "MEASURED", tmp_path / "notebooks/measured.json")
+    monkeypatch.setattr("tools.launch.ROOT", tmp_path)
+    for file in (*sandbox.OURS[2:], "requirements.txt", "data/a.csv", "course_utils/a.py", name):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("before", encoding="utf-8")
+    before = program.state_of({})
+    assert program.state_of({}) == before
+    (tmp_path / name).write_text("after", encoding="utf-8")
+    assert (program.state_of({}) != before) is again
 
 
 def test_without_isolation_nothing_runs(tmp_path, monkeypatch):

@@ -62,15 +62,31 @@ def test_an_old_python_is_named_with_what_to_do_before_anything_else_is_read(ver
     assert [f.name for f in tmp_path.iterdir()] == ["tools"]
 
 
+@pytest.mark.parametrize(
+    ("platform", "index", "free", "needed"),
+    [
+        ("linux", "", 1.5, 8),
+        ("linux", "", 7.5, 8),  # PyTorch with CUDA's libraries
+        ("linux", launch.CPU_INDEX, 3.5, 4),
+        ("linux", launch.CPU_INDEX, 7.5, 0),
+        ("darwin", "", 1.5, 4),
+        ("win32", "", 7.5, 0),
+    ],
+)
 def test_a_full_disk_is_named_with_what_is_needed_before_anything_is_written(
-    repository, monkeypatch
+    repository, monkeypatch, platform, index, free, needed
 ):
-    monkeypatch.setattr(launch.shutil, "disk_usage", lambda path: Usage(0, 0, 1.5 * 2**30))
+    monkeypatch.setattr(launch.sys, "platform", platform)
+    monkeypatch.delenv("PIP_INDEX_URL", raising=False)
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", index)
+    monkeypatch.setattr(launch.shutil, "disk_usage", lambda path: Usage(0, 0, free * 2**30))
+    if not needed:
+        launch.check_machine()
+        return
     message = message_of(launch.install)
-    assert (
-        "Not enough disk space: 1.5 GiB free, 4 GiB needed" in message
-        and "nothing was written" in message
-    )
+    assert f"Not enough disk space: {free} GiB free, up to {needed} GiB needed" in message
+    assert "nothing was written" in message
+    assert (f"set PIP_EXTRA_INDEX_URL={launch.CPU_INDEX}" in message) is (needed == 8)
     assert repository.commands == [] and not (repository.root / ".venv").exists()
 
 
@@ -89,6 +105,41 @@ def test_a_second_install_does_nothing_until_the_pins_change(repository):
     (repository.root / "requirements.txt").write_text("torch==2.14.0\n", encoding="utf-8")
     launch.install()
     assert len(repository.commands) == 3 and repository.commands[2][1:4] == ["-m", "pip", "install"]
+
+
+def test_an_interrupted_install_counts_for_neither_the_new_pins_nor_the_old(
+    repository, monkeypatch
+):
+    launch.install()
+    pins = repository.root / "requirements.txt"
+    before = pins.read_text(encoding="utf-8")
+    pins.write_text("torch==2.14.0\n", encoding="utf-8")
+    run = launch.subprocess.run
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launch.subprocess, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        launch.install()
+    monkeypatch.setattr(launch.subprocess, "run", run)
+    pins.write_text(before, encoding="utf-8")
+    launch.install()  # half of the new pins are there
+    assert len(repository.commands) == 3 and repository.commands[2][1:4] == ["-m", "pip", "install"]
+    launch.install()
+    assert len(repository.commands) == 3
+
+
+def test_a_stamp_that_cannot_be_removed_is_explained(repository, monkeypatch):
+    launch.install()
+    (repository.root / "requirements.txt").write_text("torch==2.14.0\n", encoding="utf-8")
+
+    def locked(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(launch.Path, "unlink", locked)
+    message = message_of(launch.install)
+    assert "can't be written to" in message and len(repository.commands) == 2
 
 
 def test_little_space_does_not_matter_once_everything_is_installed(repository, monkeypatch):

@@ -545,11 +545,13 @@ def test_a_folder_gives_its_splits_and_those_that_it_lacks_are_made_of_train(tmp
     (tmp_path / "README.txt").write_text("Not a split.")
     splits = load_own(tmp_path)
     assert {name: len(split) for name, split in splits.items()} == {
-        "train": 51 - 2,
-        "validation": 9 + 2,
+        "train": 51,
+        "validation": 9,  # 0.15 of the 60 rows that it is drawn from
         "test": 20,
     }
     assert sorted(rows_of({**splits, "train": splits["train"]})) == sorted(ROWS)
+    more = load_own(tmp_path, validation=0.25, test=0.25)
+    assert [len(split) for split in more.values()] == [45, 15, 20]
     told = capsys.readouterr().out
     assert "not read, for they are not called train, validation, test with one of" in told
     assert ".parquet: README.txt\n" in told

@@ -167,6 +167,36 @@ def test_workflow_actions_are_pinned_to_a_commit():
     assert not [u for u in uses if not re.search(r"@[0-9a-f]{40}$", u)]
 
 
+def test_make_clean_leaves_what_took_hours_or_what_a_person_wrote(tmp_path):
+    stays = [
+        "browser",
+        "grade",
+        "home",
+        "instructor",
+        "pretrain",
+        "progress",
+        "reader",
+        "service",
+        "work",
+        "unknown",
+    ]
+    for name in (*stays, "bench", "run", "site", "site-source"):
+        (tmp_path / "build" / name).mkdir(parents=True)
+    (tmp_path / "build/newest.txt").touch()
+    command = ["make", "-f", str(ROOT / "Makefile"), "clean"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert sorted(f.name for f in (tmp_path / "build").iterdir()) == sorted(stays)
+    (tmp_path / "build").rename(tmp_path / "other")
+    subprocess.run(command, cwd=tmp_path, check=True)
+
+
+def test_the_course_has_one_version():
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        version = tomllib.load(file)["project"]["version"]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"^version: (.+)$", citation, re.M)[1] == version
+
+
 def test_versions_are_pinned_in_one_file_only():
     pins = [
         line

@@ -69,6 +69,22 @@ def test_results_of_several_machines_reach_table_readme_and_lesson(desk, monkeyp
     assert "ended this lesson" not in build.cost_table(lessons(["05"])[0])
 
 
+def test_a_machine_that_measured_one_lesson_puts_no_old_result_of_another_back(desk):
+    def kept(number, word):
+        return {"minutes": 1, "memory_gib": 1, "headline": f"{number} {word}"}
+
+    numbers = ("00", "03", "05")
+    old = {number: {"cpu": kept(number, "old")} for number in numbers}
+    (desk / "measured.json").write_text(json.dumps(old))
+    for number in numbers:
+        (desk / f"found/measured-{number}").mkdir(parents=True)
+        whole = old | {number: {"cpu": kept(number, "new")}}
+        (desk / f"found/measured-{number}/measured.json").write_text(json.dumps(whole))
+    assert published.merge(desk / "found") == list(numbers)
+    found = json.loads((desk / "measured.json").read_text(encoding="utf-8"))
+    assert [found[n]["cpu"]["headline"] for n in numbers] == [f"{n} new" for n in numbers]
+
+
 def test_without_results_the_readme_stays_as_it_is_and_an_empty_folder_is_named(desk):
     before = (desk / "README.md").read_bytes()
     published.write()

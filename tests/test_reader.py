@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -87,6 +89,51 @@ def test_the_base_model_is_loaded_from_safetensors_alone(tmp_path, monkeypatch):
     with pytest.raises(LoadedError) as loaded:
         reader.main(["--squad", str(tmp_path), "--work", str(tmp_path / "work")])
     assert loaded.value.args[0]["use_safetensors"] is True
+
+
+def test_another_base_other_rows_and_settings_have_a_folder_of_their_own(tmp_path):
+    def folder(mark="a", rows=b"1", **settings):
+        (tmp_path / "train.parquet").write_bytes(rows)
+        args = argparse.Namespace(work=tmp_path, squad=tmp_path, **{"rate": 1e-3, **settings})
+        return reader.folder_of(args, mark, [tmp_path / "train.parquet"])
+
+    others = [folder("b"), folder(rows=b"2"), folder(rate=1e-4), folder(rank=8), folder()]
+    assert len({*others}) == 5 and folder() == others[-1] and folder().parent == tmp_path
+
+
+def test_a_run_goes_on_from_its_whole_checkpoint_and_is_marked_with_the_base_it_began_with(
+    tmp_path, monkeypatch
+):
+    """The Trainer is pretended: it keeps what ``main`` asks for, and half a checkpoint is left beside."""
+    asked, saved, marks = [], [], iter("ab")
+
+    class Trained:
+        def __init__(self, model, args, **_):
+            self.model, self.folder = model, args.output_dir
+
+        def train(self, resume_from_checkpoint):
+            asked.append((self.folder, resume_from_checkpoint))
+            (Path(self.folder) / "checkpoint-50").mkdir(parents=True, exist_ok=True)
+
+        def evaluate(self):
+            return {}
+
+    row = {"id": "1", "title": "a", "context": "It is red.", "question": "What?",
+           "answers": {"text": ["red"], "answer_start": [6]}}  # fmt: skip
+    for name, number in (("train", 2), ("validation", 500)):
+        reader.datasets.Dataset.from_list([row] * number).to_parquet(tmp_path / f"{name}.parquet")
+    monkeypatch.setattr(reader, "Trainer", Trained)
+    monkeypatch.setattr(reader, "base_mark", lambda: next(marks))
+    monkeypatch.setattr(reader, "save", lambda model, folder, mark: saved.append(mark))
+    for _ in "ab":
+        reader.main(["--squad", str(tmp_path), "--work", str(tmp_path / "work")])
+    assert saved == ["a", "b"] and len({folder for folder, _ in asked}) == 2
+    assert [checkpoint for _, checkpoint in asked] == [None, None]
+    assert all(Path(folder).parent == tmp_path / "work" for folder, _ in asked)
+    monkeypatch.setattr(reader, "base_mark", lambda: "b")
+    monkeypatch.setattr(reader, "last_whole_checkpoint", lambda folder: f"{folder}: whole")
+    reader.main(["--squad", str(tmp_path), "--work", str(tmp_path / "work")])
+    assert asked[-1] == (asked[1][0], f"{asked[1][0]}: whole")
 
 
 def test_the_shipped_adapter_fits_the_shipped_model_and_changes_it(tokenizer):

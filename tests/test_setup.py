@@ -2,10 +2,12 @@
 
 import base64
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,6 +53,50 @@ def machine(monkeypatch, tmp_path):
 
     monkeypatch.setattr(setup.subprocess, "run", run)
     return SimpleNamespace(has=has, calls=calls, root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("torch", "hub", "named"),
+    [
+        ("2.9.1+cu128", "1.27.0", ["torch 2.9.1+cu128 (2.10 or newer is needed)"]),
+        ("2.10.0", "0.36.2", ["huggingface-hub 0.36.2 (1.0 or newer is needed)"]),
+        (
+            "1.13",
+            "0.9",
+            [
+                "torch 1.13 (2.10 or newer is needed)",
+                "huggingface-hub 0.9 (1.0 or newer is needed)",
+            ],
+        ),
+        ("2.10.0a0+git12", "1", []),  # as in a vendor's container
+        ("3", "1.0.0rc1", []),
+    ],
+)
+def test_a_package_that_is_too_old_is_named_before_anything_is_installed(
+    machine, torch, hub, named
+):
+    machine.has(torch=torch, huggingface_hub=hub)
+    if not named:
+        assert ensure_packages(machine.root) == ["evaluate>=0.4.6"]
+        return
+    with pytest.raises(SetupError) as error:
+        ensure_packages(machine.root)
+    assert str(error.value).startswith(f"Too old for the course: {', '.join(named)}. Nothing was ")
+    assert "`make learn`" in str(error.value) and "restart the kernel" in str(error.value)
+    assert machine.calls == []
+
+
+def test_every_range_is_a_lowest_version_and_colab_is_never_too_old(machine):
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        wanted = tomllib.load(file)["project"]["dependencies"]
+    assert all(re.fullmatch(r"[a-z-]+>=\d+(\.\d+){0,3}", r) for r in wanted), "setup.release"
+    lines = (ROOT / ".github/colab-constraints.txt").read_text(encoding="utf-8").splitlines()
+    has = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    machine.has(**has)
+    assert {requirement_name(r) for r in ensure_packages(ROOT)} == {"evaluate", "optuna"}
+    machine.has(**has | {"transformers": "5.14.9"})
+    with pytest.raises(SetupError, match=r"Too old for the course: transformers 5\.14\.9 \("):
+        ensure_packages(ROOT)
 
 
 @pytest.mark.parametrize(

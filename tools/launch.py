@@ -36,7 +36,7 @@ from course_utils.setup import (  # noqa: E402
 VENV = ROOT / ".venv"
 INSTRUCTOR_VENV = ROOT / ".venv-instructor"
 SITE_VENV = ROOT / ".venv-site"
-NEEDED_GIB = 4.0  # on the course's disk
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_TEMPORARY_GIB = 0.5  # where pip unpacks one package after another
 
 
@@ -48,6 +48,12 @@ def stop(message: str) -> None:
     sys.exit(f"\n{message}\n")
 
 
+def needed_gib() -> float:
+    """On the course's disk. PyPI's PyTorch for Linux comes with CUDA's libraries, that of ``CPU_INDEX`` without."""
+    indexes = os.environ.get("PIP_INDEX_URL", "") + os.environ.get("PIP_EXTRA_INDEX_URL", "")
+    return 8.0 if sys.platform == "linux" and "cpu" not in indexes else 4.0
+
+
 def check_machine() -> None:
     """Say in plain words what is missing, before anything is written."""
     if VENV.exists():
@@ -57,11 +63,12 @@ def check_machine() -> None:
             f"The course's folder {ROOT} can't be written to. Copy it into a folder of your own "
             "and run the command there; nothing was written."
         )
-    if free_gib(ROOT) < NEEDED_GIB:
+    if free_gib(ROOT) < needed_gib():
+        less = f" On a machine without a GPU 4 GiB do: set PIP_EXTRA_INDEX_URL={CPU_INDEX} first."
         stop(
-            f"Not enough disk space: {free_gib(ROOT):.1f} GiB free, {NEEDED_GIB:.0f} GiB needed "
-            "for PyTorch and the other packages. Free some space and run the command again; "
-            "nothing was written."
+            f"Not enough disk space: {free_gib(ROOT):.1f} GiB free, up to {needed_gib():.0f} GiB "
+            "needed for PyTorch and the other packages. Free some space and run the command again; "
+            f"nothing was written.{less if needed_gib() > 4 else ''}"
         )
     temporary = temporary_folder()
     if temporary.is_dir() and free_gib(temporary) < NEEDED_TEMPORARY_GIB:
@@ -99,6 +106,12 @@ def install(folder=None, requirements: str = "requirements.txt") -> None:
         and python_of(folder).exists()
     ):
         return
+    try:
+        stamp.unlink(
+            missing_ok=True
+        )  # from here on the environment is neither the old nor the new one
+    except OSError as error:
+        stop(explain_pip(str(error), folder).replace("pip said:", "Python said:"))
     if not python_of(folder).exists() or not same_python(folder):
         print(f"Making {folder.name} for Python {sys.version.split()[0]} …", flush=True)
         try:

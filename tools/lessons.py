@@ -103,9 +103,12 @@ class Repository:
 
     def moved_to(self, other: Repository, text: str) -> str:
         """The text with all addresses in this repository changed to those in another."""
-        for kind in ("notebooks", "files", "url"):
-            text = text.replace(getattr(self, kind), getattr(other, kind))
-        return text
+        kinds = ("url", "files", "notebooks")  # on GitLab the last two are one address
+        moves = {getattr(self, kind): getattr(other, kind) for kind in kinds}
+        # In one pass, longest first: the new address may begin with the old one. A longer name is another repository.
+        found = [re.escape(old) + ("" if old.endswith("/") else r"(?![\w-])") for old in moves]
+        pattern = "|".join(sorted(found, key=len, reverse=True))
+        return re.sub(pattern, lambda match: moves[match[0]], text)
 
     def colab(self, notebook: Path) -> str:
         return self.notebooks + notebook.relative_to(ROOT).as_posix()

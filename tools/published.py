@@ -59,15 +59,17 @@ def measure(chosen: list[Lesson]) -> bool:
 def merge(folder: Path) -> list[str]:
     """Take what the files ``*/measured.json`` below ``folder`` know about ``cpu``; the numbers of the lessons taken.
 
+    Each machine's file has all lessons: those that it didn't measure are as they were here, and never taken.
+
     Raises SystemExit where none is there.
     """
     files = sorted(folder.glob("*/measured.json"))
     if not files:
         raise SystemExit(f"{folder}: no folder with a measured.json in it")
-    known, taken = measured(), []
+    before, known, taken = measured(), measured(), []
     for file in files:
         for number, profiles in json.loads(file.read_text(encoding="utf-8")).items():
-            new, old = profiles.get("cpu", {}), known.get(number, {}).get("cpu", {})
+            new, old = profiles.get("cpu", {}), before.get(number, {}).get("cpu", {})
             if "headline" in new and new != old:
                 known.setdefault(number, {})["cpu"] = new
                 taken.append(number)

@@ -1,8 +1,9 @@
 """Train ``data/models/mini-reader``: a LoRA adapter that finds answers in a text, for lesson 09.
 
 ``python -m tools.reader --squad FOLDER [--work FOLDER]``. ``FOLDER`` has SQuAD's rows as a mirror
-keeps them. A killed run resumes from its last checkpoint. The base model is ``mini-distilbert``; the
-adapter fits those weights alone, so ``base.json`` beside it holds their SHA-256.
+keeps them. A killed run resumes from its last whole checkpoint; another base, other rows or settings
+begin anew, in a folder of their own. The base model is ``mini-distilbert``; the adapter fits those
+weights alone, so ``base.json`` beside it holds their SHA-256.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from transformers import (
     Trainer,
     TrainingArguments,
 )
+
+from course_utils.training import last_whole_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = ROOT / "data/models/mini-distilbert"
@@ -111,8 +114,8 @@ def both_ends_right(prediction) -> dict[str, float]:
     return {"both_ends": float(np.mean(right))}
 
 
-def save(model: peft.PeftModel, folder: Path) -> None:
-    """Write the adapter, without the path of this machine and peft's empty card, and its base's hash."""
+def save(model: peft.PeftModel, folder: Path, mark: str) -> None:
+    """Write the adapter, without the path of this machine and peft's empty card, and ``mark``, its base's hash."""
     card = folder / "README.md"
     text = card.read_bytes() if card.is_file() else None
     model.save_pretrained(folder, safe_serialization=True)
@@ -124,7 +127,7 @@ def save(model: peft.PeftModel, folder: Path) -> None:
     config["target_modules"].sort()
     file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     (folder / "adapter_model.safetensors").chmod(0o644)
-    (folder / "base.json").write_text(json.dumps({"model.safetensors": base_mark()}) + "\n")
+    (folder / "base.json").write_text(json.dumps({"model.safetensors": mark}) + "\n")
 
 
 def rows_file(folder: Path, names: tuple[str, ...]) -> Path:
@@ -142,6 +145,14 @@ def rows_file(folder: Path, names: tuple[str, ...]) -> Path:
         f"{folder}: no {wanted}. --squad names the folder of rajpurkar/squad in a mirror, such as "
         "mirror/datasets/rajpurkar/squad."
     )
+
+
+def folder_of(args: argparse.Namespace, mark: str, files: list[Path]) -> Path:
+    """Where the run of this base, these rows and these settings keeps its checkpoints, and no other run."""
+    rows = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    settings = {k: v for k, v in vars(args).items() if k not in ("squad", "work")}
+    key = json.dumps([mark, rows, settings], sort_keys=True)
+    return args.work / hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
 def main(words: list[str] | None = None) -> None:
@@ -163,6 +174,8 @@ def main(words: list[str] | None = None) -> None:
     except FileNotFoundError as error:
         parser.error(str(error))
 
+    mark = base_mark()
+    work = folder_of(args, mark, list(files.values()))
     transformers.set_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(BASE)
     parts = {}
@@ -197,7 +210,7 @@ def main(words: list[str] | None = None) -> None:
     trainer = Trainer(
         model,
         TrainingArguments(
-            output_dir=str(args.work),
+            output_dir=str(work),
             per_device_train_batch_size=32,
             per_device_eval_batch_size=64,
             num_train_epochs=args.epochs,
@@ -222,9 +235,9 @@ def main(words: list[str] | None = None) -> None:
         data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8),
         compute_metrics=both_ends_right,
     )
-    trainer.train(resume_from_checkpoint=any(args.work.glob("checkpoint-*")))
+    trainer.train(resume_from_checkpoint=last_whole_checkpoint(work))
     print(trainer.evaluate())
-    save(trainer.model, OUT)
+    save(trainer.model, OUT, mark)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@ from tools.grade import report
 from tools.grade.assemble import Assignment, read_assignment
 from tools.grade.find import MEMORY
 from tools.grade.intake import HandIn, Roster, printable, read_export
-from tools.grade.sandbox import NO_ISOLATION, IsolationError, check_isolation, grade_files
-from tools.launch import INSTRUCTOR_VENV, install, python_of
-from tools.lessons import ROOT, lessons
+from tools.grade.sandbox import NO_ISOLATION, OURS, IsolationError, check_isolation, grade_files
+from tools.launch import INSTRUCTOR_VENV, install, python_of, wanted_stamp
+from tools.lessons import MEASURED, ROOT, lessons
 
 CONFIG = """c = get_config()
 c.CourseDirectory.course_id = "distilbert"
@@ -37,10 +37,16 @@ RECORD = [str(python_of(INSTRUCTOR_VENV)), str(ROOT / "tools/grade/record.py")]
 
 
 def state_of(assignments: dict[str, Assignment]) -> bytes:
-    """Changes with anything that a result depends on, the hand-in apart."""
-    state = hashlib.sha256(json.dumps([a.job() for a in assignments.values()]).encode())
-    for module in MODULES:
-        state.update((Path(__file__).parent / f"{module}.py").read_bytes())
+    """Changes with anything that a result depends on, the hand-in apart: the lesson, the grader, all that the sandbox
+    shows of the course (without the lessons' measured minutes), Python and the pinned packages."""
+    jobs = json.dumps([a.job() for a in assignments.values()])
+    state = hashlib.sha256((jobs + wanted_stamp()).encode())
+    files = {ROOT / f"tools/grade/{module}.py" for module in MODULES}
+    for place in (ROOT / name for name in OURS if ROOT / name != MEASURED):
+        files |= set(place.rglob("*") if place.is_dir() else [place])
+    for file in sorted(f for f in files if f.is_file() and f.suffix not in (".pyc", ".md")):
+        state.update(f"{file.relative_to(ROOT).as_posix()}\0".encode())
+        state.update(hashlib.sha256(file.read_bytes()).digest())
     return state.digest()
 
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import calendar
 import contextlib
-import csv
 import hashlib
-import io
 import os
 import re
 import stat
@@ -19,6 +17,8 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+
+from course_utils.tables import DataError, decode, read_csv
 
 FILE_BYTES, STUDENT_BYTES, STUDENT_FILES, NAME = 20 * 2**20, 40 * 2**20, 50, 200
 DAY = r"\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d"
@@ -76,23 +76,30 @@ class Person:
 
 
 class Roster:
-    """The class list: a CSV with the columns id, name and email. Raises ValueError where a column or an id is missing."""
+    """The class list: a CSV with the columns id, name and email, however they are spelt.
+
+    Raises ValueError, which names file, line and cure, where it can't be read or a column or an id is missing.
+    """
 
     def __init__(self, file: Path | None = None):
         self.people: list[Person] = []
         if not file:
             return
-        text = file.read_text(encoding="utf-8-sig")
-        comma = max(",;\t", key=text.partition("\n")[0].count)
-        table = csv.DictReader(io.StringIO(text), delimiter=comma, restkey="", restval="")
-        for place, line in enumerate(table, start=2):
-            known = {k.strip().lower(): v.strip() for k, v in line.items() if k}
-            if not known.get("id") or not known.get("name"):
-                raise ValueError(
-                    f"{file}, line {place}: expected the columns id, name and email; id and name filled in."
-                )
-            email = known.get("email", "")
-            self.people.append(Person(known["name"], known["id"], email, on_roster=True))
+        header = r"\A(sep=.\r?\n)?[^\n]*"  # Excel writes such a line above it
+        try:
+            text = decode(file, file.read_bytes())
+            text = re.sub(header, lambda match: match[0].lower().replace(" ", ""), text)
+            table = read_csv(file, text, ["id", "name"], None)
+        except DataError as error:  # from where its message names load_own, it is for learners
+            why = re.sub(r"[.;] [^.;]*load_own\(.*", ".", str(error), flags=re.S)
+            raise ValueError(f"{why} Expected a CSV with the columns id, name and email.") from None
+        emails = table.columns.get("email", [""] * len(table.lines))
+        rows = zip(table.columns["id"], table.columns["name"], emails, strict=True)
+        for place, row in enumerate(rows, start=1):
+            number, name, email = map(str.strip, row)
+            if not (number and name):
+                raise ValueError(f"{table.place(place)}: id and name must be filled in.")
+            self.people.append(Person(name, number, email, on_roster=True))
         if len({p.key for p in self.people}) < len(self.people):
             raise ValueError(f"{file}: an id stands there twice.")
 
@@ -249,7 +256,7 @@ def owner(path: PurePosixPath, top: int, roster: Roster) -> tuple[Person, re.Mat
     texts = [match["name"]] if match else []
     if person := roster.find("", [*texts, *parts[:-1], PurePosixPath(below[-1]).stem]):
         return person, None, "/".join(below[:-1])
-    if len(below) == 3 and re.fullmatch(r"lesson_\d\d", below[1]):  # nbgrader's own layout
+    if len(below) == 3 and re.fullmatch(r"lesson_(\d\d|appendix_\w+)", below[1]):  # nbgrader's own
         return Person(below[0]), None, "/".join(below[:-1])
     return Person(str(PurePosixPath(*below).with_suffix(""))), None, "/".join(below[:-1])
 
