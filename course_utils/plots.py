@@ -128,8 +128,7 @@ def confusion(ax: Axes, matrix: np.ndarray, names: list[str]) -> None:
             va="center",
             color="white" if share[row, column] > 0.5 else "black",
         )
-    ticks = range(len(names))
-    ax.set_xticks(ticks, names)
-    ax.set_yticks(ticks, names)
+    ax.set_xticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), names)
     ax.set(xlabel="predicted", ylabel="true")
     ax.grid(visible=False)
