@@ -71,6 +71,10 @@ def top_level(code: str, *kinds: type[ast.stmt]) -> list[ast.stmt]:
     return [s for s in ast.parse(without_magics(code)).body if isinstance(s, kinds)]
 
 
+def imports(code: str) -> str:
+    return "\n".join(map(ast.unparse, top_level(code, ast.Import, ast.ImportFrom)))
+
+
 def read_assignment(lesson: Lesson) -> Assignment:
     """All exercises and written questions of a lesson. A cell tagged ``grading`` gives the tests a value that the lesson
     itself would take minutes to compute."""
@@ -89,11 +93,9 @@ def read_assignment(lesson: Lesson) -> Assignment:
             stand_in = cell.source
         elif "exercise" in tags:
             exercise, stub = cell, build.stub(cell.source)
-            # an answer in another cell may rely on them, as the exercises below do
-            imports = top_level(stub, ast.Import, ast.ImportFrom)
-            before += ["\n".join(map(ast.unparse, imports))] if imports else []
+            before.append(imports(stub))  # an answer in another cell may rely on them
         elif "check" in tags:
-            block = build.HIDDEN.search(cell.source)
+            block, visible = build.HIDDEN.search(cell.source), build.HIDDEN.sub("", cell.source)
             exercises.append(
                 Exercise(
                     grade_id=exercise.metadata["nbgrader"]["grade_id"],
@@ -102,11 +104,14 @@ def read_assignment(lesson: Lesson) -> Assignment:
                     stub=stub,
                     solution=build.SOLUTION.sub(lambda m: m["body"], exercise.source),
                     names=[f.name for f in top_level(stub, ast.FunctionDef)],
-                    visible=build.HIDDEN.sub("", cell.source),
+                    visible=visible,
                     hidden=re.sub(r"^\s*### .*\n?", "", block[0], flags=re.M) if block else "",
-                    before=[*before, stand_in],
+                    before=[*before, stand_in, imports(visible)],
                 )
             )
+            before.append(
+                imports(visible)
+            )  # in the notebook they are there, too, once the check ran
             stand_in = ""
         elif "setup" not in tags:
             before.append(cell.source)
