@@ -400,7 +400,7 @@ def rows_of(results, folder="Ada_1_assignsubmission_file_", only=()):
     """A row of lesson 05: exercises with their results, full points for those without, an unread answer."""
     whole = ALONE | {"agrees": 1.0, "right": 40}
     results = {e: results.get(e, whole) for e in EXERCISES}
-    states = dict.fromkeys((*EXERCISES, "w5_4"), "done")
+    states = dict.fromkeys((*EXERCISES, "w5_4", "w5_5"), "done")
     graded = {
         "file": "05.ipynb",
         "taken": RIGHT,
@@ -419,11 +419,11 @@ def rows_of(results, folder="Ada_1_assignsubmission_file_", only=()):
 def test_what_is_named_alone_counts_on_every_page_and_in_the_import_files(tmp_path):
     wrong = {"e5_1": ALONE}
     for only, points, most, status in (
-        ((), "", "8", "to read"),
+        ((), "", "10", "to read"),
         (("e5_1", "e5_2", "e6_1"), "2", "4", "final"),
         (("e5_3",), "2", "2", "final"),
         (("w5_4",), "", "2", "to read"),
-        (("e6_1",), "", "8", "to read"),  # nothing of this lesson is named
+        (("e6_1",), "", "10", "to read"),  # nothing of this lesson is named
     ):
         rows = rows_of(wrong, only=only)
         report.write(tmp_path, rows, [row.hand_in for row in rows], [])
@@ -437,6 +437,15 @@ def test_what_is_named_alone_counts_on_every_page_and_in_the_import_files(tmp_pa
                 assert [line[column] for line in csv.DictReader(table)] == [points]
         page = (tmp_path / "feedback" / rows[0].page).read_text(encoding="utf-8")
         assert ("does not count" in page) is bool({*EXERCISES, "w5_4"} & set(only))
+
+
+@pytest.fixture
+def utc(monkeypatch):
+    with monkeypatch.context() as here:
+        here.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 def arguments(monkeypatch, *words):
@@ -461,10 +470,8 @@ def test_an_exercise_that_is_not_there_cannot_be_named(isolation, tmp_path, monk
     ],
 )
 def test_what_came_after_the_date_is_late_in_this_computers_zone(
-    tmp_path, monkeypatch, name, due, late
+    tmp_path, monkeypatch, utc, name, due, late
 ):
-    monkeypatch.setenv("TZ", "UTC+0")
-    time.tzset()
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(zipfile.ZipInfo(name, (2026, 5, 4, 21, 0, 0)), "{}")
     args = arguments(monkeypatch, "--due", due)
