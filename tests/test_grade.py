@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import csv
 import io
 import json
@@ -392,10 +393,131 @@ def test_who_fails_the_further_test_alone_is_not_told_that_all_other_inputs_agre
 
 @pytest.mark.parametrize(
     ("right", "of", "guess", "wanted"),
-    [(40, 40, 4, 1), (19, 40, 21, 0), (22, 40, 4, 1), (13, 40, 4, 0.5), (0, 9, 9, 0), (9, 9, 9, 1)],
+    [
+        (40, 40, 4, 1),
+        (19, 40, 21, 0),
+        (22, 40, 4, 1),
+        (13, 40, 4, 0.5),
+        (0, 9, 9, 0),
+        (9, 9, 9, 1),
+        (37, 40, 38, 1),  # two answers of another kind decide nothing
+        (2, 40, 38, 0.1),
+    ],
 )
 def test_agreement_counts_above_what_a_constant_gets(right, of, guess, wanted):
     assert inside.agreement(right, of, guess) == pytest.approx(wanted)
+
+
+ALONE = {"ticks": 5, "properties": 5, "hidden": True, "agrees": 0.0, "right": 3, "of": 40}
+ALONE |= {"problem": "", "lines": [], "remarks": [], "example": "f(2) gave 3, not 4"}
+
+
+def test_who_loses_points_by_the_other_inputs_alone_is_told_and_so_is_the_instructor():
+    said = report.message_of(ALONE)
+    assert "agrees with the solution 3 times" in said and "ask your teacher" in said
+    assert "f(2)" not in said  # a solution's answer is no student's
+    doubt = report.doubt(ALONE)
+    assert "3 of 40 other inputs" in doubt and doubt.endswith("f(2) gave 3, not 4")
+    whole = ALONE | {"agrees": 1.0, "right": 40}
+    assert report.message_of(whole) == report.doubt(whole) == ""
+    assert report.doubt(ALONE | {"hidden": False}) == ""
+    assert program.verdict({"05": {"results": {"e": ALONE, "f": whole}}}) == "lesson 05 ◐●"
+    (row,) = rows_of({"e5_1": ALONE})
+    assert any("every test holds, but only 3 of 40" in remark for remark in row.remarks)
+    assert row.parts[0].reason == said
+
+
+def rows_of(results, folder="Ada_1_assignsubmission_file_", only=()):
+    """A row of lesson 05: exercises with their results, full points for those without, an unread answer."""
+    whole = ALONE | {"agrees": 1.0, "right": 40}
+    results = {e: results.get(e, whole) for e in EXERCISES}
+    states = dict.fromkeys((*EXERCISES, "w5_4", "w5_5"), "done")
+    graded = {
+        "file": "05.ipynb",
+        "taken": RIGHT,
+        "states": states,
+        "remarks": [],
+        "results": results,
+    }
+    scores = {e: report.points(one, 2) for e, one in results.items()}
+    grades = {e: {"score": s, "typed": False, "to_read": False} for e, s in scores.items()}
+    book = {"problem": "", "comments": {}, "grades": grades}
+    path = intake.PurePosixPath(folder, "05.ipynb")
+    hand_in = intake.HandIn(Person("Ada", "1"), [intake.File(path, outcome="graded")], folder)
+    return [report.counting(report.row_of(hand_in, lesson_05(), graded, book), list(only))]
+
+
+def test_what_is_named_alone_counts_on_every_page_and_in_the_import_files(tmp_path):
+    wrong = {"e5_1": ALONE}
+    for only, points, most, status in (
+        ((), "", "10", "to read"),
+        (("e5_1", "e5_2", "e6_1"), "2", "4", "final"),
+        (("e5_3",), "2", "2", "final"),
+        (("w5_4",), "", "2", "to read"),
+        (("e6_1",), "", "10", "to read"),  # nothing of this lesson is named
+    ):
+        rows = rows_of(wrong, only=only)
+        report.write(tmp_path, rows, [row.hand_in for row in rows], [])
+        with open(tmp_path / "grades.csv", newline="", encoding="utf-8-sig") as table:
+            (line,) = csv.DictReader(table)
+        assert (line["points"], line["most"], line["status"]) == (points, most, status)
+        assert (line["e5_1"], line["e5_3"]) == ("0", "2")
+        for platform, column in (("moodle", "Grade"), ("canvas", "lesson_05")):
+            file = tmp_path / f"{platform}-lesson_05.csv"
+            with open(file, newline="", encoding="utf-8-sig") as table:
+                assert [line[column] for line in csv.DictReader(table)] == [points]
+        page = (tmp_path / "feedback" / rows[0].page).read_text(encoding="utf-8")
+        assert ("does not count" in page) is bool({*EXERCISES, "w5_4"} & set(only))
+
+
+@pytest.fixture
+def utc(monkeypatch):
+    with monkeypatch.context() as here:
+        here.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def arguments(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["grade", "grade", "export.zip", *words])
+    return program.arguments()
+
+
+def test_an_exercise_that_is_not_there_cannot_be_named(isolation, tmp_path, monkeypatch):
+    words = ("--only", "e5_1", "e5_9", "--lesson", "05", "--out", str(tmp_path / "term"))
+    with pytest.raises(SystemExit, match="there is no e5_9 in the lessons"):
+        program.grade(arguments(monkeypatch, *words))
+
+
+@pytest.mark.parametrize(
+    ("name", "due", "late"),
+    [
+        ("Ada_1_assignsubmission_file_/05.ipynb", "2026-05-04 18:00", "late by 3.0 h"),
+        ("Ada_1_assignsubmission_file_/05.ipynb", "2026-05-01 21:00", "late by 3.0 days"),
+        ("Ada_1_assignsubmission_file_/05.ipynb", "2026-05-04 21:00", ""),
+        ("Ada_1_assignsubmission_file_/05.ipynb", "2026-05-04 18:00+02:00", "late by 5.0 h"),
+        ("W_ada_attempt_2026-05-04-19-30-00_05.ipynb", "2026-05-04 18:00", "late by 1.5 h"),
+    ],
+)
+def test_what_came_after_the_date_is_late_in_this_computers_zone(
+    tmp_path, monkeypatch, utc, name, due, late
+):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name, (2026, 5, 4, 21, 0, 0)), "{}")
+    args = arguments(monkeypatch, "--due", due)
+    (hand_in,) = read_export(tmp_path / "a.zip", Roster())
+    hand_in.compare(args.due)
+    assert (hand_in.late, hand_in.notes) == (bool(late), [late] if late else [])
+
+
+def test_without_a_time_nobody_is_late(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo("Ada_1_assignsubmission_file_/05.ipynb"), "{}")
+    (hand_in,) = read_export(tmp_path / "a.zip", Roster())
+    hand_in.files[0].changed = 0.0
+    hand_in.compare(arguments(monkeypatch, "--due", "2026-05-04 18:00").due)
+    assert not hand_in.late and not hand_in.notes
 
 
 def test_what_a_process_sends_is_taken_by_type_and_counts_no_more_than_everything():
@@ -428,11 +550,40 @@ def test_objects_that_claim_to_equal_everything_are_no_answer():
     assert inside.same(inside.plain(np.float32(0.5)), 0.5) and not inside.same("0.5", 0.5)
 
 
+def test_pythons_other_dictionaries_are_answers_like_dict():
+    one = {"a": 1, "b": 2}
+    for kind in (collections.Counter, collections.OrderedDict):
+        assert inside.plain(kind(one)) == inside.plain(one)
+    assert inside.plain(collections.defaultdict(int, one)) == inside.plain(one)
+
+
 def test_inputs_vary_with_the_student_and_stay_of_their_kind():
     one, two, again = (
         inside.varied([0.5, 100, "text"], random.Random(seed)) for seed in ("a", "b", "a")
     )
     assert one == again != two and [type(v) for v in one] == [float, int, str]
+
+
+def test_probabilities_stay_probabilities():
+    for seed in range(20):
+        dice = random.Random(seed)
+        teacher = inside.varied([0.2, 0.3, 0.5], dice)
+        assert sum(teacher) == pytest.approx(1) and teacher != [0.2, 0.3, 0.5]
+        rows = inside.varied(np.array([[0.9, 0.1], [0.3, 0.7]]), dice)
+        assert rows.sum(-1) == pytest.approx([1, 1])
+        assert sum(inside.varied([0.2, 0.3, 0.4], dice)) < 0.9
+
+
+def test_a_table_with_places_that_are_not_allowed_keeps_them():
+    table = np.array([[9, 7.0, -np.inf], [-np.inf, 3, 8], [-np.inf, -np.inf, 6]])
+    for seed in range(20):
+        other = inside.varied(table, random.Random(seed))
+        assert np.array_equal(np.isinf(other), np.isinf(table)) and not np.array_equal(other, table)
+
+
+def test_a_whole_number_that_may_be_a_code_stays_half_of_the_time():
+    same = sum(inside.varied(429, random.Random(seed)) == 429 for seed in range(200))
+    assert 80 < same < 120
 
 
 def test_lists_of_labels_change_their_order_and_arguments_never():
@@ -612,11 +763,13 @@ def test_a_whole_term_loses_no_hand_in_and_no_mark(isolation, tmp_path):
     )
     few = write_archive(tmp_path / "few.zip", ["Ada Lovelace", "Written Only", "Nearly There"])
     roster = ("--roster", str(tmp_path / "roster.csv"))
-    first = grade(few, out, *roster)
+    first = grade(few, out, *roster, "--due", "2020-01-01 18:00")
     assert (
         first["Ada Lovelace"]["status"] == "to read"
         and first["Zoe Absent"]["status"] == "nothing handed in"
     )
+    assert first["Ada Lovelace"]["late"] == "late"
+    assert "late by " in first["Ada Lovelace"]["remark"]
     overrule = [sys.executable, "-m", "tools.grade", "overrule", "--out", str(out), "05"]
     for words in (("1", "w5_4", "1.5", "say which split"), ("1", "e5_1", "1")):
         subprocess.run([*overrule, *words], cwd=ROOT, check=True)
@@ -794,5 +947,6 @@ def test_what_the_test_imports_is_there_for_the_answer_too():
 def test_sets_are_varied_too():
     given = [{(3, 9, "a"), (20, 30, "b")}, {(40, 50, "c")}]
     others = [inside.varied(given, random.Random(n)) for n in range(5)]
-    assert all(other != given and type(other[0]) is set for other in others)
+    assert sum(other != given for other in others) >= 4
+    assert all(type(other[0]) is set for other in others)
     assert others[0] == inside.varied(given, random.Random(0))

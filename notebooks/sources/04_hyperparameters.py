@@ -1179,6 +1179,9 @@ steady = [{"setting": "a", "seed": s, "validation": v, "test": t}
 lucky_runs = [{"setting": "b", "seed": s, "validation": v, "test": t}
               for s, v, t in ((0, 0.9, 0.79), (1, 0.7, 0.78), (2, 0.71, 0.95))]
 extra = {"setting": "b", "seed": 3, "validation": 0.72, "test": 0.7}
+one_bad, one_awful = ([{"setting": "c", "seed": s, "validation": v, "test": 0.8}
+                       for s, v in enumerate(scores)]
+                      for scores in ((0.6, 0.99, 0.99), (0.2, 0.9, 0.9)))
 check("4.5 A colleague's report",
       ("neither test nor a lucky seed chooses",
        lambda: honest_report(steady + lucky_runs)[0] == "a",
@@ -1188,7 +1191,10 @@ check("4.5 A colleague's report",
        "0.84 is the best seed's, 0.85 a validation score, 0.83 the mean of all settings; "
        "report the mean of the chosen setting's test scores"),
       ("unequal numbers of seeds", lambda: honest_report([*steady, *lucky_runs, extra])[0] == "a",
-       "a sum favours the setting with more runs; divide by its own number"));
+       "a sum favours the setting with more runs; divide by its own number"),
+      ("the mean decides, not the worst seed or the middle one",
+       lambda: (honest_report(steady + one_bad)[0], honest_report(steady + one_awful)[0])
+       == ("c", "a"), "add up a setting's scores and divide: 0.6, 0.99 and 0.99 make 0.86"));
 ### BEGIN HIDDEN TESTS
 assert (honest_report(lucky_runs + steady) == honest_report(steady + lucky_runs)
         and honest_report(steady[:1]) == ("a", 0.80))

@@ -968,7 +968,7 @@ plots.finding(f"Of the spams it had caught, {'; '.join(lines)}. {sturdier} No nu
 # the logits counts. With z0 and z1 for those of class 0 and class 1, and t for the threshold, that
 # is where `z1 - z0 >= ln(t / (1 - t))`. (Ties, which go to class 0, don't count: a threshold lies
 # between two scores. At 1.01, which flags nothing, leave the filter off.) Leave the given tensor as
-# it is.
+# it is, and in the new one the number of class 0: shift class 1 alone.
 #
 # To ship it, give the new bias to `spam_model.classifier.bias.data` and call `save_pretrained`.
 # From then on the `score` that `pipeline` prints is no longer the probability that training gave.
@@ -1020,6 +1020,9 @@ check("6.4 Build the threshold in",
        "a higher threshold must make class 1 rarer, by ln(t / (1 - t)) between the two numbers"),
       ("at 0.2 where it has 0.2 or more", lambda: decides_alike(0.2, 2),
        "a lower threshold must make class 1 commoner, by ln(t / (1 - t)) between the two numbers"),
+      ("class 0 keeps its number",
+       lambda: float(bias_with_threshold(torch.tensor([0.5, -0.5]), 0.9)[0]) == 0.5,
+       "shift the number of class 1 alone, by the whole log-odds"),
       ("the tensor that it got stays as it was", leaves_its_input, "change a copy: bias.clone()"));
 ### BEGIN HIDDEN TESTS
 assert all(decides_alike(t, s) for s, t in enumerate((0.05, 0.3, 0.75, 0.99), start=5))

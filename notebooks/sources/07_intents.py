@@ -997,13 +997,15 @@ assert found["head"][ends].mean() < found["head"][~ends].mean()
 # ### Exercise 7.5 How many windows? ●●○ 8 minutes
 #
 # Windows cost time, so count them before you pay. A text has `tokens` tokens without `[CLS]` and
-# `[SEP]`; each window takes at most `size` with the two, and shares `overlap` tokens with the one
-# before it. Write `window_count(tokens, size, overlap)`.
+# `[SEP]`; each window takes at most `size` with the two, and shares `overlap` tokens, fewer than
+# `size - 2`, with the one before it. Write `window_count(tokens, size, overlap)`.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e7_5", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def window_count(tokens, size=512, overlap=64):
     ### BEGIN SOLUTION
     room = size - 2
+    if overlap >= room:
+        raise ValueError("such windows never reach the end of a text")
     return 1 + max(0, math.ceil((tokens - room) / (room - overlap)))
     ### END SOLUTION
 

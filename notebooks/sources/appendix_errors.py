@@ -507,7 +507,7 @@ assert losses["without"] > 1.5 * losses["with the line"]
 #
 # A colleague's function runs on short texts without a word of complaint. It has three faults; you
 # have met all of them in sections 1 and 2. Write it anew: it returns the class probabilities, shape
-# `(texts, classes)`.
+# `(texts, classes)`, and cuts a text only at the model's own limit.
 
 # %% tags=["exercise"] nbgrader={"grade": false, "grade_id": "e0_6", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def class_probabilities(model, texts):
@@ -545,6 +545,14 @@ def sums_to_one():
     return bool((p >= 0).all()) and torch.allclose(p.sum(-1), torch.ones(2), atol=1e-5)
 
 
+def like_the_model():
+    longer = ["Bad. " * 200, "Good."]  # some 400 pieces
+    batch = tokenizer(longer, padding=True, return_tensors="pt").to(model.device)
+    with torch.no_grad():
+        wanted = model(**batch).logits.softmax(-1)
+    return torch.allclose(class_probabilities(model, longer), wanted, atol=1e-5)
+
+
 check("0.6 Three silent faults",
       ("one row per text, one column per class",
        lambda: tuple(class_probabilities(model, texts).shape) == (2, 2),
@@ -556,6 +564,8 @@ check("0.6 Three silent faults",
        "the padding was read as text: hand over the attention mask"),
       ("a text of 600 words is no problem",
        lambda: tuple(class_probabilities(model, [too_long]).shape) == (1, 2)),
+      ("they are this model's, of whole texts", like_the_model,
+       "give the model's own probabilities, and cut at its limit of 512 pieces, not before"),
       ("it keeps no activations", lambda: not class_probabilities(model, texts).requires_grad,
        "predict under torch.no_grad(), otherwise the memory for a backward pass is kept"));
 ### BEGIN HIDDEN TESTS

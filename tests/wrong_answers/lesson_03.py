@@ -103,5 +103,11 @@ WRONG = {
             "    return np.asarray(predict(texts))\n",
             "before predict sees them",
         ),
+        (
+            "looks the answers up by length",
+            "    lengths, answers = sorted(map(len, texts)), predict(sorted(texts, key=len))\n"
+            "    return np.array([answers[lengths.index(len(text))] for text in texts])\n",
+            "keep places, not lengths",
+        ),
     ],
 }

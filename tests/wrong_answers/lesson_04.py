@@ -172,5 +172,19 @@ WRONG = {
             "    tests = [run['test'] for run in runs if run['setting'] == best]\n    return best, sum(tests) / len(tests)\n",
             "a sum favours the setting with more runs",
         ),
+        (
+            "chooses by the worst seed",
+            "    scores = {s: [r['validation'] for r in runs if r['setting'] == s] for s in {r['setting'] for r in runs}}\n"
+            "    best = max(scores, key=lambda s: min(scores[s]))\n"
+            "    tests = [run['test'] for run in runs if run['setting'] == best]\n    return best, sum(tests) / len(tests)\n",
+            "add up a setting's scores and divide",
+        ),
+        (
+            "chooses by the middle seed",
+            "    scores = {s: [r['validation'] for r in runs if r['setting'] == s] for s in {r['setting'] for r in runs}}\n"
+            "    best = max(scores, key=lambda s: np.median(scores[s]))\n"
+            "    tests = [run['test'] for run in runs if run['setting'] == best]\n    return best, sum(tests) / len(tests)\n",
+            "add up a setting's scores and divide",
+        ),
     ],
 }

@@ -136,5 +136,15 @@ WRONG = {
             "    return bias[1] - math.log(threshold / (1 - threshold))\n",
             "both numbers of it",
         ),
+        (
+            "shifts each number by half",
+            "    half = math.log(threshold / (1 - threshold)) / 2\n    return bias + torch.tensor([half, -half])\n",
+            "the number of class 1 alone",
+        ),
+        (
+            "shifts class 0",
+            "    new = bias.clone()\n    new[0] += math.log(threshold / (1 - threshold))\n    return new\n",
+            "the number of class 1 alone",
+        ),
     ],
 }

@@ -40,6 +40,16 @@ WRONG = {
             "    return found\n",
             "work on a copy",
         ),
+        (
+            "overlooks a span around one that it kept",
+            "    total, found = np.asarray(total, dtype=float), []\n"
+            "    for place in np.argsort(-total, axis=None, kind='stable'):\n"
+            "        i, j = np.unravel_index(place, total.shape)\n"
+            "        if len(found) < k and total[i, j] > -np.inf and not any(a <= i <= b or a <= j <= b for a, b in found):\n"
+            "            found.append((i, j))\n"
+            "    return found\n",
+            "two spans are apart only if",
+        ),
     ],
     "e9_2": [
         ("a constant", "    return 12288, 1 / 12\n", "not 2 x rank x outputs"),

@@ -80,5 +80,22 @@ WRONG = {
             "    with torch.no_grad():\n        return model(**inputs).logits.argmax(-1)\n",
             "return all probabilities",
         ),
+        (
+            "gives each class the same",
+            "    return torch.full((len(texts), 2), 0.5)\n",
+            "the model's own probabilities",
+        ),
+        (
+            "cuts at half of the limit",
+            "    inputs = tokenizer(texts, padding=True, truncation=True, max_length=256, return_tensors='pt')\n"
+            "    with torch.no_grad():\n        return model(**inputs.to(model.device)).logits.softmax(-1)\n",
+            "cut at its limit of 512 pieces",
+        ),
+        (
+            "cuts at 512 characters",
+            "    inputs = tokenizer([t[:512] for t in texts], padding=True, return_tensors='pt').to(model.device)\n"
+            "    with torch.no_grad():\n        return model(**inputs).logits.softmax(-1)\n",
+            "cut at its limit of 512 pieces",
+        ),
     ],
 }

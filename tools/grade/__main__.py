@@ -104,7 +104,6 @@ def enter(
         "name": assignment.name,
         "students": [entry(assignment, *one) for one in group],
         "roster": [person.entry for person in roster.people],
-        "due": args.due,
         "changed": before != source.read_bytes(),
         "force": args.student,
     }
@@ -126,7 +125,12 @@ def grade(args: argparse.Namespace) -> None:
             check_isolation()
         assignments = {lesson.number: read_assignment(lesson) for lesson in lessons(args.lesson)}
         roster = Roster(args.roster)
+        known = {task.grade_id for a in assignments.values() for task in a.tasks}
+        if wrong := ", ".join(sorted(set(args.only) - known)):
+            raise ValueError(f"--only: there is no {wrong} in the lessons that are graded.")
         hand_ins = read_export(args.submissions, roster)
+        for hand_in in hand_ins if args.due else []:
+            hand_in.compare(args.due)
     except IsolationError as error:
         raise SystemExit(
             f"{error}\nTo run student code with all your rights, say so: {NO_ISOLATION}"
@@ -152,7 +156,8 @@ def grade(args: argparse.Namespace) -> None:
         group.sort(key=lambda pair: pair[0].person.key)
         assignment = assignments[number]
         scores = enter(args, assignment, group, roster)
-        rows += [report.row_of(h, assignment, one, scores[h.person.key]) for h, one in group]
+        new = [report.row_of(h, assignment, one, scores[h.person.key]) for h, one in group]
+        rows += [report.counting(row, args.only) for row in new]
     report.mark_alike(rows)
     first = not (args.out / "grades.csv").exists()
     changed = report.write(args.out, rows, hand_ins, roster.people)
@@ -200,7 +205,10 @@ def verdict(found: dict) -> str:
     said = []
     for number, one in sorted(found.items()):
         results = one["results"].values()
-        signs = ["●" if r["hidden"] else "◐" if r["ticks"] else "○" for r in results]
+        full = [r["hidden"] and r["agrees"] >= 1 for r in results]
+        signs = [
+            "●" if f else "◐" if r["ticks"] else "○" for f, r in zip(full, results, strict=True)
+        ]
         said.append(f"lesson {number} {''.join(signs)}")
     return ", ".join(said) or "nothing to grade"
 
@@ -239,7 +247,12 @@ def arguments() -> argparse.Namespace:
     add("--roster", type=Path, help="the class list: a CSV with id, name and email")
     add("--lesson", nargs="*", help="only these; by default all that are handed in")
     add("--student", nargs="*", default=[], help="again, by their keys in grades.csv")
-    add("--due", default="", help="2026-05-04 18:00 UTC, for nbgrader's late rules")
+    local = (
+        "2026-05-04 18:00 in this computer's zone, or with one (18:00+02:00): names what is late"
+    )
+    add("--due", type=lambda text: datetime.fromisoformat(text).astimezone(), help=local)
+    ids = "the exercises and questions that count, as e3_2 w3_6; a lesson without one here counts whole"
+    add("--only", nargs="*", default=[], help=ids)
     add("--workers", type=int, help="students at a time (default: one per core)")
     text = "no sandbox: every hand-in can read, change and send all you can"
     add(NO_ISOLATION, dest="unsafe", action="store_true", help=text)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import asdict, dataclass
 
 from tools import build
-from tools.grade.find import defines, without_magics
+from tools.grade.find import without_magics
 from tools.lessons import Lesson
 
 
 @dataclass
 class Exercise:
-    """``before`` are the lesson's cells up to the exercise, ``names`` what the student's cell must define."""
+    """``before`` are the lesson's cells up to the exercise, ``names`` the functions that the student's cell must define."""
 
     grade_id: str
     title: str
@@ -50,6 +51,10 @@ class Assignment:
     def name(self) -> str:
         return f"lesson_{self.lesson.number}"
 
+    @property
+    def tasks(self) -> list[Exercise | Written]:
+        return [*self.exercises, *self.written]
+
     def job(self) -> dict:
         """Everything but the lesson's place on this machine, as the sandbox gets it."""
         parts = asdict(self)
@@ -60,6 +65,14 @@ class Assignment:
 def short(title: str) -> str:
     """``Exercise 5.2 Which checkpoint? ●●○ 8 minutes`` as ``5.2 Which checkpoint?``."""
     return re.sub(r"^(?:Exercise|Question)\s+|\s*[●○]+.*$", "", title)
+
+
+def top_level(code: str, *kinds: type[ast.stmt]) -> list[ast.stmt]:
+    return [s for s in ast.parse(without_magics(code)).body if isinstance(s, kinds)]
+
+
+def imports(code: str) -> str:
+    return "\n".join(map(ast.unparse, top_level(code, ast.Import, ast.ImportFrom)))
 
 
 def read_assignment(lesson: Lesson) -> Assignment:
@@ -79,22 +92,26 @@ def read_assignment(lesson: Lesson) -> Assignment:
         elif "grading" in tags:
             stand_in = cell.source
         elif "exercise" in tags:
-            exercise = cell
+            exercise, stub = cell, build.stub(cell.source)
+            before.append(imports(stub))  # an answer in another cell may rely on them
         elif "check" in tags:
-            block = build.HIDDEN.search(cell.source)
+            block, visible = build.HIDDEN.search(cell.source), build.HIDDEN.sub("", cell.source)
             exercises.append(
                 Exercise(
                     grade_id=exercise.metadata["nbgrader"]["grade_id"],
                     title=short(heading),
                     points=float(meta["points"]),
-                    stub=build.stub(exercise.source),
+                    stub=stub,
                     solution=build.SOLUTION.sub(lambda m: m["body"], exercise.source),
-                    names=sorted(defines(without_magics(exercise.source))),
-                    visible=build.HIDDEN.sub("", cell.source),
+                    names=[f.name for f in top_level(stub, ast.FunctionDef)],
+                    visible=visible,
                     hidden=re.sub(r"^\s*### .*\n?", "", block[0], flags=re.M) if block else "",
-                    before=[*before, stand_in],
+                    before=[*before, stand_in, imports(visible)],
                 )
             )
+            before.append(
+                imports(visible)
+            )  # in the notebook they are there, too, once the check ran
             stand_in = ""
         elif "setup" not in tags:
             before.append(cell.source)

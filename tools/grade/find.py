@@ -26,7 +26,7 @@ def no_result(problem: str) -> dict:
     """What an exercise gets of which nothing was found out."""
     counts = {"ticks": 0, "properties": 1, "agrees": 0.0, "right": 0, "of": 0}
     tests = {"held": False, "hidden": False}  # the hidden test alone, and with all ticks
-    return counts | tests | {"lines": [], "problem": problem, "remarks": []}
+    return counts | tests | {"lines": [], "problem": problem, "remarks": [], "example": ""}
 
 
 # --- what code reads and defines ---

@@ -42,9 +42,13 @@ TEMPORARY = ("/tmp", "/dev/shm")
 SIMPLE = (bool, int, float, complex, str, type(None))
 
 
+DICTIONARIES = (dict, collections.Counter, collections.OrderedDict, collections.defaultdict)
+
+
 def is_tensor(value: object) -> bool:
     """PyTorch is loaded where an exercise needs it, and only there: most exercises take a second without it."""
-    return "torch" in sys.modules and type(value) is sys.modules["torch"].Tensor
+    torch = sys.modules.get("torch")
+    return torch is not None and type(value) in (torch.Tensor, torch.nn.Parameter)
 
 
 class TooLong(BaseException):
@@ -95,7 +99,7 @@ def plain(value: object) -> object:
         return [plain(v) for v in value]
     if kind in (set, frozenset):
         return sorted((plain(v) for v in value), key=repr)
-    if kind is dict:
+    if kind in DICTIONARIES:
         return [
             [plain(k), plain(v)] for k, v in sorted(value.items(), key=lambda pair: repr(pair[0]))
         ]
@@ -111,10 +115,16 @@ def same(one: object, other: object) -> bool:
     return type(one) is type(other) and one == other
 
 
+def add_up(values: np.ndarray) -> bool:
+    """Whether each row, or the one list of numbers, is a distribution: it adds up to 1."""
+    return values.size > 1 and bool(np.isclose(values.sum(-1), 1, atol=1e-6).all())
+
+
 def varied(value: object, dice: random.Random) -> object:
     """Another value of the same kind: numbers a little smaller or larger, lists of records, sets, texts
-    and whole numbers in another order."""
-    if type(value) is bool or (type(value) is int and abs(value) <= 2):
+    and whole numbers in another order. What makes a value a possible one stays: probabilities add up to 1, a table with
+    infinite places keeps them where they are, and a whole number, which may be a code, is the same half of the time."""
+    if type(value) is bool or (type(value) is int and (abs(value) <= 2 or dice.random() < 0.5)):
         return value
     if type(value) is int:
         step = max(1, abs(value) // 5)
@@ -127,6 +137,9 @@ def varied(value: object, dice: random.Random) -> object:
         return type(value)(varied(v, dice) for v in sorted(value, key=repr))
     if type(value) in (list, tuple):
         items = [varied(v, dice) for v in value]
+        floats = type(value) is list and all(type(v) is float for v in value)
+        if floats and add_up(np.array(value)):
+            items = [v / sum(items) for v in items]
         whole = all(type(v) is int for v in items) and dice.random() < 0.5  # labels, lengths
         if type(value) is list and (whole or all(type(v) in (str, dict, set) for v in items)):
             dice.shuffle(items)  # never a tuple: a call's arguments are one
@@ -135,8 +148,11 @@ def varied(value: object, dice: random.Random) -> object:
     real = type(numbers) is np.ndarray and numbers.dtype.kind == "f"
     if real and not set(np.unique(numbers).tolist()) <= {0.0, 1.0}:
         rolls = np.random.default_rng(dice.randrange(2**31))
-        other = (numbers * rolls.uniform(0.85, 1, numbers.shape)).astype(numbers.dtype)
-        if other.ndim > 1 and dice.random() < 0.5:
+        other = numbers * rolls.uniform(0.85, 1, numbers.shape)
+        if numbers.ndim and add_up(numbers):
+            other = other / other.sum(-1, keepdims=True)
+        other = other.astype(numbers.dtype)
+        if other.ndim > 1 and np.isfinite(other).all() and dice.random() < 0.5:
             axis = dice.randrange(other.ndim)
             other = np.roll(other, dice.randrange(other.shape[axis]), axis)
         if not is_tensor(value):
@@ -221,14 +237,19 @@ def expectations(exercise: dict, setup: list[str], seed: str) -> list[tuple]:
     return cases
 
 
-def readable(value: object) -> str:
-    """A text for comparing inputs, which may hold models and functions."""
-    if type(value) in (list, tuple, dict):
-        return repr([readable(v) for v in (value.items() if type(value) is dict else value)])
+def shown(value: object) -> str:
+    """The value for a person to read."""
     try:
         return repr(plain(value))
     except TypeError:
         return f"<{type(value).__name__}>"
+
+
+def readable(value: object) -> str:
+    """A text for comparing inputs, which may hold models and functions."""
+    if type(value) in (list, tuple, dict):
+        return repr([readable(v) for v in (value.items() if type(value) is dict else value)])
+    return shown(value)
 
 
 class Guard:
@@ -316,6 +337,12 @@ def run_exercise(
         problem = attempt(hidden, tests)
         answers = [answer(functions[name], args, kwargs) for name, args, kwargs, _ in cases]
         right = sum(same(a, expected) for a, (*_, expected) in zip(answers, cases, strict=True))
+        for a, (name, args, kwargs, expected) in zip(answers, cases, strict=True):
+            if not same(a, expected):
+                given = [*map(shown, args), *(f"{k}={shown(v)}" for k, v in kwargs.items())]
+                call = f"{name}({', '.join(given)})"[: LINE // 2]
+                result["example"] = f"{call} gave {a!r:.60}, not {expected!r:.60}"
+                break
         again = [answer(functions[name], args, kwargs) for name, args, kwargs, _ in cases[4::-1]]
         if any(not same(a, b) for a, b in zip(again[::-1], answers, strict=False)):
             result["remarks"].append(
@@ -479,6 +506,7 @@ def result_of(messages: list[dict], why: str) -> dict:
     if "fault" in sent:
         return sent
     result |= {k: v for k, v in sent.items() if type(v) is type(result.get(k))}
+    result["example"] = result["example"][: 2 * LINE]
     for name in ("lines", "remarks"):
         result[name] = [str(line)[:LINE] for line in result[name][:LINES]]
     if why:
@@ -487,10 +515,13 @@ def result_of(messages: list[dict], why: str) -> dict:
 
 
 def agreement(right: int, of: int, guess: int) -> float:
-    """The share of other inputs with the right answer, above what one constant would get; half of it is enough for 1."""
+    """The share of other inputs with the right answer, above what one constant would get; half of it is enough for 1.
+
+    Fewer than four inputs decide nothing: neither alone, nor where all others have one and the same answer.
+    """
     if of < 4:
         return 1.0
-    above = (right - guess) / (of - guess) if guess < of else right / of
+    above = (right - guess) / (of - guess) if of - guess >= 4 else right / of
     return min(1.0, max(0.0, 2 * above))
 
 

@@ -6,7 +6,6 @@ known pattern two files are two people: nobody's work is taken for somebody else
 
 from __future__ import annotations
 
-import calendar
 import contextlib
 import hashlib
 import os
@@ -16,6 +15,7 @@ import unicodedata
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from course_utils.tables import DataError, decode, read_csv
@@ -139,6 +139,13 @@ class File:
     order: str = ""
     late: bool = False
 
+    @property
+    def when(self) -> float:
+        """When it was handed in, by the platform's name for it, else the file's own time; 0 where neither says it."""
+        with contextlib.suppress(ValueError):
+            return datetime.strptime(self.order, "%Y-%m-%d-%H-%M-%S").timestamp()
+        return self.changed
+
     def read(self) -> bytes:
         """At most FILE_BYTES, whatever the archive claims. Raises ValueError beyond."""
         plain = isinstance(self.content, Path)
@@ -164,6 +171,15 @@ class HandIn:
     @property
     def late(self) -> bool:
         return any(f.late for f in self.files)
+
+    def compare(self, due: datetime) -> None:
+        """Name what came after the date."""
+        for file in self.files:
+            file.late = file.late or file.when > due.timestamp()
+        if (hours := (max(file.when for file in self.files) - due.timestamp()) / 3600) > 0:
+            self.notes.append(
+                f"late by {hours / 24:.1f} days" if hours > 48 else f"late by {hours:.1f} h"
+            )
 
     def contents(self) -> list[tuple[str, bytes]]:
         """(name, bytes) of what can be read; the others get their outcome."""
@@ -228,7 +244,7 @@ def zip_files(archive: zipfile.ZipFile) -> Iterator[File]:
         path, problem = shortened(name)
         changed, mode = 0.0, info.external_attr >> 16
         with contextlib.suppress(ValueError):  # some programs write no date: month 0
-            changed = calendar.timegm((*info.date_time, 0, 0, 0))
+            changed = datetime(*info.date_time).timestamp()  # zips have no zone: this computer's
         if ".." in name.split("/") or name.startswith("/") or ":" in name.split("/")[0]:
             problem = "a path that leads out of the archive"
         elif mode and not stat.S_ISREG(mode) and stat.S_IFMT(mode):

@@ -19,7 +19,7 @@ import nbformat
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import AssignLatePenalties, SaveAutoGrades
+from nbgrader.preprocessors import SaveAutoGrades
 from nbgrader.utils import determine_grade, is_grade, is_solution
 from traitlets.config import Config
 
@@ -74,7 +74,7 @@ def api_for(course: Path) -> NbGraderAPI:
     config.CourseDirectory.course_id = "distilbert"
     config.ClearSolutions.text_stub = "*Write your answer here, in one or two sentences.*"
     config.ClearSolutions.enforce_metadata = False
-    config.Autograde.autograde_preprocessors = [SaveResults, AssignLatePenalties]
+    config.Autograde.autograde_preprocessors = [SaveResults]
     return NbGraderAPI(CourseDirectory(config=config), config=config)
 
 
@@ -141,7 +141,7 @@ def scores(book: Gradebook, notebook: str, name: str, key: str) -> dict:
     try:
         one = book.find_submission_notebook(notebook, name, key)
     except MissingEntry:
-        return {"grades": {}, "comments": {}, "penalty": 0.0}
+        return {"grades": {}, "comments": {}}
     grades = {
         question_of(g.name): {
             "score": g.score,
@@ -151,7 +151,7 @@ def scores(book: Gradebook, notebook: str, name: str, key: str) -> dict:
         for g in one.grades
     }
     said = {c.name: c.comment for c in one.comments if c.comment not in (None, "", "No response.")}
-    return {"grades": grades, "comments": said, "penalty": one.late_submission_penalty or 0.0}
+    return {"grades": grades, "comments": said}
 
 
 def enter(course: Path) -> None:
@@ -162,8 +162,6 @@ def enter(course: Path) -> None:
         release(course, name)
     notebook = released(course, name).stem
     with api.gradebook as book:
-        if job["due"]:
-            book.update_or_create_assignment(name, duedate=job["due"])
         for person in [*job["roster"], *job["students"]]:
             first, _, last = person["name"].rpartition(" ")
             names = {"first_name": first, "last_name": last, "email": person["email"] or None}

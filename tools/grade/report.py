@@ -56,6 +56,7 @@ class Part:
     comment: str
     typed: bool  # the instructor's points
     written: bool
+    counts: bool = True
     lines: list[str] = field(default_factory=list)
     message: str = ""
 
@@ -79,19 +80,18 @@ class Row:
     file: str
     parts: list[Part]
     remarks: list[str] = field(default_factory=list)
-    penalty: float = 0.0
 
     @property
     def score(self) -> float:
-        return max(0.0, sum(p.score for p in self.parts) - self.penalty)
+        return sum(p.score for p in self.parts if p.counts)
 
     @property
     def most(self) -> float:
-        return sum(p.most for p in self.parts)
+        return sum(p.most for p in self.parts if p.counts)
 
     @property
     def to_read(self) -> int:
-        return sum(p.waiting for p in self.parts)
+        return sum(p.waiting for p in self.parts if p.counts)
 
     @property
     def page(self) -> str:
@@ -105,23 +105,33 @@ def points(result: dict, most: float) -> float:
 
 
 def message_of(result: dict) -> str:
-    if result["problem"] or result["hidden"]:
+    if result["problem"] or (result["hidden"] and result["agrees"] >= 1):
         return result["problem"]
     said = []
-    if result["ticks"] == result["properties"]:
+    if result["ticks"] == result["properties"] and not result["hidden"]:
         holds = "Every property above holds, but not for other values"
         said.append(f"{holds}: try small, empty, equal or unsorted ones.")
     if result["right"] < result["of"]:
         other = f"On {result['of']} other inputs it agrees with the solution"
         said.append(f"{other} {result['right']} times.")
+    if result["hidden"]:
+        said.append("Every test holds; if you think that your answer is right, ask your teacher.")
     return " ".join(said)
+
+
+def doubt(result: dict) -> str:
+    """What an instructor should look at: an answer that loses points by the other inputs alone."""
+    if result["problem"] or not result["hidden"] or result["agrees"] >= 1:
+        return ""
+    few = f"{result['right']} of {result['of']} other inputs agree with the solution"
+    return f"every test holds, but only {few}; a right answer of another kind? {result['example']}"
 
 
 def row_of(hand_in: HandIn, assignment: Assignment, graded: dict, book: dict) -> Row:
     """What the tests said beside nbgrader's scores."""
     remarks = [*hand_in.notes, *graded["remarks"], *filter(None, [book["problem"]])]
-    row = Row(hand_in, assignment, graded["file"], [], remarks, book["penalty"])
-    for task in (*assignment.exercises, *assignment.written):
+    row = Row(hand_in, assignment, graded["file"], [], remarks)
+    for task in assignment.tasks:
         name, written = task.grade_id, isinstance(task, Written)
         grade = book["grades"].get(name, {"score": 0.0, "typed": False, "to_read": False})
         state, answer = graded["states"][name], graded["taken"].get(name, "")
@@ -139,13 +149,21 @@ def row_of(hand_in: HandIn, assignment: Assignment, graded: dict, book: dict) ->
         if result := graded["results"].get(name):
             part.message, part.lines = message_of(result), result["lines"]
             part.state = "full" if score == part.most else "some" if score else "none"
-            remarks += [f"{name}: {r}" for r in result["remarks"]]
+            remarks += [f"{name}: {r}" for r in [*result["remarks"], doubt(result)] if r]
             if part.message.startswith("stopped by the grader"):
                 remarks.append(f"{name}: {part.message}")
         if seen := sorted(set(UNUSUAL.findall(answer))):
             remarks.append(f"{name} uses {', '.join(seen)}: read it")
         if typed and look:
             remarks.append(f"{name}: your points were for an earlier hand-in; look again")
+    return row
+
+
+def counting(row: Row, only: list[str]) -> Row:
+    """The row with what is named alone in its points; the whole row where nothing of its lesson is named."""
+    named = {p.grade_id for p in row.parts} & set(only)
+    for part in row.parts:
+        part.counts = not named or part.grade_id in named
     return row
 
 
@@ -227,7 +245,7 @@ def line_of_row(row: Row) -> dict[str, str]:
     return line_of(
         row.hand_in.person,
         "to read" if row.to_read else "final",
-        bool(row.hand_in.late or row.penalty),
+        row.hand_in.late,
         lesson=row.assignment.lesson.number,
         points="" if row.to_read else number(row.score),
         most=number(row.most),
@@ -269,7 +287,7 @@ def imports(out: Path, rows: list[Row]) -> None:
     for row in rows:
         person, score = row.hand_in.person, "" if row.to_read else number(row.score)
         place = re.search(r"_(\d+)_assignsubmission_", row.hand_in.folder)
-        comments = [f"{p.grade_id}: {p.comment}" for p in row.parts if p.comment]
+        comments = [f"{p.grade_id}: {p.comment}" for p in row.parts if p.comment and p.counts]
         tables["moodle"].append(
             {
                 "Identifier": f"Participant {place[1]}" if place else person.number,
@@ -296,7 +314,9 @@ def imports(out: Path, rows: list[Row]) -> None:
 def summary_of(rows: list[Row]) -> dict:
     """Per exercise: how many got all, some, no points, or did not try, and the messages met most often."""
     assignment, exercises = rows[0].assignment, []
-    for e in assignment.exercises:
+    counted = {p.grade_id for p in rows[0].parts if p.counts}
+    tasks = [e for e in assignment.exercises if e.grade_id in counted] or assignment.exercises
+    for e in tasks:
         parts = [p for row in rows for p in row.parts if p.grade_id == e.grade_id]
         states = collections.Counter("none" if p.state == "missing" else p.state for p in parts)
         reasons = [p.reason for p in parts if p.state in ("none", "some") and p.reason]
@@ -307,8 +327,9 @@ def summary_of(rows: list[Row]) -> dict:
                 "reasons": collections.Counter(reasons).most_common(3),
             }
         )
-    most = sum(e.points for e in assignment.exercises)
-    shares = [sum(min(p.score, p.most) for p in row.parts if not p.written) / most for row in rows]
+    most, ids = sum(e.points for e in tasks), {e.grade_id for e in tasks}
+    earned = [[min(p.score, p.most) for p in row.parts if p.grade_id in ids] for row in rows]
+    shares = [sum(scores) / most for scores in earned]
     tenths = collections.Counter(min(9, int(10 * share)) for share in shares)
     return {
         "title": assignment.lesson.title,
