@@ -33,9 +33,10 @@
 
 # %% [markdown]
 # **No labels yet?** Write down five to ten labels with a sentence on what belongs to each, and one
-# more, “other”: the model gives every text one of them. Draw 300 texts at random, not the newest.
-# Label 30, let a colleague label the same 30, and sharpen the sentences where you differ. Two lines
-# make the file to fill in and the file to label at the end:
+# more, “other”: the model gives every text one of them. Label some dozens first, let a colleague
+# label the same ones, and sharpen the sentences where you differ. Suppose you can afford 300
+# labels: draw that many texts at random, not the newest. These lines make the file to fill in and
+# the file to label at the end:
 #
 # ```python
 # mails = pd.read_csv("mails.csv", dtype=str, keep_default_na=False).sample(frac=1, random_state=0)
