@@ -944,6 +944,16 @@ def test_what_the_test_imports_is_there_for_the_answer_too():
     assert "import math" in find.setup_for(exercise, "def f(x):\n    return math.ceil(x)")
 
 
+def test_what_the_exercises_cell_imports_is_there_for_the_tests_too():
+    exercise = {
+        "before": ["import math"],
+        "stub": "import math\n\ndef f(x):\n    raise NotImplementedError()",
+        "visible": "check('f', f(2))",
+        "hidden": "assert f(4) == math.sqrt(4)",
+    }
+    assert "import math" in find.setup_for(exercise, "import math\n\ndef f(x):\n    return x")
+
+
 def test_sets_are_varied_too():
     given = [{(3, 9, "a"), (20, 30, "b")}, {(40, 50, "c")}]
     others = [inside.varied(given, random.Random(n)) for n in range(5)]

@@ -52,5 +52,5 @@ def test_right_answers_earn_everything_and_tricks_less_than_a_third(lesson):
     assert {a["grade_id"] for a in rights if a["kind"] != "solution"} >= ids - WITHOUT_ARGUMENTS
     assert not [a for a in tricks if a["share"] >= 1 / 3]
     assert {a["grade_id"] for a in tricks} >= ids - WITHOUT_ARGUMENTS
-    # where nearly all other inputs have one and the same answer, they would judge by chance
-    assert not [a for a in answers if a["of"] >= 4 and a["rest"] < 4]
+    # where nearly all other inputs have one answer they would judge by chance; a model answers only a few in time
+    assert not [a for a in answers if a["of"] >= 20 and a["rest"] < 4]

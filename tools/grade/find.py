@@ -84,7 +84,8 @@ def needed_statements(cells: list[str], *goals: str) -> list[str]:
         simple = isinstance(statement, (ast.Assign, ast.AugAssign, ast.Expr))
         # a loop makes its own variable
         need |= uses(code) - have - (set() if simple else defined)
-        have |= defined
+        # what a cell imports for itself, others may read from the lesson: tests run in a namespace of their own
+        have |= set() if isinstance(statement, (ast.Import, ast.ImportFrom)) else defined
     statements = [s for cell in cells for s in ast.parse(without_magics(cell)).body]
     imports = [s for s in statements if isinstance(s, (ast.Import, ast.ImportFrom))]
     modules = set().union(*(defines(ast.unparse(s)) for s in imports))
