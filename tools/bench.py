@@ -654,6 +654,7 @@ def step_seconds(model: str, kept: bool) -> float:
     """Median seconds of a training step, 16 texts of 128 tokens; ``kept``: with freed memory kept (in a fresh process)."""
     if kept:
         keep_freed_memory()
+    transformers.utils.logging.set_verbosity_error()
     network, precision = new_model(model).train(), choose_precision(DEVICE)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5, fused=True)
     ids = torch.randint(1000, 8000, (16, 128), device=DEVICE)
@@ -766,7 +767,8 @@ def main(arguments: list[str] | None = None) -> None:
     data = (
         "IMDb and SST-2, 2,000 labels each" if hub.mirror() else "the embedded reviews and messages"
     )
-    where = f"{machine()}, {dates.date.today().isoformat()}{', --quick' if options.quick else ''}, model {sizes.model}, {data}"
+    name = "mini-distilbert" if sizes.model == "mini" else "of DistilBERT's size, random weights"
+    where = f"{machine()}, {dates.date.today().isoformat()}{', --quick' if options.quick else ''}, model {name}, {data}"
     everything = {"machine": where, "busy": busy, "results": done}
     (options.out / "bench.json").write_text(json.dumps(everything, indent=1), encoding="utf-8")
     text = table(done, where, busy)

@@ -96,6 +96,25 @@ def claims(done: dict) -> list[str]:
     return rows
 
 
+def price(done: dict) -> list[str]:
+    """One sentence for each training whose accuracy was measured: what the speed costs, seed by seed."""
+    said = []
+    for name, c in COMPARISONS.items():
+        a = done.get(f"accuracy, {name}", {})
+        if "ours" not in a:
+            continue
+        low, high = a["difference"]
+        each = zip(a["each"]["ours"], a["each"]["article"], strict=True)
+        seeds = ", ".join(f"{100 * (ours - theirs):+.1f}" for ours, theirs in each)
+        verdict = (
+            "behind, beyond the rows' chance" if high < 0 else "ahead, beyond the rows' chance" if low > 0 else
+            "not told apart from theirs"
+        )  # fmt: skip
+        what = f"{name}, ours cut at {c.cut}" if c.cut else name
+        said.append(f"{what}: {verdict} (points seed by seed: {seeds}).")
+    return [f"What the speed costs in accuracy. {' '.join(said)}"] if said else []
+
+
 def head(done: dict, where: str, busy: list[str]) -> list[str]:
     return [
         f"Measured on {where}.",
@@ -104,6 +123,8 @@ def head(done: dict, where: str, busy: list[str]) -> list[str]:
         "| what | measured | accuracy |",
         "|---|---|---|",
         *claims(done),
+        "",
+        *price(done),
     ]
 
 
