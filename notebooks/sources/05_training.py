@@ -948,7 +948,7 @@ def verdict(task):
 pays = [task for task, (*_, low, high) in results.items() if side(low, high) == "ahead"]
 plots.finding("; ".join(map(verdict, results)) + f". Each is one run of {model_name}, with epochs "
               "and rate of its own; the intervals cover other texts, not other seeds. "
-              + (f"So this run pays on {' and '.join(pays)}, if those points are worth those minutes "
+              + (f"So this run pays on {' and '.join(pays)}, if those points are worth the minutes "
                  "to you." if pays else "So it isn't shown to pay on either task."))
 
 # %%
