@@ -182,12 +182,34 @@ def test_a_new_file_is_labelled_by_the_way_that_is_kept(run, tmp_path, capsys, k
     more = write(tmp_path / "new.csv", new, ";", "utf-8-sig", ("number", "text", "who"))
     space = run(file, new_file=str(more), keep=keep, read_first=False)
     said = capsys.readouterr().out
-    assert space["keep"] == keep and not space["pays"] and "Left out, as `read_first` says" in said
+    assert space["keep"] == keep and not space["pays"] and not space["use_adapted"]
     assert space["target"].name == "own-labelled.csv" and space["folder"].name == "own-classifier"
     with open(space["target"], encoding="utf-8-sig", newline="") as lines:
         rows = list(csv.DictReader(lines, delimiter=";" if keep == "fine-tuned" else ","))
+    assert [(row["number"], row["text"], row["who"]) for row in rows] == new  # all rows and columns
     assert [row["text"] for row in rows if row["label"]] == [new[0][1], new[2][1]]
     assert [row["label"] for row in rows if row["label"]] == space["new"]["label"].tolist()
-    if keep == "fine-tuned":  # the program keeps all rows and columns
-        assert [(row["number"], row["text"], row["who"]) for row in rows] == new
-        assert rows[1]["label"] == "" and "1 without a text have no label" in said
+    assert rows[1]["label"] == ""
+    if keep == "fine-tuned":
+        assert "1 without a text have no label" in said
+
+
+def test_corrected_splits_are_the_file_of_the_second_run_and_stay(run, tmp_path, capsys):
+    file = write(tmp_path / "mails.csv", several(120, ("a", "b", "other")))
+    first = run(file, read_first=False)
+    with open(first["suspects"], encoding="utf-8-sig", newline="") as lines:
+        doubted = list(csv.DictReader(lines))
+    where = first["written"] / f"{doubted[0]['split']}.csv"
+    rows = where.read_text(encoding="utf-8-sig").splitlines()
+    assert rows[int(doubted[0]["row"]) - 1].endswith(f",{doubted[0]['label']}")
+    rows[int(doubted[0]["row"]) - 1] = rows[int(doubted[0]["row"]) - 1].replace(
+        f",{doubted[0]['label']}", f",{doubted[0]['looks like']}"
+    )
+    where.write_text("\n".join(rows) + "\n", encoding="utf-8-sig")
+    second = run(first["written"], read_first=False)
+    assert second["stem"] == "mails" and second["folder"] == first["folder"]
+    assert where.read_text(encoding="utf-8-sig").splitlines() == rows
+    assert all(list(second["splits"][s]["text"]) == list(first["splits"][s]["text"])
+               for s in ("train", "validation", "test"))  # fmt: skip
+    assert "none of these" not in (second["folder"] / "README.md").read_text(encoding="utf-8")
+    assert (second["work"] / "mails-labelled-before.csv").is_file()

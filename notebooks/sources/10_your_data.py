@@ -32,26 +32,41 @@
 # {{setup}}
 
 # %% [markdown]
-# **No labels yet?** Write down five to ten labels with a sentence on what belongs to each, and one
-# more, “other”: the model gives every text one of them. Label some dozens first, let a colleague
-# label the same ones, and sharpen the sentences where you differ. Suppose you can afford 300
-# labels: draw that many texts at random, not the newest. These lines make the file to fill in and
-# the file to label at the end:
+# **The next cell is the one that you change for a file of your own**, of English texts: CSV as
+# Excel exports it, JSON lines or parquet. `group` names a column with the writer, customer or
+# device behind a row; `known_wrong` is `None` for your file.
+#
+# Run your file to the end of section 8 (select the heading of section 9; in JupyterLab *Run All
+# Above Selected Cell*, in Colab *Run before*), correct the labels that it finds, and begin again as
+# told there. Only then go on: section 11 opens the test. The minutes above are for the tickets;
+# section 6 estimates your file's, and section 10 takes longer than all before it.
+#
+# **On Colab** the file goes to Google's machine, so take only texts that may go there. Upload it
+# with the folder symbol on the left, write `/content/` before its name, and fetch the results
+# before you close the page.
+#
+# <details><summary>No labels yet?</summary>
+#
+# Write down five to ten labels with a sentence on what belongs to each, and one more, “other”: the
+# model gives every text one of them. Suppose you can afford 300 labels: draw that many texts at
+# random, not the newest. Run these lines once, with your own names of the file and its column of
+# texts; they stop where their files are there, so that your labels stay:
 #
 # ```python
-# mails = pd.read_csv("mails.csv", dtype=str, keep_default_na=False).sample(frac=1, random_state=0)
-# mails[:300].assign(queue="").to_csv("to_fill_in.csv", index=False, encoding="utf-8-sig")
-# mails[300:].to_csv("the_rest.csv", index=False, encoding="utf-8-sig")
+# import pandas as pd
+#
+# mails = pd.read_csv("mails.csv", dtype=str, keep_default_na=False)
+# drawn = mails[mails["message"].str.strip() != ""].drop_duplicates("message")
+# drawn = drawn.sample(300, random_state=0)  # suppose you can label 300
+# drawn.assign(queue="").to_csv("to_fill_in.csv", mode="x", index=False, encoding="utf-8-sig")
+# mails.drop(drawn.index).to_csv("the_rest.csv", mode="x", index=False, encoding="utf-8-sig")
 # ```
 #
-# **The next cell is the one that you change for a file of your own.** CSV as Excel exports it, JSON
-# lines or parquet. `group` names a column with the writer, customer or device behind a row.
-#
-# Run your file to section 8, correct the labels that it finds, and begin again as told there; only
-# then go on, for section 11 opens the test. The minutes above are for the tickets: section 6
-# estimates your file's, and section 10 takes longer than all before it. **On Colab** the file goes
-# to Google's machine, so take only texts that may go there. Upload it with the folder symbol on the
-# left and write `file = "/content/mails.csv"`; fetch the results before you close the page.
+# Let a colleague label the first few dozen in a copy of `to_fill_in.csv`, and sharpen the sentences
+# where you differ; then go on with the others. Save as *CSV UTF-8*. A label with too few rows stops
+# the lesson: call them “other” for now. Then `to_fill_in.csv` is the next cell's `file`, and
+# `the_rest.csv` its `new_file`.
+# </details>
 
 # %% tags=["parameters"]
 profile = "auto"  # "mini", "cpu", "gpu", or "auto": gpu where CUDA and the Hub are there, else mini
@@ -61,6 +76,7 @@ text, label = "message", "queue"  # the columns with the texts and the labels
 group = "sender"  # None where no column says whose row it is
 encoding = None  # for example "cp1252", where the gate asks for it
 new_file = "data/tickets/new_tickets.csv"  # to be labelled at the end; None takes the test texts
+new_encoding = None  # of new_file
 known_wrong = "data/tickets/wrong_queues.csv"  # planted for this lesson; None for your own file
 reads = 900  # rows times epochs to aim at, within 3 to 12 epochs; more takes longer
 read_first = True  # False leaves out the trainings of section 10, the longest
@@ -73,7 +89,7 @@ from course_utils.lab import ROOT, start_lab
 
 lab = start_lab("{{lesson}}", profile)
 work = Path(os.path.relpath(lab.workdir))  # where this lesson writes
-stem = Path(file).stem  # your results are named after your file
+stem = Path(file).stem.removesuffix("-splits")  # your results are named after your file
 
 
 def place(name):
@@ -101,7 +117,7 @@ for row in train.select(range(4)):
     print(f"[{names[row['label']]}] {row['text'][:100]}")
 
 # %%
-def texts_of(other):
+def texts_of(other, encoding=None):
     """The texts of another file, checked; a row without one is left out."""
     if not other:
         return []
@@ -113,7 +129,7 @@ def texts_of(other):
     return [value for _, value in filled]
 
 
-new_texts, wrong_texts = texts_of(new_file), texts_of(known_wrong)
+new_texts, wrong_texts = texts_of(new_file, new_encoding), texts_of(known_wrong)
 print(f"{len(new_texts)} texts to label at the end, {len(wrong_texts)} planted labels")
 
 # %% [markdown]
@@ -564,28 +580,43 @@ best = "frozen vectors, out of fold"
 for i in np.argsort(-losses[best])[:10]:
     guessed = names[judges[best][i].argmax()]
     print(f"loss {losses[best][i]:.1f}  labelled {names[known[i]]}, looks like {guessed}:\n"
-          f"     {known_texts[i][:92]}")
+          f"     {' '.join(known_texts[i].split())[:92]}")
 
 # %% [markdown]
 # Read them. Some are wrong, some are hard, some could be either: the list says where to look, a
 # person decides. A program that changes the labels by itself trains the model to agree with itself.
 #
 # In your own file, correct them before section 11 opens the test. But corrected labels draw other
-# splits, and rows that you have read would become the test. So write the splits down first, once,
-# in a cell of its own:
-#
-# ```python
-# (work / "splits").mkdir()  # stops where it is there: your corrections stay
-# for part, split in splits.items():
-#     columns = {text: split["text"][:], label: [names[k] for k in split["label"]]}
-#     columns |= {group: split["group"][:]} if group else {}
-#     target = work / "splits" / f"{part}.csv"
-#     pd.DataFrame(columns).to_csv(target, index=False, encoding=encoding or "utf-8-sig")
-# print(work / "splits")
-# ```
-#
-# Correct `train.csv` and `validation.csv` there, name the printed folder as `file`, and start again
-# from the top.
+# splits, and rows that you have read would become the test. So the splits are written down, once,
+# and all suspects in a file beside them, with the row in which each stands:
+
+# %%
+written, suspects = work / f"{stem}-splits", work / f"{stem}-suspects.csv"
+if place(file).is_dir():
+    print("These splits are written down already.")
+elif written.exists():
+    print(f"{written.name} is there already, and stays as it is.")
+else:
+    written.mkdir()
+    for part, split in splits.items():
+        columns = {text: split["text"][:], label: [names[k] for k in split["label"]]}
+        columns |= {group: split["group"][:]} if group else {}
+        pd.DataFrame(columns).to_csv(written / f"{part}.csv", index=False,
+                                     encoding=encoding or "utf-8-sig")  # the mark tells Excel
+
+# %%
+doubted = [i for i in np.argsort(-losses[best]) if judges[best][i].argmax() != known[i]]
+pd.DataFrame([{"split": "train" if i < len(texts) else "validation",
+               "row": (i if i < len(texts) else i - len(texts)) + 2,  # as Excel counts
+               "label": names[known[i]], "looks like": names[judges[best][i].argmax()],
+               "text": known_texts[i]} for i in doubted]).to_csv(
+    suspects, index=False, encoding="utf-8-sig")
+print(f"{len(doubted)} suspects in {suspects.name}")
+
+# %% [markdown]
+# Correct `train.csv` and `validation.csv` in the folder that `print(written.resolve())` shows, name
+# that folder as `file` in the second cell, and start again from the top. On Colab fetch the three
+# files, and put them, corrected, into a folder such as `/content/mails-splits`.
 #
 # In the tickets eight wrong labels were planted, and a file of the course says where. So the lists
 # can be judged: how many of those planted in these rows are among the first twenty? Each was
@@ -602,7 +633,6 @@ for name in caught if planted else ():
 
 # %%
 learned = caught["fine-tuned, on rows it learned"]
-suspects = sum(judges[best].argmax(1) != known)
 plots.finding(
     f"If you read {TOP} of {len(known)} rows in the order of frozen vectors, you find "
     f"{caught[best]} of {len(planted)} planted labels; at random it would be {expected:.1f}. "
@@ -612,8 +642,8 @@ plots.finding(
         "although it trained on most of them. Ask a model that hasn't seen the row all the same: "
         "longer training can hide wrong labels.")
     if planted else
-    f"For {suspects} of {len(known)} rows the model would give another label. Read the first "
-    f"{TOP} by loss, and correct what is wrong in splits written down as above.")
+    f"For {len(doubted)} of {len(known)} rows the model would give another label. Read the first "
+    f"{TOP} in {suspects.name}, and correct what is wrong in the splits written down.")
 
 # %% tags=["assert"]
 assert not planted or caught[best] > 2 * expected
@@ -827,6 +857,8 @@ plots.picture("adapt-then-tune")
 # %%
 from transformers import AutoModelForMaskedLM, DataCollatorForLanguageModeling
 
+closed = set(splits["test"]["text"][:])
+to_read = known_texts + [new for new in new_texts if new not in closed]  # no label, no test text
 set_seed(lab.seed)
 guesser = AutoModelForMaskedLM.from_pretrained(lab.checkpoint, revision=lab.revision,
                                                use_safetensors=True)
@@ -837,7 +869,7 @@ reading = Trainer(
         train_sampling_strategy="group_by_length", save_strategy="no", logging_strategy="no",
         report_to="none", disable_tqdm=True, **lab.precision_arguments),
     train_dataset=[{"input_ids": ids} for ids in
-                   tokenizer(known_texts, truncation=True)["input_ids"]],  # no label, no test text
+                   tokenizer(to_read, truncation=True)["input_ids"]],
     data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15),
     processing_class=tokenizer)
 reading.remove_callback(PrinterCallback)
@@ -891,11 +923,11 @@ if read_first:
 use_adapted = read_first and bool(pays[last][1] > 0)  # chosen on validation
 plots.finding(
     "Left out, as `read_first` says." if not read_first else
-    f"Reading {len(known_texts):,} texts took {duration(reading_watch.seconds)} and changed "
+    f"Reading {len(to_read):,} texts took {duration(reading_watch.seconds)} and changed "
     "accuracy by " + "; ".join(f"{p[0]:+.1f} points [{p[1]:+.1f}, {p[2]:+.1f}] with {n:,} labels"
                 for n, p in pays.items())
     + f". {outcome}. "
-    + ("" if gains else f"{len(known_texts):,} short texts are few beside what it was pretrained "
+    + ("" if gains else f"{len(to_read):,} short texts are few beside what it was pretrained "
        "on: try again when you have many more. ")
     + f"So the model that stays, with all {last:,} labels, is the one "
     f"{'with' if use_adapted else 'without'} it.")
@@ -989,13 +1021,14 @@ final.save_pretrained(folder)
 tokenizer.save_pretrained(folder)
 checked = probabilities(final, validation["text"][:])
 f1 = by_class(truth, checked.argmax(1))[1]
+no_other = "" if "other" in names else '; it has no "none of these"'
 card = f"""---
 library_name: transformers
 pipeline_tag: text-classification
 ---
 # {stem}: {len(names)} labels
 From: {Path(lab.checkpoint).name}, fine-tuned{" after reading the texts" * use_adapted}.
-For: {", ".join(names)}. One label for each text; it has no "none of these".
+For: {", ".join(names)}. One label for each text{no_other}.
 Data: {Path(file).name}, {sum(map(len, splits.values())):,} rows, split by {group or "label"}.
 Labels in training: {", ".join(f"{n} {np.sum(labels == k)}" for k, n in enumerate(names))}.
 Test ({len(test):,} rows{behind and ", " + behind}; share right, 95 % interval):
@@ -1069,13 +1102,17 @@ source = (place(new_file) if new_file else work / "test_texts.csv").resolve()
 if not new_file:
     new[[text]].to_csv(source, index=False, encoding="utf-8-sig")  # the mark tells Excel
 target = work / f"{stem}-labelled{source.suffix if keep == 'fine-tuned' else '.csv'}"
-target.unlink(missing_ok=True)  # of an earlier visit to this cell
+if target.exists():  # of an earlier visit
+    target.replace(target.with_stem(f"{target.stem}-before"))
 if keep == "fine-tuned":
     with chdir(work):  # so that it names files as the command does where they lie
-        label_file(folder.name, source, text, target.name, encoding if new_file else None)
+        label_file(folder.name, source, text, target.name, new_encoding if new_file else None)
 else:
-    new.to_csv(target, index=False, encoding="utf-8-sig")
-    print(f"{target.name}: {len(new)} texts with a label by {keep}")
+    columns = read_table(source, [text], new_encoding if new_file else None).columns
+    filled = [row for row, value in enumerate(columns[text]) if readable(str(value or ""))]
+    done = pd.DataFrame(columns).join(new[["label", "probability"]].set_axis(filled))
+    done.to_csv(target, index=False, encoding="utf-8-sig")
+    print(f"{target.name}: {len(done)} rows, {len(new)} with a label by {keep}")
 
 # %% [markdown]
 # Elsewhere the folder needs `transformers` alone:
@@ -1090,8 +1127,8 @@ print(classify(new[text].tolist()[0], truncation=True))
 again = classify(new[text].tolist(), truncation=True, batch_size=32)
 assert [answer["label"] for answer in again] == [names[k] for k in ways["fine-tuned"](
     new[text].tolist()).argmax(1)]
-written = [row for row in read_table(target, [text], encoding).columns["label"] if row]
-assert written == new["label"].tolist()
+given = [row for row in read_table(target, [text]).columns["label"] if row]
+assert given == new["label"].tolist()
 
 # %% [markdown]
 # **On the Hub, if you like.** Three lines put the folder there, card included. A model can give
