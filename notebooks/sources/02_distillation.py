@@ -127,8 +127,9 @@ plots.picture("three-losses")
 # %% [markdown]
 # 1. **Soft targets**: match the teacher's softened answer. The [KL
 #    divergence](glossary.md#kl-divergence) is 0 when both agree, and grows with the difference. The
-#    paper writes the cross-entropy instead, −Σ t ln s: it is larger by the teacher's entropy, which
-#    the student can't change. So the gradient is the same, but its lowest value isn't 0.
+#    paper writes the [cross-entropy](glossary.md#cross-entropy) instead, −Σ t ln s, with the
+#    teacher's softened probabilities t and the student's s. It is larger by −Σ t ln t, which the
+#    student can't change: the same gradient, but its lowest value isn't 0.
 # 2. **Masked LM**: find the word that stood there, as in BERT's own training. T = 1.
 # 3. **Cosine**: let each last [hidden state](glossary.md#hidden-state) point in the teacher's
 #    direction ([cosine similarity](glossary.md#cosine-similarity)).
@@ -913,10 +914,10 @@ assert right["cut out"].mean() > right["random weights"].mean()
 #
 # ## 7. Can the teacher teach the task, too?
 #
-# Labels are expensive, texts are cheap. Each of the three fine-tuned teachers answers the requests
-# put aside, without looking at their labels, and one run of the finished student learns from its
-# answers, for as many steps as on labels. A `Trainer` that distils replaces one method,
-# `compute_loss`; the teacher's logits come as a column of the data.
+# Labels are expensive, texts are cheap. Each of the three fine-tuned teachers answers all requests,
+# those it learned from and those put aside, without their labels; one run of the finished student
+# learns from its answers, for as many steps as on labels. A `Trainer` that distils replaces one
+# method, `compute_loss`; the teacher's logits come as a column of the data.
 
 # %%
 class DistillationTrainer(Trainer):

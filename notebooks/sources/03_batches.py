@@ -627,14 +627,15 @@ variance = np.mean(squares) - full.square().sum().item()
 rng = np.random.default_rng(lab.seed)
 
 
-def noise_of(size, draws=16):
-    """Mean squared distance between the gradients of random batches and the full gradient."""
+def distances(size, draws=16):
+    """Squared distances between the gradients of random batches and the full gradient."""
     batches = ([pool[i] for i in rng.integers(len(pool), size=size)] for _ in range(draws))
-    return float(np.mean([(gradient(rows) - full).square().sum().item() for rows in batches]))
+    return np.array([(gradient(rows) - full).square().sum().item() for rows in batches])
 
 
 batch_sizes = np.array([2, 4, 8, 16, 32])
-noise = np.array([noise_of(size) for size in batch_sizes])
+drawn = [distances(size) for size in batch_sizes]
+noise = np.array([squares.mean() for squares in drawn])
 slope = np.polyfit(np.log(batch_sizes), np.log(noise), 1)[0]
 
 # %% tags=["assert"]
@@ -651,14 +652,18 @@ ax.set_yscale("log")
 ax.set_xticks(longer, [str(b) for b in longer])
 ax.minorticks_off()
 ax.set(xlabel="rows per batch", ylabel="variance of the gradient",
-       title=f"Drawn batches follow 1/B: slope {slope:.2f} from 16 draws each")
+       title=f"The variance falls with slope {slope:.2f}; 1/B has -1")
 ax.legend()
 plots.show(figure, "Variance of the gradient against batch size on logarithmic axes. The points "
-                   f"follow the line of 1/B, {noise[0]:.2f} at 2 rows, {noise[-1]:.2f} at 32.")
+                   f"lie about the line of 1/B, {noise[0]:.2f} at 2 rows, {noise[-1]:.2f} at 32.")
 
 # %%
+says = batch_sizes[-1] // batch_sizes[0]
+low, high = bootstrap_interval(lambda few, many: few.mean() / many.mean(), drawn[0], drawn[-1])
 plots.finding(f"Batches of {batch_sizes[-1]} have {noise[0] / noise[-1]:.0f} times less variance "
-              f"than batches of {batch_sizes[0]}; 1/B says {batch_sizes[-1] // batch_sizes[0]}.")
+              f"than batches of {batch_sizes[0]} (95 % interval {low:.0f} to {high:.0f}, from "
+              f"{len(drawn[0])} draws each). 1/B says {says}, "
+              + ("inside it." if low <= says <= high else "outside it: draw more batches."))
 
 # %% [markdown]
 # The gradient of all rows has no such noise. So a mini-batch is steadier than a single row, and

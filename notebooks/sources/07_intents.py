@@ -152,7 +152,8 @@ def fine_tune(texts, labels, names, epochs=4):
 # Counting must not lose by a setting: `min_df=2` of lesson 05 drops each word met once, and with
 # five labels an intent that is most of them. So all words are kept here, and
 # [cross-validation](glossary.md#cross-validation) on the very rows to learn from, a writer's rows
-# together, chooses what is counted.
+# together, chooses what is counted. *Counting words* stays its name, even where runs of letters are
+# counted.
 
 # %%
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -257,8 +258,10 @@ plots.finding("; ".join(
     f"with {n} labels frozen vectors against counting words "
     f"{ahead(right['frozen vectors', n], right['counting words', n])}, fine-tuning against frozen "
     f"vectors {ahead(right['fine-tuned', n], right['frozen vectors', n])}"
-    for n in dict.fromkeys((counts[0], most))) + ". Cross-validation counted "
-    + ", ".join(f"{kind} with {n}" for n, kind in counted.items())
+    for n in dict.fromkeys((counts[0], most)))
+    + ". For “counting words” cross-validation chose to count " + "; ".join(
+        f"{kind} (at {', '.join(str(n) for n in counted if counted[n] == kind)} labels an intent)"
+        for kind in dict.fromkeys(counted.values()))
     + ". Reading all vectors once took "
     f"{reading.seconds:.0f} s, the last fine-tuning {training.seconds:.0f} s.")
 
@@ -960,17 +963,16 @@ by_score = "; ".join(f"{name}: " + ", ".join(
     for name, z in sentence_logits.items())
 far = max(np.ptp(bootstrap_interval(np.mean, hits[letters.place == place])) / 2
           for hits in found.values() for place in places)
-took = {way: seconds[way] / seconds["head"] for way in found}
-took = {way: f"{t:.1%}" if t < 0.1 else f"{t:.0%}" for way, t in took.items()}
-plots.finding(f"head is right for {found['head'].mean():.0%} in {seconds['head']:.1f} s. "
-              + "; ".join(f"{way} {ahead(found[way], found['head'])}, in {took[way]} of its time"
+rivals = {"counting": "counting words", "frozen": "frozen vectors"}
+plots.finding(f"head is right for {found['head'].mean():.0%}. Against head: "
+              + "; ".join(f"{way} {ahead(found[way], found['head'])}"
                           for way in found if way != "head")
-              + ". The surest sentences, each by its best score, against the fine-tuned "
-              + "network's: " + "; ".join(
-                  f"{way} {ahead(found[f'{way}, surest sentence'], found['surest sentence'])}"
-                  for way in ("counting", "frozen"))
-              + f". The same sentences picked by each score: {by_score}. By place one point of the "
-              f"figure may lie {100 * far:.0f} points off by chance.")
+              + ". Against the fine-tuned network's surest sentence: " + "; ".join(
+                  f"that of {name} "
+                  f"{ahead(found[f'{way}, surest sentence'], found['surest sentence'])}"
+                  for way, name in rivals.items())
+              + f". One point of the figure may lie {100 * far:.0f} points off by chance.")
+plots.finding(f"Letters right where another score picks the sentence: {by_score}.")
 
 # %% tags=["assert"]
 assert found[winner].mean() > found["head"].mean() > 2 / len(shop_wishes)
@@ -990,7 +992,7 @@ assert found["head"][ends].mean() < found["head"][~ends].mean()
 # same layers before fine-tuning: where they win, pretraining knew enough, and fine-tuning or its
 # score is what fails.
 #
-# Section 4 judged the scores on whole messages, not on such sentences: the end of the finding shows
+# Section 4 judged the scores on whole messages, not on such sentences: the second finding shows
 # what another score would have given. It chooses nothing, nor does the figure's title: whoever
 # takes the best of so many has to measure it again, on letters that weren't looked at.
 #
@@ -1111,12 +1113,13 @@ assert reads_everything(16, 0) and reads_everything(10, 7) and window_count(0, 5
 #           f"{first} or {second}?" if p.max() >= low else "a colleague")
 # ```
 #
-# The thresholds, with `choose` and `minutes` of section 5 and your messages `check`:
+# The thresholds, with section 5's prices, `minutes` and `choose`, on messages `kept` that trained
+# nothing, and their labels `kept_labels` (`None` where none fits):
 #
 # ```python
 # place = {name: k for k, name in enumerate(desk.classes_)}  # scikit-learn sorts the labels
-# wanted = np.array([place.get(label, -1) for label in check_labels])  # -1: outside
-# p = desk.predict_proba(vectors(check))
+# wanted = np.array([place.get(label, -1) for label in kept_labels])  # -1: outside
+# p = desk.predict_proba(vectors(kept))
 # bill, low, high = choose(p.max(1), minutes(p, wanted))
 # ```
 #

@@ -538,12 +538,12 @@ assert close(lora_weights([(5, 7), (7, 5), (2, 2)], 3), (84, 84 / 74)) and shape
 # ## 5. What makes a reader?
 #
 # Four readers, judged on the same questions. *New head*: no adapter, but a random head, and all
-# weights are trained on a few questions of this task, at the rate of lesson [07](07_intents.ipynb)
-# and for about as many steps as it gives its fewest rows. *Adapter alone*: as it comes (a fresh
-# one: after up to 20,000 questions of `train`), it has seen none of the passages that judge it.
-# *Then LoRA*, and *then all weights*: the adapter first, then the same few questions, for two epochs. The
-# learning rates differ: thin matrices take a larger one, weights that can already read a smaller
-# one.
+# weights are trained on a few questions of this task, for more epochs than the others and at three
+# times the profile's rate, about as long as lesson [07](07_intents.ipynb) trains on its fewest
+# rows. *Adapter alone*: as it comes (a fresh one: after up to 20,000 questions of `train`), it has
+# seen none of the passages that judge it. *Then LoRA*, and *then all weights*: the adapter first,
+# then the same few questions. The rates differ: thin matrices take a larger one, weights that can
+# already read a smaller one.
 #
 # For training each window needs two labels: the pieces on which the answer starts and ends, both 0
 # (that is `[CLS]`) where it isn't in the window. `char_to_token` finds them, and gives None for a
@@ -768,7 +768,7 @@ prefers, pays = (("silence", "to speak even where the model prefers silence") if
                  else ("its span", "to be silent even where the model prefers its span"))
 plots.finding(
     f"The best of {len(grid)} thresholds on validation is {threshold:.1f}. Always answering brings "
-    f"{curve[0]:.2f}, this threshold {curve.max():.2f}, never answering {curve[-1]:.2f}. The best "
+    f"{curve[0]:.3f}, this threshold {curve.max():.3f}, never answering {curve[-1]:.2f}. The best "
     "of many flatters itself on the questions that chose it; section 9 tries it on others. The "
     f"score ranks a question with an answer above one without in {auc:.0%} "
     "of the pairs (guessing: 50%)."
@@ -1021,7 +1021,7 @@ plots.finding(
     f"{results[rival][0][:, 1].mean():.2f}. With silence allowed, both at a threshold from "
     "validation, the reader's mean result against the search rule's: "
     f"{gap(results[chosen][1], results[rival][1], sources)}. On all questions the threshold brings "
-    f"{results[chosen][1].mean():.2f}, always answering {always.mean():.2f}: {gain}. On validation "
+    f"{results[chosen][1].mean():.3f}, always answering {always.mean():.3f}: {gain}. On validation "
     f"it brought {curve.max() - curve[0]:+.3f}, and the test "
     + ("confirms a gain." if confirmed else "confirms no gain: at this price, don't promise one."))
 
@@ -1034,8 +1034,8 @@ plots.finding(
 #    room.
 # 3. LoRA trains two thin matrices beside each frozen one: little to store; whether it is quicker
 #    must be measured.
-# 4. A few dozen questions bring a new head less far than the adapter is without them. Start from a
-#    model that has learned to read.
+# 4. A model that learned to read from thousands of questions reads better, before it has seen
+#    yours, than a new head trained on a few dozen. Start from such a model.
 # 5. A reader without a threshold always answers. Choose one on validation, for your price, and
 #    check on the test whether it still gains anything.
 #
