@@ -862,7 +862,7 @@ to_read = known_texts + [new for new in new_texts if new not in closed]  # no la
 set_seed(lab.seed)
 guesser = AutoModelForMaskedLM.from_pretrained(lab.checkpoint, revision=lab.revision,
                                                use_safetensors=True)
-reading = Trainer(
+reading = Trainer(  # chosen on train and validation: the test's texts were left out
     guesser, TrainingArguments(
         str(lab.workdir / "runs"), num_train_epochs=2 if reads >= 100 else 1, seed=lab.seed,
         learning_rate=lab.profile.learning_rate, per_device_train_batch_size=16,
@@ -962,12 +962,31 @@ plots.finding(
 # %% [markdown]
 # ## 11. The test split, once, and the model card
 #
-# All choices are made. Now judge the model that stays, and its two rivals, on the rows that chose
-# nothing. A label that is wrong in test counts against all three. If your labels were corrected
-# after this, the next opening is no longer the first: say so in the card.
+# One choice is left: which of the three labels your next file? The validation rows make it, too.
 
 # %%
 final = adapted_model if use_adapted else model
+if use_adapted:
+    right["fine-tuned"] = adapted[last]
+rival = max(("counting words", "frozen vectors"), key=lambda name: right[name].mean())
+low, high = bootstrap_interval(np.mean, right["fine-tuned"].astype(float) - right[rival])
+worse = high < 0 or (low <= 0 and rival == "counting words")
+keep = rival if worse else "fine-tuned"  # or write another of the three names
+
+# %%
+plots.finding(f"On validation {ahead_of(rival)}, the better rival. " + (
+    "Fine-tuning stays." if low > 0 else f"{rival.capitalize()} stay." if high < 0 else
+    "Counting words stay: they need no network." if rival == "counting words" else
+    "Either would do: both read a text with the whole network, so labelling takes as long. Frozen "
+    "vectors are trained in a second; the fine-tuned model is a folder that other programs load, "
+    "so it stays."))
+
+# %% [markdown]
+# All choices are made. Now judge all three on the rows that chose nothing. A label that is wrong in
+# test counts against each. If your labels were corrected after this, the next opening is no longer
+# the first: say so in the card.
+
+# %%
 test = splits["test"]
 test_truth = np.array(test["label"])
 test_said = {"fine-tuned": probabilities(final, test["text"][:]).argmax(1),
@@ -976,25 +995,18 @@ test_said = {"fine-tuned": probabilities(final, test["text"][:]).argmax(1),
 hits = {name: (answers == test_truth).astype(float) for name, answers in test_said.items()}
 test_line = {name: "{:.1%} [{:.1%}, {:.1%}]".format(h.mean(), *bootstrap_interval(np.mean, h))
              for name, h in hits.items()}
-rival = max(("counting words", "frozen vectors"), key=lambda name: right[name].mean())
 lead = 100 * np.array(bootstrap_interval(np.mean, hits["fine-tuned"] - hits[rival]))
 ahead = 100 * (hits["fine-tuned"] - hits[rival]).mean()
 behind = f"{len(set(test['group'][:]))} values of {group}" if group else ""
-worse = lead[1] < 0 or (lead[0] <= 0 and rival == "counting words")
-keep = rival if worse else "fine-tuned"  # or write another of the three names
 
 # %%
 plots.finding(
     f"On {len(test):,} texts that nobody has looked at: "
     + ", ".join(f"{name} {line} right" for name, line in test_line.items())
-    + f". Against {rival}, the better rival on validation, fine-tuning is {ahead:+.1f} points "
+    + f". Against {rival} fine-tuning is {ahead:+.1f} points "
     f"[{lead[0]:+.1f}, {lead[1]:+.1f}], {chance(lead)}"
-    + (". It was worth it." if lead[0] > 0 else f". Take {rival}." if lead[1] < 0 else
-       ". Take counting words, which need no network, or collect more rows to judge on."
-       if rival == "counting words" else
-       ". Either will do: both read a text with the whole network, so labelling takes as long. "
-       "Frozen vectors are trained in a second; the fine-tuned model is a folder that other "
-       "programs load, so that one stays here.")
+    + (", so it was worth it." if lead[0] > 0 else ", so it was not worth it." if lead[1] < 0 else
+       ": these rows don't show that it was worth it, nor that it wasn't.")
     + (f" Only {behind} stand behind these rows: with others, the shares can move further than "
        "the brackets say." if behind else ""))
 
@@ -1043,7 +1055,7 @@ print(f"saved as {folder.name}; print(work.resolve()) shows where\n\n{card}")
 # %% [markdown]
 # ## 12. Label a new file
 #
-# This is what it was all for. The way that section 11 chose gives each text a label and a
+# This is what it was all for. The way that validation chose gives each text a label and a
 # probability; the first twelve are shown.
 
 # %%
