@@ -579,7 +579,8 @@ assert math.ceil(1.96**2 * 2 * 0.9 * (1 - 0.9) / 0.01**2) == 6915  # said below 
 # A third kind of chance stays out of it: we train on *one* choice of texts, and a few people wrote
 # them and those to judge on (where the data name them, section 1 counts them). To count it, draw
 # the training rows anew for each seed, and draw writers, not rows. *Beyond chance* below means that
-# the interval leaves out 0: for these training texts and these writers.
+# the interval leaves out 0 (in section 4's figure by two points or more): for these training texts
+# and these writers.
 
 # %%
 def interval(runs, others=None, draws=2000):
@@ -751,8 +752,8 @@ assert pulled < 0.01
 # The rest: *batches of 32* read the same texts in about a quarter of the steps, so less is learned
 # unless you raise rate or epochs too. *Freezing* saves time and memory. *Weight decay* takes off
 # rate × decay of a weight at each step; the line above the figure shows how little that is in a
-# short run. A hollow point says that three runs on these rows can't show a difference, not that
-# there is none.
+# short run. A hollow or half-filled point says that three runs on these rows can't show or can't
+# settle a difference, not that there is none.
 #
 # Four limits. The figure ranks *these* moves; half the rate is a smaller move than a tenth. It is
 # one task, one choice of few, short texts and, on `mini`, a model of three layers: measure yours.

@@ -241,7 +241,7 @@ assert lazy["accuracy"] > 0.83 and lazy["recall"] == lazy["F1"] == 0
 # %%
 lead = 100 * (judged[model_name]["accuracy"] - lazy["accuracy"])
 plots.finding(f"Doing nothing is {lazy['accuracy']:.1%} accurate and catches no spam. {model_name} "
-              f"is {lead:+.1f} points from that, and it catches "
+              f"is {abs(lead):.1f} points {'more' if lead > 0 else 'less'} accurate, and catches "
               f"{judged[model_name]['recall']:.0%} of the spam. Accuracy counts the easy class.")
 
 # %% [markdown]
@@ -1123,8 +1123,9 @@ for name, hits in test_hits.items():
 test_gap = bootstrap_interval(difference, *test_hits.values())
 before = ece(*sure_and_right(test_raw, test_wanted))
 sure, right = sure_and_right(test_raw / T[model_name], test_wanted)
-print(f"{model_name}: ECE {before:.3f} as trained, {ece(sure, right):.3f} with the T of section 7; "
-      f"by chance below {by_chance(sure):.3f}")
+after, limit = ece(sure, right), by_chance(sure)
+print(f"{model_name}: ECE {before:.3f} as trained, {after:.4f} with the T of section 7, "
+      f"{'above' if after > limit else 'within'} the {limit:.4f} of chance")
 
 # %%
 rows = requests["test"].to_dict()  # columns

@@ -723,8 +723,8 @@ plots.finding(
     f"In small letters “word features”, which learned to lean on capitals, goes from "
     f"{f1(judged['word features'][1]):.2f} to {lowered['word features']:.2f}. "
     f"DistilBERT stays at {lowered['DistilBERT']:.2f}: it never saw the capitals. {dropped} of "
-    f"its claims have no capital; of the true names here {bare:.0%} have none. Without those claims "
-    "its F1 changes by "
+    f"its claims have no capital; of the true names here {bare:.0%} have none. Without those "
+    "claims its F1 changes by "
     f"{change:+.3f} [{ends[0]:+.3f}, {ends[1]:+.3f}]. "
     + ("Looking at capitals afterwards pays on these notes, beyond chance." if ends[0] > 0 else
        "Looking at capitals afterwards does harm on these notes, beyond chance." if ends[1] < 0

@@ -595,7 +595,12 @@ written, suspects = work / f"{stem}-splits", work / f"{stem}-suspects.csv"
 if place(file).is_dir():
     print("These splits are written down already.")
 elif written.exists():
-    print(f"{written.name} is there already, and stays as it is.")
+    stands = {part: pd.read_csv(written / f"{part}.csv", dtype=str, keep_default_na=False,
+                                encoding=encoding or "utf-8-sig")[text].tolist()
+              for part in splits}
+    print(f"{written.name} is there already, and stays as it is."
+          + ("" if all(stands[part] == split["text"][:] for part, split in splits.items()) else
+             " Its rows are others: rename it and run this cell again before you correct."))
 else:
     written.mkdir()
     for part, split in splits.items():
@@ -603,6 +608,7 @@ else:
         columns |= {group: split["group"][:]} if group else {}
         pd.DataFrame(columns).to_csv(written / f"{part}.csv", index=False,
                                      encoding=encoding or "utf-8-sig")  # the mark tells Excel
+    print("written to", written.name)
 
 # %%
 doubted = [i for i in np.argsort(-losses[best]) if judges[best][i].argmax() != known[i]]
@@ -721,6 +727,8 @@ assert all(agrees_with_a_loop(seed) for seed in range(1, 6))
 # help. Look at the left end too: with few labels a cheap method may lead.
 
 # %%
+from sklearn.base import clone
+
 from course_utils.splits import stratified
 
 sizes = [n for n in (50, 200) if 3 * len(names) <= n < 0.9 * len(train)] + [len(train)]
@@ -738,7 +746,7 @@ for n in sizes:
     rows = some(n)
     cheap["frozen vectors"][n] = new_head().fit(vectors["train"][rows], labels[rows]).predict(
         vectors["validation"]) == truth
-    words = word_counter().fit([texts[i] for i in rows], labels[rows])
+    words = clone(counter).fit([texts[i] for i in rows], labels[rows])
     cheap["counting words"][n] = words.predict(validation["text"][:]) == truth
 
 # %%
@@ -895,12 +903,13 @@ for n in adapted:
     pays[n] = 100 * np.array([change.mean(), *bootstrap_interval(np.mean, change)])
 
 # %%
-gains = ", ".join(f"{n:,}" for n in pays if pays[n][1] > 0)
-falls = ", ".join(f"{n:,}" for n in pays if pays[n][2] < 0)
+gains = " and ".join(f"{n:,}" for n in pays if pays[n][1] > 0)
+falls = " and ".join(f"{n:,}" for n in pays if pays[n][2] < 0)
 outcome = "Reading first " + (
     f"gains beyond chance with {gains} labels"
-    + f", but costs accuracy with {falls}" * bool(falls)
-    if gains else f"costs accuracy with {falls} labels, and gains at no size" if falls else
+    + f", but costs accuracy beyond chance with {falls}" * bool(falls)
+    if gains else
+    f"costs accuracy beyond chance with {falls} labels; no gain is shown" if falls else
     "changes nothing beyond chance, at any size")
 
 # %%
@@ -974,7 +983,7 @@ worse = high < 0 or (low <= 0 and rival == "counting words")
 keep = rival if worse else "fine-tuned"  # or write another of the three names
 
 # %%
-plots.finding(f"On validation {ahead_of(rival)}, the better rival. " + (
+plots.finding(f"On validation fine-tuning has {ahead_of(rival)}. " + (
     "Fine-tuning stays." if low > 0 else f"{rival.capitalize()} stay." if high < 0 else
     "Counting words stay: they need no network." if rival == "counting words" else
     "Either would do: both read a text with the whole network, so labelling takes as long. Frozen "
@@ -1098,8 +1107,9 @@ plots.finding(
 #
 # The file itself is written by a program, which reads every kind of file that the gate reads. It
 # keeps all columns and the order of rows, leaves a row without a text unlabelled and says so, and
-# overwrites nothing. It needs a saved folder, so it uses the fine-tuned model. From a terminal in
-# the course's folder (`MODEL` stands for what `print(folder.resolve())` shows):
+# overwrites nothing. It needs a saved folder, so it serves the fine-tuned model; where validation
+# kept another way, the cell below writes the table itself, as CSV. From a terminal in the course's
+# folder (`MODEL` stands for what `print(folder.resolve())` shows):
 #
 # ```
 # python -m course_utils.label MODEL data/tickets/new_tickets.csv --text message --out labelled.csv
