@@ -4,8 +4,9 @@ RIGHT = {
     "e2_1": [
         (
             "a row of its own, another temperature, a wider tolerance",
-            "    logits = torch.tensor([[1.0, 3.0, 0.0, -2.0]])\n"
-            "    return bool(torch.as_tensor(loss(logits, logits.clone(), 2.0)).abs() < 1e-3)\n",
+            "    logits = torch.tensor([[1.0, 3.0, 0.0, -2.0]], requires_grad=True)\n"
+            "    (slope,) = torch.autograd.grad(loss(logits, logits.detach(), 2.0), logits)\n"
+            "    return bool((slope.abs() < 1e-4).all())\n",
         ),
     ],
     "e2_2": [

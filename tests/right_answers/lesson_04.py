@@ -26,7 +26,7 @@ RIGHT = {
     "e4_3": [
         (
             "by the standard error",
-            "    rows = (1.96 * math.sqrt(2 * accuracy * (1 - accuracy)) / difference) ** 2\n"
+            "    rows = (1.96 * math.sqrt(disagreement) / difference) ** 2\n"
             "    return int(rows) + (rows > int(rows))\n",
         ),
     ],

@@ -13,7 +13,7 @@ RIGHT = {
         (
             "case by case, waits in a list",
             "    waits = [0.5, 1.0, 2.0, 4.0]\n"
-            "    if attempt >= len(waits) or status not in {429, 503}:\n        return None\n"
+            "    if attempt >= len(waits) or status not in {None, 429, 502, 503, 504}:\n        return None\n"
             "    if retry_after is None or retry_after < waits[attempt]:\n        return waits[attempt]\n"
             "    return float(retry_after)\n",
         ),
