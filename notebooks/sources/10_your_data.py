@@ -1209,15 +1209,14 @@ assert given == new["label"].tolist()
 #     name, num_labels=len(names), id2label=dict(enumerate(names)), use_safetensors=True)
 # rows = [{**tokenizer(t, truncation=True), "labels": int(y)} for t, y in zip(data.text, data.y)]
 # epochs = int(np.clip(900 / len(learn), 3, 12))  # few rows need more
-# settings = TrainingArguments("my-classifier", num_train_epochs=epochs, learning_rate=5e-5,
-#                              report_to="none")
+# settings = TrainingArguments("own", num_train_epochs=epochs, learning_rate=5e-5, report_to="none")
 # trainer = Trainer(model, settings, train_dataset=[rows[i] for i in learn],
 #                   processing_class=tokenizer)
 # trainer.train()
 # found = trainer.predict([rows[i] for i in judge])
 # counted = words.fit(part.text, part.y).score(data.text.iloc[judge], data.y.iloc[judge])
 # print("right:", np.mean(found.predictions.argmax(-1) == found.label_ids), "by counting:", counted)
-# trainer.save_model("my-classifier")
+# trainer.save_model("own")
 # ```
 #
 # ## Common mistakes
