@@ -788,7 +788,8 @@ plots.finding(
 #
 # If a machine dies, start the same lines on another: by torch's source the rest wait for it, and
 # all go on from the last checkpoint. Only the first machine, the meeting place, may not die. This
-# was not tested on two machines; section 5 tests a lost worker on one. Try it before you need it.
+# was tested with two launchers on one machine, one of which dies and is replaced, but not on two
+# machines. Try it before you need it.
 #
 # Even on one machine the meeting place, then with a random port, listens on every network interface
 # while a run lasts, as `ss -ltn` shows: stay behind a firewall. The course's own model is distilled
