@@ -934,24 +934,23 @@ def test_a_function_of_a_module_changes_its_argument_and_not_the_module():
     assert "np.fill_diagonal(x, 0)" in find.needed_statements(cells, "print(y)")
 
 
-def test_what_the_test_imports_is_there_for_the_answer_too():
-    exercise = {
-        "before": ["import math"],
-        "stub": "def f(x):\n    raise NotImplementedError()",
-        "visible": "import math\ncheck('f', f(math.pi))",
-        "hidden": "",
-    }
-    assert "import math" in find.setup_for(exercise, "def f(x):\n    return math.ceil(x)")
-
-
-def test_what_the_exercises_cell_imports_is_there_for_the_tests_too():
-    exercise = {
-        "before": ["import math"],
-        "stub": "import math\n\ndef f(x):\n    raise NotImplementedError()",
-        "visible": "check('f', f(2))",
-        "hidden": "assert f(4) == math.sqrt(4)",
-    }
-    assert "import math" in find.setup_for(exercise, "import math\n\ndef f(x):\n    return x")
+@pytest.mark.parametrize(
+    ("stub", "visible", "hidden", "answer"),
+    [
+        ("", "import math\ncheck('f', f(math.pi))", "", "def f(x):\n    return math.ceil(x)"),
+        (
+            "import math\n\n",
+            "check('f', f(2))",
+            "assert f(4) == math.sqrt(4)",
+            "import math\n\ndef f(x):\n    return x",
+        ),
+    ],
+    ids=["the check's for the answer", "the exercise's for the tests"],
+)
+def test_what_one_cell_imports_is_there_for_the_others(stub, visible, hidden, answer):
+    stub += "def f(x):\n    raise NotImplementedError()"
+    exercise = {"before": ["import math"], "stub": stub, "visible": visible, "hidden": hidden}
+    assert "import math" in find.setup_for(exercise, answer)
 
 
 def test_sets_are_varied_too():

@@ -35,7 +35,8 @@ COMPARISONS = {
 
 INTRODUCTION = (
     "The recipes of two popular articles against ours: same model, same data, same text length, same epochs, one machine; "
-    "every number is a ratio within one process. How much padding costs depends on your texts: the shorter they are beside the "
+    "every number is a ratio within one process. Both sides keep freed memory, as the lessons do; what that is worth has a "
+    "row of its own. How much padding costs depends on your texts: the shorter they are beside the "
     "length they are padded to, the more there is to save. Lessons 03 and 05 explain each step. On your machine: `make "
     "bench`.\n"
 )
