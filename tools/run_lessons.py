@@ -191,6 +191,9 @@ def untrained_mirror(data: Path, folder: Path) -> Path:
         DistilBertTokenizerFast(
             vocab=str(vocabulary), do_lower_case=True, model_max_length=512
         ).save_pretrained(place)
+        # As published: without the tokenizer's class, so that AutoTokenizer adds token_type_ids to DistilBERT's inputs.
+        settings = {"do_lower_case": True, "model_max_length": 512}
+        (place / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
         shutil.copy(vocabulary, place)
     return folder
 

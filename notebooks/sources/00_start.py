@@ -256,10 +256,10 @@ assert low > 0
 # these points worth the minutes of training, where the counter needed none? That depends on what a
 # wrongly sorted message costs you.
 #
-# Why does the model lead? A likely reason, not tested here: a new person says the same thing in
-# words that the counter has no weight for. On `mini`, lesson [05](05_training.ipynb) judges on two
-# further writers, where the lead is smaller, and lesson [06](06_evaluation.ipynb) has a task where
-# the model isn't shown to pay.
+# Why does the model lead? A likely reason, not tested here: the same wish comes in words that the
+# counter has no weight for, on `mini` from a new person. On `mini`, lesson [05](05_training.ipynb)
+# judges on two further writers, where the lead is smaller, and lesson [06](06_evaluation.ipynb) has
+# a task where the model isn't shown to pay.
 #
 # Three requests that nobody in the data wrote. At least one belongs to no wish: which?
 
@@ -506,8 +506,8 @@ assert all(counted_slowly(seed) for seed in range(1, 6)) and commonest_mistake([
 # %% [markdown]
 # ### Question 0.4 Change one number ●○○ 6 minutes, in writing
 #
-# In the cell with the settings, change *one* number: `num_train_epochs=1`, or a hundredth of the
-# learning rate that it printed, `learning_rate=0.03 * lab.profile.learning_rate`. Write down what
+# In the cell with the settings, change *one* number: `num_train_epochs=1`, or a thousandth of the
+# learning rate that it printed, `learning_rate=0.003 * lab.profile.learning_rate`. Write down what
 # you expect, then run from the cell that makes `model` to the figure. What happened to the model's
 # bar, what to the other two, and why?
 
@@ -515,8 +515,9 @@ assert all(counted_slowly(seed) for seed in range(1, 6)) and commonest_mistake([
 # *Write your answer here, in two or three sentences.*
 
 # %% [markdown] tags=["solution"]
-# The model's bar falls. One epoch makes a quarter of the steps, each of full size. A hundredth of
-# the rate makes all steps, each a hundredth as far: the head stays near its random start, and the
+# The model's bar falls. One epoch makes a quarter of the steps, each of full size (where an epoch
+# has many hundred steps, as on `gpu`, that may cost only a point or two). A thousandth of
+# the rate makes all steps, each a thousandth as far: the head stays near its random start, and the
 # bar falls to about guessing. Counting words and guessing stay exactly where they were, because the
 # setting belongs to the model's training alone. Pretraining brought the knowledge of words; only
 # enough, and large enough, steps connect it to the wishes.

@@ -710,7 +710,7 @@ for texts_at_once, length in [(1, 16), (1, 128), (8, 16), (8, 128)]:
     batch = torch.randint(1000, 30_000, (texts_at_once, length), device=lab.device)
     a, b = np.min([[run_time(model, batch) for model in models] for _ in range(3)], axis=0)
     ratios[texts_at_once, length] = b / a
-    print(f"{texts_at_once} x {length:3} tokens: DistilBERT {a:5.0f} ms, BERT {b:5.0f} ms, "
+    print(f"{texts_at_once} x {length:3} tokens: DistilBERT {a:5.1f} ms, BERT {b:5.1f} ms, "
           f"{b / a:.2f} times as fast")
 del models
 
@@ -723,9 +723,9 @@ plots.finding(f"DistilBERT is {min(ratios.values()):.2f} to {max(ratios.values()
 assert 1.3 < typical < 3
 
 # %% [markdown]
-# Work that both models share pulls the ratio down, and a busy moment moves it either way. The times
-# grow with the tokens: "very fast on a normal laptop" says nothing without a length. Where does
-# "60 % faster" come from?
+# Work that both models share pulls the ratio down, and a busy moment moves it either way. On a CPU
+# the times grow with the tokens, on a GPU only once a batch fills it: "very fast on a normal
+# laptop" says nothing without a length. Where does "60 % faster" come from?
 #
 # > Quoted: a full pass over a data set on one processor, one pair of sentences at a time, took BERT
 # > 668 s and DistilBERT 410 s ([paper](https://arxiv.org/abs/1910.01108v4), table 3).

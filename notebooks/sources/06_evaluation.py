@@ -70,10 +70,11 @@ assert all(0.1 < np.mean(messages[split]["label"]) < 0.17 for split in messages)
 # %% [markdown]
 # Two models are judged, both explained in [lesson 05](05_training.ipynb). One counts words
 # ([TF-IDF](glossary.md#tf-idf) with logistic regression): single words, or pairs of words as well,
-# whichever does better in cross-validation on the training rows. The other is DistilBERT
-# (on `mini` its small relative of lesson 05), [fine-tuned](glossary.md#fine-tuning) by a function
-# that serves both tasks here. Its learning rates and numbers of epochs were chosen on validation
-# rows, which tend to favour it therefore; the rows of section 11 chose nothing.
+# whichever does better in cross-validation on the training rows. The other is DistilBERT (on `mini`
+# its small relative of lesson 05), [fine-tuned](glossary.md#fine-tuning) by a function that serves
+# both tasks here. On `mini` its learning rates and numbers of epochs were chosen on validation
+# rows, which tend to favour it therefore; on `cpu` and `gpu` they were set without a trial. The
+# rows of section 11 chose nothing.
 
 # %%
 import torch
@@ -514,7 +515,7 @@ def apart(areas):
 
 
 # %% tags=["assert"]
-assert all(abs(auc[n] - rare_auc[n]) < 0.02 and rare_ap[n] < ap[n] for n in scores)
+assert all(abs(auc[n] - rare_auc[n]) < 0.02 and rare_ap[n] <= ap[n] for n in scores)
 
 # %%
 from sklearn.metrics import precision_recall_curve, roc_curve
@@ -542,13 +543,14 @@ plots.show(figure, "ROC and precision-recall curves on validation: " + ", ".join
 # %%
 share = np.mean([truth[rows].mean() for rows in draws])
 plots.finding(f"With {share:.1%} spam in place of {truth.mean():.1%}, " + " and ".join(
-    f"{n} keeps its AUC ({auc[n]:.2f}, {rare_auc[n]:.2f}) while its AP falls from {ap[n]:.2f} to "
-    f"{rare_ap[n]:.2f}" for n in scores) + ".")
+    f"{n} keeps its AUC ({auc[n]:.3f}, {rare_auc[n]:.3f}) while its AP goes from {ap[n]:.3f} to "
+    f"{rare_ap[n]:.3f}" for n in scores) + ".")
 
 # %% [markdown]
 # AUC stays because each of its rates is computed within one class: recall within spam, false alarms
 # within ham. AP falls because precision divides by spam and ham together. When the positive class
-# is rare and you act on what is flagged, look at PR.
+# is rare and you act on what is flagged, look at PR. (Where hardly a message is sorted wrongly,
+# there is little to fall.)
 #
 # ### Exercise 6.3 Precision at another prevalence ●●● 10 minutes
 #
@@ -598,7 +600,7 @@ assert abs(precision_at(0.001, 0.99, 0.01) - 0.0901639) < 1e-6
 # %% [markdown]
 # ## 6. Many classes: macro, weighted or micro F1?
 #
-# Now the requests of [lesson 00](00_start.ipynb): what does a customer want? As there, the class
+# Now the requests of [lesson 00](00_start.ipynb): what does the writer want? As there, the class
 # for texts that belong nowhere is left out, and in the course's own data the writers of validation
 # and test wrote none of the training rows.
 
@@ -854,7 +856,8 @@ plots.finding(f"{model_name} minus counting words: {100 * difference(fine, words
 # %% [markdown]
 # Three things are not in this interval. Another seed in training would move the model ([lesson
 # 04](04_hyperparameters.ipynb)). New writers write differently, and rows of one writer resemble
-# each other. And the learning rate was chosen on validation rows, which tend to favour it.
+# each other. And on `mini` the learning rate was chosen on validation rows, which tend to favour
+# it.
 #
 # ## 9. Read the errors
 #

@@ -601,7 +601,8 @@ display(HTML("<br>".join(lines)))
 
 # %% [markdown]
 # Which of these would a colleague have marked otherwise, too? Labels follow rules that somebody
-# wrote (here in the [data's card](../data/notes/README.md)), and some errors are disputes.
+# wrote (for the course's notes in the [data's card](../data/notes/README.md)), and some errors are
+# disputes.
 #
 # ## 7. Where does it go wrong?
 #
@@ -736,9 +737,10 @@ assert tokenizer("Rose")["input_ids"] == tokenizer("rose")["input_ids"]
 
 # %% [markdown]
 # Small letters can't change what an uncased model says; how it serves people who really type so,
-# section 10 shows on one of them. Leave that filter off for them: it throws every name out. What a
-# *cased* model gains isn't measured here: train `distilbert-base-cased`, with its own tokenizer, on
-# the same notes and compare. What this section says of small letters then no longer holds.
+# section 10 shows on one of them (in WNUT-17, which doesn't say who wrote what, on the names in
+# small letters). Leave that filter off for them: it throws every name out. What a *cased* model
+# gains isn't measured here: train `distilbert-base-cased`, with its own tokenizer, on the same
+# notes and compare. What this section says of small letters then no longer holds.
 #
 # ## 9. Your own texts, and long ones
 #

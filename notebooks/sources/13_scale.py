@@ -53,8 +53,9 @@ plots.picture("two-workers")
 
 # %% [markdown]
 # The data are prepared once, into a folder that all processes read. Each row keeps its number, so
-# that you can count afterwards who saw what. The model is the embedded `mini-student`, on CPU, in
-# every profile: the questions here are about processes, and a small model asks them faster.
+# that you can count afterwards who saw what. In every profile the requests are those of `mini` and
+# the model is the embedded `mini-student`, on CPU: the questions here are about processes, and a
+# small model asks them faster.
 
 # %%
 import shutil
@@ -62,10 +63,10 @@ import shutil
 from transformers import AutoTokenizer
 
 from course_utils.data import load_task
-from course_utils.lab import EMBEDDED_MODELS, ROOT
+from course_utils.lab import EMBEDDED_MODELS, PROFILES, ROOT
 
 folder = str(EMBEDDED_MODELS["mini-student"])
-requests = load_task("requests", lab.profile)
+requests = load_task("requests", PROFILES["mini"])
 names = requests["train"].features["label"].names
 tokenizer = AutoTokenizer.from_pretrained(folder)
 

@@ -318,7 +318,7 @@ assert "imdb" in data_message and "connect" in model_message
 # offline: choose the profile `mini`, or set `COURSE_MIRROR` to a folder that `make mirror` filled.
 #
 # **10. 16-bit training on a CPU.** The trainer refuses `bf16=True` where it finds no GPU, though
-# many CPUs can do it:
+# many CPUs can do it (with a GPU there is no error, and the line below says so):
 
 # %%
 message = provoke(10, lambda: TrainingArguments(out, bf16=True))

@@ -12,8 +12,8 @@
 # # Appendix: what can your machine do?
 #
 # How fast is this machine for training, where does its time go, and how long will the course take
-# here? You need none of this to take the course: each training prints an estimate of its own first.
-# Come back when one of those estimates is too long.
+# here? You need none of this to take the course: lessons 00, 05, 06, 08 and 10 print an estimate
+# before they train. Come back when one of those estimates is too long.
 #
 # **After this page you can**
 #
@@ -94,8 +94,10 @@ if lab.device == "cuda":
 from course_utils.precision import product_gflops
 
 formats = ["fp32", "bf16"] + (["fp16"] if lab.device == "cuda" else [])
-speeds = {name: product_gflops(name, lab.device) for name in formats}
-gain = speeds["bf16"] / speeds["fp32"]
+size = 4096 if lab.device == "cuda" else 768  # small products would leave a GPU waiting
+speeds = {name: product_gflops(name, lab.device, size) for name in formats}
+fast = "bf16" if lab.precision == "fp32" else lab.precision
+gain = speeds[fast] / speeds["fp32"]
 print({name: f"{speed:,.1f} GFLOP/s" for name, speed in speeds.items()},
       "→ lessons use", lab.precision)
 if lab.precision == "fp32" and gain > 1.5:
@@ -105,8 +107,8 @@ machine["number format"] = f"{lab.precision}, {speeds[lab.precision]:,.0f} GFLOP
 # %%
 figure, ax = plots.new_figure(height=1.9)
 plots.bars(ax, formats, list(speeds.values()), fmt="{:,.1f}")
-ax.set(xlabel="GFLOP/s in a product of two 768 × 768 matrices",
-       title=f"bf16 is {gain:.2g} times as fast as fp32; lessons use {lab.precision}")
+ax.set(xlabel=f"GFLOP/s in a product of two {size} × {size} matrices",
+       title=f"{fast} is {gain:.2g} times as fast as fp32; lessons use {lab.precision}")
 plots.show(figure,
            "Bars of the speed of a matrix product by number format: "
            + ", ".join(f"{n} {s:,.1f} GFLOP/s" for n, s in speeds.items()) + ".")
@@ -292,7 +294,7 @@ shown = known or [{"lesson": "none measured yet", "machine": 0}]
 plots.bars(left, [row["lesson"] for row in shown], [row["machine"] for row in shown], fmt="{:.1f}")
 plots.bars(right, [row["lesson"] for row in plan],
            [row["exercises"] + row["reading"] for row in plan], fmt="{:.0f}")
-left.set(title=(f"The machine needs {machine_minutes:.0f} minutes …"
+left.set(title=(f"On mini this CPU needs {machine_minutes:.0f} minutes …"
                 if known else "No lesson is measured yet …"),
          xlabel="minutes on mini, scaled to this CPU", ylabel="lesson",
          xlim=(0, max(1, left.get_xlim()[1])))
@@ -307,8 +309,8 @@ plots.show(figure,
 
 # %% [markdown]
 # The scaling is rough: it assumes that everything slows down as training does. The published model
-# of the profiles `cpu` and `gpu` is twice as wide; each training there prints an estimate before it
-# starts. Now the whole table:
+# of the profiles `cpu` and `gpu` is twice as wide; the lessons named at the top and lesson 07 print an estimate
+# there, too. Now the whole table:
 
 # %%
 import pandas as pd
