@@ -824,7 +824,8 @@ plots.finding(
     + (f"From epoch {flat + 1} on validation loss stays within 5 % of its lowest. " if quiet
        else f"Validation loss ends {validation[-1] / min(validation) - 1:.0%} above its lowest. ")
     + "On its mistakes the model is " + ", ".join(
-        f"{wrong_confidence[x]:.0%} sure after epoch {x + 1}" for x in sorted({0, flat, end}) if accuracy[x] < 1)
+        f"{wrong_confidence[x]:.0%} sure after epoch {x + 1}"
+        for x in sorted({0, flat, end}) if accuracy[x] < 1)
     + (": the loss gave no warning."
        if quiet and wrong_confidence[end] > wrong_confidence[flat] + 0.05 else ".")
     + f" Its mean confidence on all rows ends at {sure:.0%}, "

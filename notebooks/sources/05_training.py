@@ -720,7 +720,7 @@ assert first > grouped, "padding must cost time"
 # known, all requests of one writer are in the same fifth.
 #
 # The task is `requests` of lesson 00: which wish does the writer have? On `mini` the texts to judge
-# on are by a writer new to both; on `cpu` and `gpu` they go to an assistant and have 150 wishes.
+# on are by a writer new to both; on `cpu` and `gpu` they go to an assistant (CLINC150).
 # Requests that fit no wish are left out; a real mailbox has such mails too, and lesson
 # [07](07_intents.ipynb) deals with them.
 #

@@ -15,7 +15,7 @@
 # that the desk can give. Here you sort them by [intent](glossary.md#intent), the thing that the
 # customer wants, and build a desk that answers, asks back, or hands over to a person. Then the
 # messages get longer than the model can read. On `mini` they write to a shop; on `cpu` and `gpu` to
-# an assistant that knows 150 intents, from banking to the weather
+# an assistant that knows many more intents, from banking to the weather
 # ([CLINC150](https://arxiv.org/abs/1909.02027)).
 #
 # **After this lesson you can**

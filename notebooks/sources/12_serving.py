@@ -52,7 +52,7 @@ lab = start_lab("{{lesson}}", profile)
 # ## 1. From a trained model to three files
 #
 # The task is lesson [00](00_start.ipynb)'s: sort requests by [intent](glossary.md#intent), on
-# `mini` those to a shop, on `cpu` and `gpu` those to an assistant (CLINC150, 150 intents). The
+# `mini` those to a shop, on `cpu` and `gpu` those to an assistant (CLINC150). The
 # training, in [`service/export.py`](../service/export.py), runs three epochs in place of four, so
 # the accuracy isn't that of lessons 00 and [11](11_smaller.ipynb). The rival counts words.
 
