@@ -79,7 +79,9 @@ def toy(monkeypatch):
             for s in ("train", "validation", "test")
         }
 
-    benchmark = Benchmark("toy", load, "accuracy", epochs=1, rate=1e-2, batch_size=8, aim=101.0)
+    benchmark = Benchmark(
+        "toy", load, "accuracy", epochs=1, rate=1e-2, batch_size=8, aim=101.0, beside="F1"
+    )
     for module in (program, evaluate):
         monkeypatch.setattr(module, "EMBEDDED", (benchmark,))
         monkeypatch.setattr(module, "REAL", ())
@@ -197,7 +199,8 @@ def test_runs_are_kept_and_repeated_only_when_weights_or_recipe_change(
     evaluate.perform_all(runs, tmp_path, results)
     assert len(toy) == 5 and len(list(results.iterdir())) == 5
     first = evaluate.scores(runs, results)
-    assert first["toy", "TF-IDF"] == [1.0] and all(0 <= s[0] <= 1 for s in first.values())
+    assert first["toy", "TF-IDF"] == first["toy, F1", "TF-IDF"] == [1.0]
+    assert all(0 <= s[0] <= 1 for s in first.values())
 
     evaluate.perform_all(runs, tmp_path, results)
     assert len(toy) == 5
@@ -389,6 +392,7 @@ def test_the_whole_program_from_texts_to_cards(tmp_path, pair, toy, monkeypatch,
     assert text.startswith("---\n") and "model-index" in text and "A note." in text
     assert (
         "| toy | accuracy | 100.0 |" in text
+        and "| toy | F1 | 100.0 |" in text
         and "1.80 ×" in text
         and "| random start |" in text
         and "-3.69" in text

@@ -309,8 +309,8 @@ plots.show(figure,
 
 # %% [markdown]
 # The scaling is rough: it assumes that everything slows down as training does. The published model
-# of the profiles `cpu` and `gpu` is twice as wide; the lessons named at the top and lesson 07 print an estimate
-# there, too. Now the whole table:
+# of the profiles `cpu` and `gpu` is twice as wide; the lessons named at the top and lesson 07 print
+# an estimate there, too. Now the whole table:
 
 # %%
 import pandas as pd

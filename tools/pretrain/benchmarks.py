@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import datasets
@@ -30,8 +30,8 @@ Judged = tuple[np.ndarray, np.ndarray]  # labels (rows,) and probabilities (rows
 class Benchmark:
     """A task with its fixed recipe, chosen on validation rows (``evaluate --choose``).
 
-    ``metric`` is one of ``METRICS``; ``aim`` what the six-layer model should reach, in percent.
-    ``length`` cuts texts, in pieces. ``long`` runs come last.
+    ``metric`` is one of ``METRICS``, ``beside`` another that is told with it; ``aim`` what the six-layer model should
+    reach, in percent. ``length`` cuts texts, in pieces. ``long`` runs come last.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Benchmark:
     length: int = 128
     long: bool = False
     aim: float | None = None
+    beside: str | None = field(default=None, repr=False)
 
 
 def accuracy(validation: Judged, test: Judged) -> float:
@@ -153,7 +154,8 @@ def imdb(mirror: Path) -> Splits:
 
 def sms(mirror: Path) -> Splits:
     all_rows = table(mirror / "datasets/ucirvine/sms_spam/train.parquet", "sms", "label")
-    return dict(zip(("train", "validation", "test"), parts(all_rows, 4000, 400, None), strict=True))
+    # 900 to choose the threshold by: of 400 only 49 are spam, and one odd message of them cost TF-IDF 6 points of F1.
+    return dict(zip(("train", "validation", "test"), parts(all_rows, 3500, 900, None), strict=True))
 
 
 def clinc(mirror: Path) -> Splits:
@@ -212,7 +214,7 @@ REAL = (
         "CLINC150, 10 labels an intent", clinc_few(10), "accuracy", 10, 3e-4, length=48, aim=91.0
     ),
     Benchmark("SST-2, 2,000 labels", sst2(2000), "accuracy", 4, 1e-4, aim=84.5),
-    Benchmark("SMS spam, 4,000 labels", sms, "F1", 3, 1e-4, aim=97.0),
+    Benchmark("SMS spam, 3,500 labels", sms, "F1", 3, 1e-4, aim=97.0, beside="average precision"),
     Benchmark("WNUT-17", wnut, "entity F1", 4, 2e-4, aim=35.0),
     Benchmark("IMDb, 2,000 labels, 128 pieces", imdb, "accuracy", 3, 5e-5, long=True, aim=83.0),
     Benchmark(

@@ -206,9 +206,10 @@ def evaluation_section(measured: Measured) -> str:
         "|---|---" + "|---" * len(COLUMNS) + "|",
     ]
     for b in ALL:
-        if any((b.name, m) in measured.scores for m in COLUMNS):
-            cells = (percent(measured.scores.get((b.name, m))) for m in COLUMNS)
-            lines.append(f"| {b.name} | {b.metric} | " + " | ".join(cells) + " |")
+        for name, metric in ((b.name, b.metric), (f"{b.name}, {b.beside}", b.beside)):
+            if any((name, m) in measured.scores for m in COLUMNS):
+                cells = (percent(measured.scores.get((name, m))) for m in COLUMNS)
+                lines.append(f"| {b.name} | {metric} | " + " | ".join(cells) + " |")
     lines.append("")
     if share := share_of_teacher(measured.scores):
         lines.append(

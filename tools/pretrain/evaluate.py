@@ -218,13 +218,19 @@ def perform(run: Run, mirror: Path, results: Path, threads: int) -> Path:
         if run.model == "TF-IDF"
         else fine_tune(benchmark, splits, run.model, run.seed)
     )
-    score = METRICS[benchmark.metric](judged["validation"], judged[run.split])
+    score, *beside = (
+        METRICS[metric](judged["validation"], judged[run.split])
+        for metric in (benchmark.metric, benchmark.beside)
+        if metric
+    )
     file = run_file(results, run)
     part = file.with_suffix(f".part{os.getpid()}")
     rows = {s: len(d) for s, d in splits.items()}
     seconds = round(time.monotonic() - started, 1)
     part.write_text(
-        json.dumps({**vars(run), "score": score, "rows": rows, "seconds": seconds}),
+        json.dumps(
+            {**vars(run), "score": score, "beside": beside, "rows": rows, "seconds": seconds}
+        ),
         encoding="utf-8",
     )
     os.replace(part, file)
@@ -276,12 +282,16 @@ def planned(mirror: Path) -> list[Run]:
 
 
 def scores(runs: Iterable[Run], results: Path) -> dict[tuple[str, str], list[float]]:
-    """What has been measured so far: {(benchmark, model): scores of the seeds}."""
+    """What has been measured so far: {(benchmark, model): scores of the seeds}; the scores told beside them stand at
+    (benchmark and metric, model), as "a, F1"."""
     out: dict[tuple[str, str], list[float]] = {}
     for run in runs:
         if (file := run_file(results, run)).exists():
-            score = json.loads(file.read_text(encoding="utf-8"))["score"]
-            out.setdefault((run.benchmark, run.model), []).append(score)
+            found = json.loads(file.read_text(encoding="utf-8"))
+            out.setdefault((run.benchmark, run.model), []).append(found["score"])
+            for score in found.get("beside", ()):
+                name = f"{run.benchmark}, {find(run.benchmark).beside}"
+                out.setdefault((name, run.model), []).append(score)
     return out
 
 
