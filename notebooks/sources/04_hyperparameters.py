@@ -1027,7 +1027,7 @@ for number, size in enumerate([8, 16, 32]):
 inside = sum(t.value >= by_seed.min() for t in study.trials)
 ax.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy, %",
        xlim=(0.9 * RATE / 10, 1.1 * RATE * 4),
-       title=f"{inside} of {len(study.trials)} trials do as well as an equal run of the reference")
+       title=f"As good as an equal run of the reference: {inside} of {len(study.trials)} trials")
 ticks = RATE * np.array([0.1, 0.2, 0.4, 1, 2, 4])
 ax.set_xticks(ticks, [f"{tick:.0e}" for tick in ticks])
 ax.minorticks_off()

@@ -63,9 +63,9 @@ from course_utils.data import load_task
 from service.export import fine_tune, in_scope_only
 
 rows = lab.profile.rows  # texts are asked one by one, on a CPU: at most 1,000 and 2,000 of them
-few = replace(lab.profile, validation_rows=min(rows["validation"], 1000),
-              test_rows=min(rows["test"] or 2000, 2000))
-requests, intents = in_scope_only(load_task("requests", few))
+limited = replace(lab.profile, validation_rows=min(rows["validation"], 1000),
+                  test_rows=min(rows["test"] or 2000, 2000))
+requests, intents = in_scope_only(load_task("requests", limited))
 train, validation = requests["train"], requests["validation"]
 model, tokenizer = fine_tune(lab, train, intents, epochs=3)
 
@@ -750,7 +750,7 @@ for name, probabilities in predict.items():
 # Both rules read nothing but the counts in `/metrics`, as monitoring would.
 
 # %%
-full = load_task("requests", few)["test"]
+full = load_task("requests", limited)["test"]
 unknown = full.filter(lambda label: full.features["label"].names[label] not in intents,
                       input_columns="label")["text"][:]
 inside = requests["test"]["text"][:]
