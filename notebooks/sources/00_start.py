@@ -119,7 +119,7 @@ mine = "This film was very [MASK]."
 print(", ".join(f"{a['token_str']} {a['score']:.1%}" for a in fill(mine, top_k=5)))
 
 # %% [markdown]
-# ## 2. What does this customer want?
+# ## 2. What does the writer want?
 #
 # Filling gaps is rarely your job. But for its first task the model had to turn text into numbers
 # that say something about its meaning, and a short training can point them at your question. That
@@ -127,8 +127,8 @@ print(", ".join(f"{a['token_str']} {a['score']:.1%}" for a in fill(mine, top_k=5
 # published DistilBERT: [it began as MiniLM](../data/models/mini-distilbert/README.md), tuned to
 # recognise sentences with similar meaning, and filled gaps only briefly. That may help here.
 #
-# The question here: what does a customer want? The task `requests` has short messages, each
-# labelled with one wish (the field says [intent](glossary.md#intent)). On `mini` they go to a
+# The question here: what does the writer of a message want? The task `requests` has short messages,
+# each labelled with one wish (the field says [intent](glossary.md#intent)). On `mini` they go to a
 # shop's support and were written for this course; on `cpu` and `gpu` they go to an assistant
 # (CLINC150). Messages without a wish are left out.
 
@@ -515,15 +515,15 @@ assert all(counted_slowly(seed) for seed in range(1, 6)) and commonest_mistake([
 # *Write your answer here, in two or three sentences.*
 
 # %% [markdown] tags=["solution"]
-# The model's bar falls. One epoch makes a quarter of the steps, each of full size (where an epoch
-# has many hundred steps, as on `gpu`, that may cost only a point or two). A thousandth of
-# the rate makes all steps, each a thousandth as far: the head stays near its random start, and the
-# bar falls to about guessing. Counting words and guessing stay exactly where they were, because the
-# setting belongs to the model's training alone. Pretraining brought the knowledge of words; only
-# enough, and large enough, steps connect it to the wishes.
+# The model's bar falls. One epoch makes a quarter of the steps, each of full size; where one epoch
+# already has hundreds of steps, as on `gpu`, the bar may hardly move. A thousandth of the rate
+# makes all steps, each a thousandth as far: the head stays near its random start, and the bar falls
+# to about guessing. Counting words and guessing stay exactly where they were, because the setting
+# belongs to the model's training alone. Pretraining brought the knowledge of words; only enough,
+# and large enough, steps connect it to the wishes.
 #
-# Two things must be in it: the model's bar falls because it got too few or too small steps, and
-# the other two don't change.
+# Two things must be in it: the model's bar falls (with one epoch on `gpu` perhaps hardly) because
+# it got too few or too small steps, and the other two don't change.
 
 # %% [markdown]
 # ## 4. How do you keep your work, and where next?

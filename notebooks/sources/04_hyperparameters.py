@@ -837,11 +837,11 @@ assert training[-1] < training[0] / 4, "eight epochs must fit the training rows"
 assert lost < 0.06 and wrong_confidence[-1] > wrong_confidence[0] + 0.1
 
 # %% [markdown]
-# The model has learned its few texts by heart, and is now surer also where it is wrong. Whether it
-# is [over-confident](glossary.md#over-confidence), only its mean confidence on *all* rows, compared
-# with its accuracy, can say, as in the last sentence above; more on it in lesson
-# [06](06_evaluation.ipynb). The loss need not warn you: surer right answers lower it while surer
-# mistakes raise it.
+# The model has learned its few texts by heart, and is now surer, also where it is wrong (if it
+# still is). Whether it is [over-confident](glossary.md#over-confidence), only its mean confidence
+# on *all* rows, compared with its accuracy, can say, as in the last sentence above; more on it in
+# lesson [06](06_evaluation.ipynb). The loss need not warn you: surer right answers lower it while
+# surer mistakes raise it.
 #
 # If you need only the class, follow the accuracy. If you use the probability, as in "ask a person
 # below 80 %", follow the confidence on mistakes, as sure ones slip past that rule. So "it overfits

@@ -50,7 +50,8 @@ model_name = "mini-distilbert" if lab.profile.source == "embedded" else "DistilB
 # `load_task` gives three splits. You learn from *train*, you choose with *validation*, and you open
 # *test* once, at the end. In the course's own reviews no film is in two splits: a model that has
 # learned to recognise a film gains nothing from it. (IMDb's test split has films of its own, too.
-# Its validation rows are drawn from train and share films with it, so they may be too kind.)
+# Its validation rows are drawn from train and share films with it, so a score on them may be too
+# good.)
 
 # %%
 from course_utils.data import load_task
@@ -719,8 +720,9 @@ assert first > grouped, "padding must cost time"
 # Cross-validation on these very rows chooses the kind of counter for each size; where writers are
 # known, all requests of one writer are in the same fifth.
 #
-# The task is `requests` of lesson 00: which wish does the writer have? On `mini` the texts to judge
-# on are by a writer new to both; on `cpu` and `gpu` they go to an assistant (CLINC150).
+# The task is `requests` of lesson 00: what does the writer want? On `mini` the requests go to a
+# shop's support, and those to judge on are by a writer new to both; on `cpu` and `gpu` they go to
+# an assistant (CLINC150).
 # Requests that fit no wish are left out; a real mailbox has such mails too, and lesson
 # [07](07_intents.ipynb) deals with them.
 #
@@ -897,7 +899,7 @@ assert not any(better_in_every_seed(*runs)
 # *Write your answer here, in two or three sentences.*
 
 # %% [markdown] tags=["solution"]
-# It hardly gets beyond guessing among that many wishes, and stays behind counting words. The
+# It hardly gets beyond guessing among all these wishes, and stays behind counting words. The
 # network has the same shape, the same head and the same training; only what its matrices had
 # learned is gone. So the lead comes from pretraining. Whether a longer training could make up for
 # it, this one run doesn't say.

@@ -73,7 +73,7 @@ assert all(0.1 < np.mean(messages[split]["label"]) < 0.17 for split in messages)
 # whichever does better in cross-validation on the training rows. The other is DistilBERT (on `mini`
 # its small relative of lesson 05), [fine-tuned](glossary.md#fine-tuning) by a function that serves
 # both tasks here. On `mini` its learning rates and numbers of epochs were chosen on validation
-# rows, which tend to favour it therefore; on `cpu` and `gpu` they were set without a trial. The
+# rows, so these rows tend to favour it; on `cpu` and `gpu` they were set without a trial. The
 # rows of section 11 chose nothing.
 
 # %%
@@ -548,9 +548,9 @@ plots.finding(f"With {share:.1%} spam in place of {truth.mean():.1%}, " + " and 
 
 # %% [markdown]
 # AUC stays because each of its rates is computed within one class: recall within spam, false alarms
-# within ham. AP falls because precision divides by spam and ham together. When the positive class
-# is rare and you act on what is flagged, look at PR. (Where hardly a message is sorted wrongly,
-# there is little to fall.)
+# within ham. AP falls, where it falls, because precision divides by spam and ham together. When the
+# positive class is rare and you act on what is flagged, look at PR. (A model that sorts hardly a
+# message wrongly has little to lose.)
 #
 # ### Exercise 6.3 Precision at another prevalence ●●● 10 minutes
 #
@@ -856,8 +856,8 @@ plots.finding(f"{model_name} minus counting words: {100 * difference(fine, words
 # %% [markdown]
 # Three things are not in this interval. Another seed in training would move the model ([lesson
 # 04](04_hyperparameters.ipynb)). New writers write differently, and rows of one writer resemble
-# each other. And on `mini` the learning rate was chosen on validation rows, which tend to favour
-# it.
+# each other. And on `mini` the learning rate was chosen on validation rows, so they tend to favour
+# the model.
 #
 # ## 9. Read the errors
 #

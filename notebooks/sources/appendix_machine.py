@@ -308,9 +308,9 @@ plots.show(figure,
            + ".")
 
 # %% [markdown]
-# The scaling is rough: it assumes that everything slows down as training does. The published model
-# of the profiles `cpu` and `gpu` is twice as wide; the lessons named at the top and lesson 07 print
-# an estimate there, too. Now the whole table:
+# The scaling is rough: it assumes that everything slows down as training does. On `cpu` and `gpu`,
+# where the model is twice as wide, lessons 00, 05, 06, 07, 08 and 10 print an estimate before they
+# train. Now the whole table:
 
 # %%
 import pandas as pd
