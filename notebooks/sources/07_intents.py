@@ -14,9 +14,9 @@
 # A support desk gets messages all day. Most ask for one of a few dozen things, some for nothing
 # that the desk can give. Here you sort them by [intent](glossary.md#intent), the thing that the
 # customer wants, and build a desk that answers, asks back, or hands over to a person. Then the
-# messages get longer than the model can read. On `mini` they write to a shop; on `cpu` and `gpu` to
-# an assistant that knows many more intents, from banking to the weather
-# ([CLINC150](https://arxiv.org/abs/1909.02027)).
+# messages get longer than the model can read. On `mini` the messages go to a shop; on `cpu` and
+# `gpu` to an assistant that knows many more intents, from banking to the weather
+# ([CLINC150](https://arxiv.org/abs/1909.02027)). The long letters go to the shop on every profile.
 #
 # **After this lesson you can**
 #
@@ -688,7 +688,7 @@ for text in [*tries, *(asked[np.flatnonzero(actions == a)[0]] for a in set(actio
     print(f"{text}\n    {support(text)}")
 
 # %% [markdown]
-# Where it differs from the drawing, there are three reasons. The model itself may misread a
+# Where it does something else, there are three reasons. The model itself may misread a
 # message: a desk asks or answers with its best guesses, and no threshold makes them right. The
 # score separates inside from outside only roughly (section 4). And a vain question costs just one
 # minute more than handing over, so handing over pays only where both guesses are probably wrong.
@@ -760,8 +760,9 @@ assert bills[mine].mean() < bills["counting words"].mean() + 1e-9
 # %% [markdown] tags=["solution"]
 # The class learns from examples what the scores can only guess, so the AUC is usually higher, and
 # the other intents hardly suffer, apart from a few messages that now fall into the new class. But
-# it knows the outside only by its examples: small talk, homework, other firms. A message that is
-# outside in a way that nobody collected can still land in an intent, so keep the threshold too.
+# it knows the outside only by its examples (on `mini` small talk, homework, other firms). A message
+# that is outside in a way that nobody collected can still land in an intent, so keep the threshold
+# too.
 #
 # Two things must be in it: both numbers, each beside its rival, and that the class covers only the
 # kinds of outside that its examples have.
@@ -824,8 +825,8 @@ assert three_way([]) == []
 # DistilBERT has 512 positions. The course's `long_requests` are letters to the same shop, with one
 # request each, somewhere between holidays, weather and the neighbours. `place` says where: in the
 # first hundred words, in the last hundred, or between. They come with the course on every profile,
-# for public data doesn't say where in a text its label lies; so a model that was trained on other
-# intents is trained once more, on the shop's.
+# for public data doesn't say where in a text its label lies; so where the models know other
+# intents so far, all three ways are trained anew, on the shop's.
 
 # %%
 import pandas as pd
@@ -1004,9 +1005,10 @@ assert found["head"][ends].mean() < found["head"][~ends].mean()
 # same layers before fine-tuning: where they win, pretraining knew enough, and fine-tuning or its
 # score is what fails.
 #
-# Section 4 judged the scores on whole messages, not on such sentences: the second finding shows
-# what another score would have given. It chooses nothing, nor does the figure's title: whoever
-# takes the best of so many has to measure it again, on letters that weren't looked at.
+# Section 4 judged the scores on whole messages, not on such sentences (and on `cpu` and `gpu` for
+# other intents): the second finding shows what another score would have given. It chooses nothing,
+# nor does the figure's title: whoever takes the best of so many has to measure it again, on letters
+# that weren't looked at.
 #
 # ### Exercise 7.5 How many windows? ●●○ 8 minutes
 #

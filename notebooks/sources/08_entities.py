@@ -736,11 +736,11 @@ assert abs(lowered["DistilBERT"] - f1(mine)) < 0.02 and lowered["capitals"] < 0.
 assert tokenizer("Rose")["input_ids"] == tokenizer("rose")["input_ids"]
 
 # %% [markdown]
-# Small letters can't change what an uncased model says; how it serves people who really type so,
-# section 10 shows on one of them (in WNUT-17, which doesn't say who wrote what, on the names in
-# small letters). Leave that filter off for them: it throws every name out. What a *cased* model
-# gains isn't measured here: train `distilbert-base-cased`, with its own tokenizer, on the same
-# notes and compare. What this section says of small letters then no longer holds.
+# Small letters can't change what an uncased model says. How it serves people who really type so,
+# section 10 shows: on `mini` on one such writer, in WNUT-17, which doesn't say who wrote what, on
+# the names in small letters. Leave that filter off for such people: it throws every name out. What
+# a *cased* model gains isn't measured here: train `distilbert-base-cased`, with its own tokenizer,
+# on the same notes and compare. What this section says of small letters then no longer holds.
 #
 # ## 9. Your own texts, and long ones
 #

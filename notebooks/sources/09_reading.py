@@ -14,8 +14,8 @@
 # Ask a text a question, and let DistilBERT point at the words that answer it. It writes nothing of
 # its own: the answer is a piece of the text, or there is none. You have only a few questions to
 # train on, so you add to the model what another training learned from thousands, stored in a file
-# of a few megabytes. (No such file comes for the published model: on `cpu` and `gpu` you train it
-# here.)
+# of a few megabytes. (The course has no such file for the published model: on `cpu` and `gpu` you
+# train it first, on other questions of SQuAD.)
 #
 # **After this lesson you can**
 #
@@ -913,8 +913,8 @@ assert len(long) >= 10 and all(
 # Short windows lose twice: an answer on a border is cut in two, and a window holds less of what the
 # question refers to. The stride repairs the first loss only. So expect an F1 below that of the long
 # windows, and a part of it back by the stride, for more windows and more seconds. If your numbers
-# say otherwise, say so: gaps of a few hundredths may be chance, and the course's adapter learned on
-# short windows only.
+# say otherwise, say so: gaps of a few hundredths may be chance, and on `mini` the course's adapter
+# learned on short windows only.
 #
 # Two things must be in it: your two numbers, and that overlap helps answers on borders while the
 # lost context stays lost.

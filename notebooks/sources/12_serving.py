@@ -745,9 +745,9 @@ for name, probabilities in predict.items():
 # days of the service's own traffic. That needs no labels, only days on which nothing is new.
 #
 # A week of live requests is drawn from the test split, whose rows no model has read. From day 4 on
-# a quarter of each day is about something that no label fits: the rows out of scope
-# (`out_of_scope` on `mini`, `oos` in CLINC150).
-# Both rules read nothing but the counts in `/metrics`, as monitoring would.
+# a quarter of each day is about things that no label fits, together called the *new topic*: the
+# rows out of scope (`out_of_scope` on `mini`, `oos` in CLINC150). Both rules read nothing but the
+# counts in `/metrics`, as monitoring would.
 
 # %%
 full = load_task("requests", limited)["test"]
@@ -923,9 +923,9 @@ assert first_alarm((0, 7, 7, 0), 7) == 3
 
 # %% [markdown] tags=["solution"]
 # A text takes less time, since time grows with the pieces that are read, but accuracy falls. The
-# first line says how many are longer than the six pieces that fit between `[CLS]` and `[SEP]` (on
-# `mini` nearly all). Those lose that say what is wanted only after the cut, on `mini` often after a
-# greeting or a story; those are still right whose first words name it.
+# first line says how many requests are longer than the six pieces that fit between `[CLS]` and
+# `[SEP]` (on `mini` nearly all). Requests lose that name what is wanted only after the cut, on
+# `mini` often after a greeting or a story; requests whose first words name it are still right.
 #
 # Two things must be in it: both directions with their own two numbers, and that those requests are
 # answered wrongly whose intent comes after the cut.
