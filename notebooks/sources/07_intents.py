@@ -141,7 +141,7 @@ def fine_tune(texts, labels, names, epochs=4):
         id2label=dict(enumerate(names)))
     settings = TrainingArguments(
         str(lab.workdir / "desk"), num_train_epochs=epochs, seed=lab.seed, warmup_steps=0.1,
-        learning_rate=3 * lab.profile.learning_rate,
+        learning_rate=3 * max(lab.profile.learning_rate, 5e-5),  # gpu's own is for many rows
         per_device_train_batch_size=lab.profile.batch_size,
         train_sampling_strategy="group_by_length", save_strategy="no", logging_strategy="no",
         report_to="none", disable_tqdm=True, **lab.precision_arguments)
@@ -149,7 +149,8 @@ def fine_tune(texts, labels, names, epochs=4):
             for text, label in zip(texts, labels, strict=True)]
     trainer = Trainer(model, settings, train_dataset=rows, processing_class=tokenizer)
     trainer.remove_callback(PrinterCallback)
-    if lab.profile.source == "hub":  # a net of this size takes minutes
+    if lab.profile.source == "hub":  # a large model: say how long it will take
+        print(f"{len(rows):,} messages, {epochs} epochs.", end=" ")
         estimate_training(trainer)
     trainer.train()
     return trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)

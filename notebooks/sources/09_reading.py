@@ -540,7 +540,7 @@ assert close(lora_weights([(5, 7), (7, 5), (2, 2)], 3), (84, 84 / 74)) and shape
 #
 # Four readers, judged on the same questions. *New head*: no adapter, but a random head, and all
 # weights are trained on a few questions of this task, for more epochs than the others and at three
-# times the profile's rate. *Adapter alone*: as it comes (a fresh one: after up to 20,000 questions
+# times the rate of a full training. *Adapter alone*: as it comes (a fresh one: after up to 20,000 questions
 # of `train`), it has seen none of the passages that judge it. *Then LoRA*, and *then all weights*:
 # the adapter first, then the same few questions. The rates differ: thin matrices take a larger one,
 # weights that can already read a smaller one.
@@ -596,7 +596,7 @@ else:
 # %%
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
-from course_utils.timing import Stopwatch
+from course_utils.timing import Stopwatch, estimate_training
 
 
 def tuned(model, rate, rows=rows, epochs=2):  # gives the model and the seconds
@@ -608,13 +608,16 @@ def tuned(model, rate, rows=rows, epochs=2):  # gives the model and the seconds
         **lab.precision_arguments)
     trainer = Trainer(model, settings, train_dataset=rows, processing_class=tokenizer)
     trainer.remove_callback(PrinterCallback)
+    if len(rows) > 1000:
+        estimate_training(trainer)
     with Stopwatch() as watch:
         trainer.train()
     return trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False), watch.seconds
 
 
 # %%
-rate, long_training = lab.profile.learning_rate, 8  # epochs: two are too few for a new head
+rate = max(lab.profile.learning_rate, 5e-5)  # gpu's own is for many rows
+long_training = 8  # epochs: two are too few for a new head
 readers, seconds = {}, {"adapter alone": 0.0}
 torch.manual_seed(lab.seed)
 readers["new head"], seconds["new head"] = tuned(base(), 3 * rate, epochs=long_training)

@@ -376,7 +376,7 @@ plots.finding("Right on validation: " + ", ".join(
 # before the new head has learned much. So the fewer rows, the more epochs, up to a limit. With many
 # rows the epochs reach their minimum, and the work grows with the file. Short texts get the rate at
 # which small sets trained well in lessons 00 and 05, long ones a third of it, as lesson 05's
-# reviews.
+# reviews. (On `gpu` those lessons have many rows and a smaller rate; few rows get that of `cpu`.)
 
 # %%
 import math
@@ -388,7 +388,7 @@ def propose(rows):
     batch = 8 if rows < 100 else 16
     faster = 3 if np.median(lengths) <= 64 else 1  # short texts, in pieces
     return {"num_train_epochs": epochs, "per_device_train_batch_size": batch,
-            "learning_rate": faster * max(lab.profile.learning_rate, 5e-5)}  # few rows: not less
+            "learning_rate": faster * max(lab.profile.learning_rate, 5e-5)}  # gpu's is for many rows
 
 
 for rows in sorted({50, 200, len(train), 1000, 3000}):
@@ -873,7 +873,7 @@ guesser = AutoModelForMaskedLM.from_pretrained(lab.checkpoint, revision=lab.revi
 reading = Trainer(  # chosen on train and validation: the test's texts were left out
     guesser, TrainingArguments(
         str(lab.workdir / "runs"), num_train_epochs=2 if reads >= 100 else 1, seed=lab.seed,
-        learning_rate=lab.profile.learning_rate, per_device_train_batch_size=16,
+        learning_rate=max(lab.profile.learning_rate, 5e-5), per_device_train_batch_size=16,
         train_sampling_strategy="group_by_length", save_strategy="no", logging_strategy="no",
         report_to="none", disable_tqdm=True, **lab.precision_arguments),
     train_dataset=[{"input_ids": ids} for ids in

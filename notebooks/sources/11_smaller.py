@@ -67,7 +67,7 @@ import numpy as np
 
 from course_utils.data import TASKS, load_task
 
-rows = lab.profile.rows  # texts are asked one by one, on a CPU: at most 1,000 and 2,000 of them
+rows = lab.profile.rows  # asked one by one, on a CPU: at most 1,000 of validation, 2,000 of test
 few = replace(lab.profile, validation_rows=min(rows["validation"], 1000),
               test_rows=min(rows["test"] or 2000, 2000))
 requests = load_task("requests", few)

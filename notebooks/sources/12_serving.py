@@ -62,7 +62,7 @@ from dataclasses import replace
 from course_utils.data import load_task
 from service.export import fine_tune, in_scope_only
 
-rows = lab.profile.rows  # texts are asked one by one, on a CPU: at most 1,000 and 2,000 of them
+rows = lab.profile.rows  # asked one by one, on a CPU: at most 1,000 of validation, 2,000 of test
 limited = replace(lab.profile, validation_rows=min(rows["validation"], 1000),
                   test_rows=min(rows["test"] or 2000, 2000))
 requests, intents = in_scope_only(load_task("requests", limited))
@@ -91,7 +91,7 @@ folder = export(model, tokenizer, intents, lab.workdir / "served")
 for file in sorted(folder.iterdir()):
     print(f"{file.stat().st_size / 1e6:6.1f} MB  {file.name}")
 classify = Classifier(folder)
-print(classify(["I was billed twice for the same rucksack."])[0])
+print(classify(["How long until my order arrives?"])[0])
 
 # %%
 import numpy as np

@@ -62,11 +62,11 @@ import shutil
 
 from transformers import AutoTokenizer
 
-from course_utils.data import load_task
-from course_utils.lab import EMBEDDED_MODELS, PROFILES, ROOT
+from course_utils.data import from_embedded
+from course_utils.lab import EMBEDDED_MODELS, ROOT
 
 folder = str(EMBEDDED_MODELS["mini-student"])
-requests = load_task("requests", PROFILES["mini"])
+requests = from_embedded("requests", ROOT / "data/requests")
 names = requests["train"].features["label"].names
 tokenizer = AutoTokenizer.from_pretrained(folder)
 
