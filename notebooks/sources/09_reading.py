@@ -540,10 +540,10 @@ assert close(lora_weights([(5, 7), (7, 5), (2, 2)], 3), (84, 84 / 74)) and shape
 #
 # Four readers, judged on the same questions. *New head*: no adapter, but a random head, and all
 # weights are trained on a few questions of this task, for more epochs than the others and at three
-# times the rate of a full training. *Adapter alone*: as it comes (a fresh one: after up to 20,000 questions
-# of `train`), it has seen none of the passages that judge it. *Then LoRA*, and *then all weights*:
-# the adapter first, then the same few questions. The rates differ: thin matrices take a larger one,
-# weights that can already read a smaller one.
+# times the rate of a full training. *Adapter alone*: as it comes (a fresh one: after up to 20,000
+# questions of `train`), it has seen none of the passages that judge it. *Then LoRA*, and *then all
+# weights*: the adapter first, then the same few questions. The rates differ: thin matrices take a
+# larger one, weights that can already read a smaller one.
 #
 # For training each window needs two labels: the pieces on which the answer starts and ends, both 0
 # (that is `[CLS]`) where it isn't in the window. `char_to_token` finds them, and gives None for a
