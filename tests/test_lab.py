@@ -317,7 +317,10 @@ def mirrored(tmp_path, monkeypatch):
     return model_folder(tmp_path / "mirror/models/distilbert/distilbert-base-uncased")
 
 
-def test_start_lab_says_everything_in_one_line(mirrored, capsys):
+def test_start_lab_says_everything_in_one_line(mirrored, monkeypatch, tmp_path, capsys):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks/measured.json").write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(lab, "ROOT", tmp_path)
     start_lab("05", profile="cpu")
     line = capsys.readouterr().out
     assert line.count("\n") == 1
