@@ -388,7 +388,7 @@ def propose(rows):
     batch = 8 if rows < 100 else 16
     faster = 3 if np.median(lengths) <= 64 else 1  # short texts, in pieces
     return {"num_train_epochs": epochs, "per_device_train_batch_size": batch,
-            "learning_rate": faster * max(lab.profile.learning_rate, 5e-5)}  # not for many rows
+            "learning_rate": faster * max(lab.profile.learning_rate, 5e-5)}  # few rows
 
 
 for rows in sorted({50, 200, len(train), 1000, 3000}):
