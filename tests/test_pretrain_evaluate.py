@@ -459,8 +459,7 @@ def test_the_shipped_results_belong_to_the_shipped_weights_and_are_what_the_card
     for folder in SHIPPED.values():
         text = (folder / "README.md").read_text(encoding="utf-8")
         assert found and all(line in text for line in section.splitlines())
-    tasks = {
-        b.name for b in evaluate.EMBEDDED + evaluate.REAL
-    }  # without the scores told beside them
+    # A score told beside another has no run of its own.
+    tasks = {b.name for b in evaluate.EMBEDDED + evaluate.REAL}
     told = [len(seeds) for (name, _), seeds in found.items() if name in tasks]
     assert len(list(tmp_path.iterdir())) == sum(told)

@@ -90,8 +90,7 @@ def test_an_untrained_mirror_has_the_data_and_models_that_can_be_loaded(tmp_path
         hub.check_checkpoint(place)
         tokenizer = transformers.AutoTokenizer.from_pretrained(place)
         assert tokenizer("film")["input_ids"] == [101, 2143, 102]
-        assert "token_type_ids" in tokenizer(
-            "film"
-        )  # as from the published files, DistilBERT's too
+        # As from the published files, DistilBERT's too.
+        assert "token_type_ids" in tokenizer("film")
     with pytest.raises(SystemExit, match=r"no folder datasets/ there\. Name a mirror"):
         run_lessons.untrained_mirror(tmp_path, tmp_path / "other")
