@@ -828,10 +828,10 @@ for name, model in models.items():
 # the same requests each time, so the differences are paired. Not counted is which requests had
 # labels, nor who wrote those to judge on: on `mini` two people.
 #
-# Three runs don't place an interval's end to the point: where one lies within 2 points of 0, call
-# the difference *borderline*, unless both do, on either side of 0: then it could be chance, and is
-# small at most. And of six such intervals, in this section and the next, one may leave out 0 by
-# luck.
+# Three runs don't place an interval's end to the point: where one end lies within 2 points of 0,
+# call the difference *borderline*. But where the whole interval lies within 2 points of 0 and
+# contains it, the difference could be chance, and is small at most. And of six such intervals, in
+# this section and the next, one may leave out 0 by luck.
 
 # %%
 def interval(one, two, draws=2000):
@@ -847,7 +847,7 @@ def interval(one, two, draws=2000):
 
 # %%
 def reading(low, high):
-    if -2 < low < 0 < high < 2:
+    if -2 < low <= 0 <= high < 2:
         return "could be chance"
     if min(abs(low), abs(high)) < 2:
         return "borderline"
@@ -901,9 +901,9 @@ plots.finding(f"In three runs each on this task, {verdict}. In full: "
 assert all(len(right[name]) == runs for name, runs in repeats.items())
 assert len(taught_by) == repeats["teacher"] and taught_by[0].shape == (len(texts), len(ten))
 readings = [reading(*ends)
-            for ends in ((0.2, 13.3), (-7.6, 3.1), (-5, -3), (-1.9, 16.4), (-0.7, 0.9))]
+            for ends in ((0.2, 13.3), (-7.6, 3.1), (-5, -3), (-1.9, 16.4), (-0.7, 0.9), (0, 0))]
 assert readings == ["borderline", "could be chance", "beyond chance", "borderline",
-                    "could be chance"]
+                    *2 * ["could be chance"]]
 assert right["cut out"].mean() > right["random weights"].mean()
 
 # %% [markdown]

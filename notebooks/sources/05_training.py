@@ -402,11 +402,11 @@ plots.show(figure, "Left: training and validation loss over the steps. Right: va
 # %% [markdown]
 # Is the kept checkpoint ahead of counting words? Both judge the same rows, so the
 # [interval](glossary.md#confidence-interval) of their difference is taken text by text: draw the
-# texts again, many times, some twice, some never; the middle of the differences is the
-# 95 % interval ([bootstrap](glossary.md#bootstrap)). Where it contains 0, the difference could be
+# texts again, many times, some twice, some never; the middle of the differences is the 95 %
+# interval ([bootstrap](glossary.md#bootstrap)). Where it contains 0, the difference could be
 # chance; otherwise DistilBERT is *ahead* or *behind*. Where an end lies within 2 points of 0, call
-# it *borderline*, as in lesson 04: the interval is about more texts like these, not about another
-# training, other films or other writers.
+# it *borderline*, as in lesson 04, unless the whole interval does and contains 0. The interval is
+# about more texts like these, not about another training, other films or other writers.
 
 # %%
 def compare(tuned, counted):
@@ -416,6 +416,8 @@ def compare(tuned, counted):
 
 
 def side(low, high):
+    if -0.02 < low <= 0 <= high < 0.02:
+        return "could be chance"
     if min(abs(low), abs(high)) < 0.02:
         return "borderline"
     return "ahead" if low > 0 else "behind" if high < 0 else "could be chance"
@@ -757,7 +759,7 @@ largest = int(np.bincount(requests["train"]["label"]).max())
 few, everything = requests_per_wish(5), requests_per_wish(largest)
 
 # %%
-few_epochs = 6 * lab.profile.batch_size // 16  # larger batches: as many steps
+few_epochs = 6 * lab.profile.batch_size // 16  # in batches twice as large, twice the epochs
 beginner = fine_tune(few, wishes, epochs=few_epochs, rate=3)
 with Stopwatch() as watch:
     sorter = fine_tune(everything, wishes, epochs=3, rate=3)
@@ -1027,7 +1029,8 @@ plots.finding(
     f"{length} tokens take about {duration(epochs * mails / len(ids) * best_time)} here, the "
     "optimiser's own work not counted. Weights, gradients and the optimiser's two averages take "
     f"{count * 16 / 1e9:.2f} GB. That is a floor: what comes on top grows with batch and length. "
-    + ("On the GPU it" if lab.device == "cuda" else "This notebook, libraries included,")
+    + ("On the GPU this notebook" if lab.device == "cuda" else
+       "This notebook, libraries included,")
     + f" has peaked at {peak_memory_gib():.1f} GiB so far.")
 
 # %% tags=["assert"]

@@ -279,7 +279,7 @@ for source in sorted((ROOT / "notebooks/sources").glob("[0-9][0-9]_*.py")):
 known = [row for row in plan if row["machine"]]
 machine_minutes = sum(row["machine"] for row in known)
 your_minutes = sum(row["exercises"] + row["reading"] for row in plan)
-machine["the course on mini"] = (
+machine["the course on mini, on the CPU"] = (
     f"{machine_minutes:.0f} minutes for {len(known)} of {len(plan)} lessons"
     if known else "not measured yet") + f"; at least {your_minutes / 60:.1f} hours for you"
 print("lesson  machine  exercises  reading   (minutes)")
