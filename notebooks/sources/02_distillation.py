@@ -760,7 +760,8 @@ def ten_wishes(split):
         **tokenizer(row["text"], truncation=True, max_length=32, return_token_type_ids=False)})
 
 
-train, test = ten_wishes(requests["train"]), ten_wishes(requests["test"])
+train = ten_wishes(requests["train"])
+test = ten_wishes(requests["test"])
 
 # %%
 labelled = balanced_rows(train["label"], 10)
