@@ -203,7 +203,9 @@ def clinc_few(labels: int) -> Callable[[Path], Splits]:
     return load
 
 
-# Name, loader, metric, epochs, rate, batch size, length, long.
+# Name, loader, metric, epochs, rate, batch size, length, long. Rates and epochs by validation rows (``--choose``, seed 0): at
+# 5e-5, 1e-4, 2e-4 and 3e-4 CLINC150 with 10 labels has 82.6, 88.0, 90.1 and 89.9 % right, and after 20 epochs 87.1, 89.7,
+# 89.9 and 89.4; SST-2 with 2,000 labels 85.9, 85.9, 84.5 and 84.1, and after 8 epochs 86.0, 85.5, 84.8 and 84.3.
 EMBEDDED = (
     Benchmark("course requests", embedded("requests"), "accuracy", 6, 3e-4, length=48),
     Benchmark("course reviews", embedded("reviews"), "accuracy", 4, 1e-4, length=256, aim=86.0),
