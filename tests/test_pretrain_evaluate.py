@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import datasets
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -230,7 +231,7 @@ def test_layers_cut_out_for_a_task_are_the_teachers_and_random_ones_are_not(pair
 
 class Arguments:
     compile = False
-    plan, device, stop_after, hub, share, note, task, model, ablation = (
+    plan, device, stop_after, hub, share, note, task, model, ablation, lessons = (
         "tiny",
         "cpu",
         math.inf,
@@ -240,6 +241,7 @@ class Arguments:
         "toy",
         "",
         False,
+        None,
     )
 
     def __init__(self, tmp_path, **changes):
@@ -269,11 +271,14 @@ def test_choosing_tries_rates_and_epochs_on_validation_rows_and_leaves_the_recip
 
 
 def test_a_card_says_which_aims_are_missed_and_by_how_much(monkeypatch):
-    task = Benchmark("a task", len, "accuracy", epochs=1, rate=1e-4, aim=80.0)
+    task = Benchmark("a task", len, "accuracy", epochs=1, rate=1e-4, aim=80.0, why="it rained")
     monkeypatch.setattr(
         card, "ALL", (task, Benchmark("aimless", len, "accuracy", epochs=1, rate=1e-4))
     )
-    for score, verdict in ((77.8, "* a task: 80.0, missed by 2.2"), (79.96, "* a task: 80.0, met")):
+    for score, verdict in (
+        (77.8, "* a task: 80.0, missed by 2.2: it rained"),
+        (79.96, "* a task: 80.0, met"),
+    ):
         said = card.aims({("a task", "mini-distilbert"): [score / 100 - 0.01, score / 100 + 0.01]})
         assert verdict in said and len(said) == 3
     assert (
@@ -331,6 +336,31 @@ def test_short_tasks_come_first_and_everything_but_counting_words_is_repeated(mi
         } == {0, 1, 2}
     long = [evaluate.find(r.benchmark).long for r in runs]
     assert long == sorted(long) and runs[0].seed == 0
+
+
+def executed(file, *texts):
+    cells = [
+        nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("stream", text=t)]) for t in texts
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), file)
+
+
+def test_headlines_come_from_lessons_that_ran_on_mini_with_public_data(tmp_path, monkeypatch):
+    start, data = "Lesson 05 · profile mini (…)\n", "reviews: train 9 (mirror, stanfordnlp/imdb)\n"
+    executed(tmp_path / "05_a.ipynb", start, data + data, "Headline: 87% against 86%\nMinutes: 2\n")
+    executed(tmp_path / "06_b.ipynb", start.replace("mini", "cpu"), data, "Headline: 1%\n")
+    executed(tmp_path / "07_c.ipynb", start, "reviews: train 9 (embedded)\n", "Headline: 1%\n")
+    executed(tmp_path / "08_d.ipynb", start, data, "stopped here\n")
+    found = evaluate.headlines(tmp_path)
+    assert found == {"05": "87% against 86% (stanfordnlp/imdb)"}
+    section = card.evaluation_section(card.Measured({("toy", "TF-IDF"): [0.5]}, lessons=found))
+    assert "* lesson 05: 87% against 86% (stanfordnlp/imdb)" in section
+    monkeypatch.setattr(program, "perform_all", lambda *_: None)
+    monkeypatch.setattr(program, "KEPT", tmp_path / "pair.json")
+    arguments = Arguments(tmp_path, lessons=tmp_path / "nothing here")
+    with pytest.raises(SystemExit, match="no lesson there ran on mini"):
+        program.evaluate(arguments, None)
+    assert not (tmp_path / "pair.json").exists()
 
 
 def test_the_share_of_the_teacher_is_the_mean_of_the_ratios_and_says_of_how_many(monkeypatch):
@@ -452,10 +482,11 @@ def test_the_shipped_cards_count_what_the_files_hold():
 
 def test_the_shipped_results_belong_to_the_shipped_weights_and_are_what_the_cards_say(tmp_path):
     """Models that were trained on or a recipe that was changed must be measured again before the cards are right."""
-    kept = evaluate.bring_back(ROOT / "assets/pair.json", tmp_path)
-    variants = kept.get(evaluate.weights_mark(SHIPPED["mini-distilbert"]), {})
+    mark = evaluate.weights_mark(SHIPPED["mini-distilbert"])
+    variants, lessons = evaluate.bring_back(ROOT / "assets/pair.json", tmp_path, mark)
+    assert set(lessons) >= {"05", "06"}
     found = evaluate.scores(evaluate.planned(ROOT), tmp_path)
-    section = card.evaluation_section(card.Measured(found, [], variants))
+    section = card.evaluation_section(card.Measured(found, [], variants, lessons))
     for folder in SHIPPED.values():
         text = (folder / "README.md").read_text(encoding="utf-8")
         assert found and all(line in text for line in section.splitlines())

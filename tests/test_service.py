@@ -135,6 +135,11 @@ def test_a_model_trained_in_16_bits_answers_and_is_exported_in_32(pair, tmp_path
     assert onnx.TensorProto.FLOAT in kinds and onnx.TensorProto.BFLOAT16 not in kinds
 
 
+@pytest.mark.parametrize(("rows", "classes", "epochs"), [(1050, 30, 3), (2000, 150, 5), (2, 2, 31)])
+def test_a_class_with_few_rows_is_seen_more_often(rows, classes, epochs):
+    assert exporting.epochs_for(rows, classes) == epochs
+
+
 def refused_export(folder, monkeypatch) -> str:
     """What ``python -m service.export FOLDER`` says where it refuses; it must do so before it trains."""
     monkeypatch.setattr(sys, "argv", ["service.export", str(folder)])

@@ -67,8 +67,7 @@ limited = replace(lab.profile, validation_rows=min(rows["validation"], 1000),
                   test_rows=min(rows["test"] or 2000, 2000))
 requests, intents = in_scope_only(load_task("requests", limited))
 train, validation = requests["train"], requests["validation"]
-epochs = 3 + 28 * len(intents) // len(train)  # 3 with 35 rows an intent, 5 with 13 as on `cpu`
-model, tokenizer = fine_tune(lab, train, intents, epochs)
+model, tokenizer = fine_tune(lab, train, intents)
 
 # %%
 from sklearn.feature_extraction.text import TfidfVectorizer

@@ -25,6 +25,7 @@ from tools.pretrain.evaluate import (
     Run,
     bring_back,
     find,
+    headlines,
     perform_all,
     planned,
     save_results,
@@ -223,14 +224,21 @@ def evaluate(args, plan: Plan) -> Measured:
     mirror, results = args.shared / "mirror", args.work / args.plan / "results"
     runs = [run for run in planned(mirror) if args.task in run.benchmark]
     mark = weights_mark(TEACHER)
-    variants = bring_back(KEPT, results).get(mark, {})
+    variants, lessons = bring_back(KEPT, results, mark)
     perform_all(runs, mirror, results, args.stop_after)
     if args.ablation:
         variants = ablation(args, plan)
         if any(not figures["scores"] for figures in variants.values()):
             variants = {}  # half an ablation compares nothing
-    save_results(planned(mirror), results, KEPT, {mark: variants} if variants else {})
-    measured = Measured(scores(planned(mirror), results), speed(), variants)
+    if args.lessons:
+        if not (found := headlines(args.lessons)):
+            raise SystemExit(
+                f"--lessons {args.lessons}: no lesson there ran on mini with a mirror's data "
+                "(COURSE_PROFILE=mini COURSE_MIRROR=FOLDER make run)."
+            )
+        lessons |= found
+    save_results(planned(mirror), results, KEPT, mark, variants, lessons)
+    measured = Measured(scores(planned(mirror), results), speed(), variants, lessons)
     write_cards(FOLDERS, args.work, args.plan, plan, args.note, measured)
     return measured
 
@@ -265,6 +273,7 @@ def main() -> None:
         help="evaluate: compare rates and epochs on validation rows",
     )
     add("--ablation", action="store_true", help="evaluate: also distil with each loss left out")
+    add("--lessons", type=Path, help="evaluate: keep the headlines of the lessons executed here")
     add("--task", default="", help="evaluate: only the tasks with this in their name")
     add("--model", default="", help="evaluate --choose: a model's name or folder")
     add(

@@ -31,7 +31,8 @@ class Benchmark:
     """A task with its fixed recipe, chosen on validation rows (``evaluate --choose``).
 
     ``metric`` is one of ``METRICS``, ``beside`` another that is told with it; ``aim`` what the six-layer model should
-    reach, in percent. ``length`` cuts texts, in pieces. ``long`` runs come last.
+    reach, in percent, and ``why`` what is known of the reason where it does not. ``length`` cuts texts, in pieces.
+    ``long`` runs come last.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Benchmark:
     long: bool = False
     aim: float | None = None
     beside: str | None = field(default=None, repr=False)
+    why: str = field(default="", repr=False)
 
 
 def accuracy(validation: Judged, test: Judged) -> float:
@@ -213,10 +215,35 @@ EMBEDDED = (
 )
 REAL = (
     Benchmark(
-        "CLINC150, 10 labels an intent", clinc_few(10), "accuracy", 10, 3e-4, length=48, aim=91.0
+        "CLINC150, 10 labels an intent",
+        clinc_few(10),
+        "accuracy",
+        10,
+        3e-4,
+        length=48,
+        aim=91.0,
+        why="the aim was set on another draw of the labels, where TF-IDF had 77.8. On validation rows, neither other "
+        "rates and epochs nor four times the tokens helped",
     ),
-    Benchmark("SST-2, 2,000 labels", sst2(2000), "accuracy", 4, 1e-4, aim=84.5),
-    Benchmark("SMS spam, 3,500 labels", sms, "F1", 3, 1e-4, aim=97.0, beside="average precision"),
+    Benchmark(
+        "SST-2, 2,000 labels",
+        sst2(2000),
+        "accuracy",
+        4,
+        1e-4,
+        aim=84.5,
+        why="on validation rows, other rates and epochs brought 0.1 points and four times the tokens 0.5",
+    ),
+    Benchmark(
+        "SMS spam, 3,500 labels",
+        sms,
+        "F1",
+        3,
+        1e-4,
+        aim=97.0,
+        beside="average precision",
+        why="about a hundred spams choose the threshold, and the seeds lie further apart than the models",
+    ),
     Benchmark("WNUT-17", wnut, "entity F1", 4, 2e-4, aim=35.0),
     Benchmark("IMDb, 2,000 labels, 128 pieces", imdb, "accuracy", 3, 5e-5, long=True, aim=83.0),
     Benchmark(

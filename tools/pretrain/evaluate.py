@@ -10,6 +10,7 @@ import json
 import math
 import multiprocessing
 import os
+import re
 import statistics
 import tempfile
 import time
@@ -19,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import datasets
+import nbformat
 import numpy as np
 import torch
 from tqdm.auto import tqdm
@@ -264,7 +266,7 @@ def perform_all(
 
 
 def planned(mirror: Path) -> list[Run]:
-    """All runs of the cards' tables: short ones first, then by seed.
+    """All runs of the cards' tables: short ones first, these by seed; of the long ones, all seeds of a model together.
 
     TF-IDF needs no second seed and tags no words.
     """
@@ -276,9 +278,12 @@ def planned(mirror: Path) -> list[Run]:
         for seed in SEEDS
         if m != "TF-IDF" or (seed == 0 and b.metric != "entity F1")
     ]
-    return sorted(
-        runs, key=lambda run: (find(run.benchmark).long, run.seed, MODELS.index(run.model))
-    )
+
+    def place(run: Run) -> tuple[int, ...]:
+        model, long = MODELS.index(run.model), find(run.benchmark).long
+        return (1, model, run.seed) if long else (0, run.seed, model)
+
+    return sorted(runs, key=place)
 
 
 def scores(runs: Iterable[Run], results: Path) -> dict[tuple[str, str], list[float]]:
@@ -295,29 +300,47 @@ def scores(runs: Iterable[Run], results: Path) -> dict[tuple[str, str], list[flo
     return out
 
 
-def save_results(runs: Iterable[Run], results: Path, file: Path, ablation: dict[str, dict]) -> None:
+def headlines(folder: Path) -> dict[str, str]:
+    """{lesson: data and headline} of the executed lessons in ``folder`` that ran on ``mini`` with a mirror's data."""
+    out = {}
+    for file in sorted(folder.glob("[01]*.ipynb")):
+        notebook = nbformat.read(file, as_version=4)
+        outputs = [o for cell in notebook.cells for o in cell.get("outputs", ())]
+        text = "\n".join(o.text for o in outputs if o.output_type == "stream")
+        data = list(dict.fromkeys(re.findall(r"\(mirror, ([\w./-]+)\)", text)))
+        headline = re.search(r"^Headline: (.+)$", text, re.M)
+        if "profile mini" in text and data and headline:
+            out[file.name[:2]] = f"{headline[1]} ({', '.join(data)})"
+    return out
+
+
+def save_results(
+    runs: Iterable[Run], results: Path, file: Path, mark: str, ablation: dict, lessons: dict
+) -> None:
     """Write all results of ``runs`` to one file in the repository, from which a later evaluation goes on.
 
-    {"runs": {name of the run's file: its content}, "ablation": {mark of the teacher's weights: {variant: figures}}}
+    {"runs": {name of the run's file: its content}, "ablation": {mark of the teacher's weights: {variant: figures}},
+    "lessons": {the same mark: {lesson: headline}}}
     """
     files = [run_file(results, run) for run in runs]
     kept = {f.stem: json.loads(f.read_text(encoding="utf-8")) for f in files if f.exists()}
     part = file.with_suffix(".part")
-    part.write_text(
-        json.dumps({"runs": kept, "ablation": ablation}, indent=1) + "\n", encoding="utf-8"
-    )
+    of_weights = {"ablation": ablation, "lessons": lessons}
+    content = {"runs": kept} | {name: {mark: v} if v else {} for name, v in of_weights.items()}
+    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     os.replace(part, file)
 
 
-def bring_back(file: Path, results: Path) -> dict[str, dict]:
-    """Put the runs that ``save_results`` wrote where ``perform_all`` looks for them; returns the ablation's figures."""
+def bring_back(file: Path, results: Path, mark: str) -> tuple[dict[str, dict], dict[str, str]]:
+    """Put the runs that ``save_results`` wrote where ``perform_all`` looks for them; returns the ablation's figures and the
+    lessons' headlines for the weights with this ``mark``."""
     if not file.exists():
-        return {}
+        return {}, {}
     kept = json.loads(file.read_text(encoding="utf-8"))
     results.mkdir(parents=True, exist_ok=True)
     for name, content in kept["runs"].items():
         (results / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
-    return kept["ablation"]
+    return tuple(kept.get(name, {}).get(mark, {}) for name in ("ablation", "lessons"))
 
 
 @torch.inference_mode()
