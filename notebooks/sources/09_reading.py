@@ -742,7 +742,7 @@ def overall(scores, quality, has_answer, threshold):
     return np.mean(np.where(has_answer, speak * quality, ~speak))
 
 
-chosen = order[-1]
+chosen = [name for name in order if name in readers][-1]  # the best reader, chosen on validation
 score = np.array([score for score, _ in best(given[chosen])])
 quality = np.zeros(len(validation))
 quality[has_answer] = scores[chosen][:, 1]
@@ -905,9 +905,9 @@ assert len(long) >= 10 and all(
 # ### Question 9.4 A window without overlap ●●○ 10 minutes, in writing
 #
 # Predict first: what happens to answers when windows become short and don't overlap? Then call
-# `read(readers[order[-1]], validation, length=96, stride=0)` and again with `stride=32`. Take
-# `best` of each, give its texts to `judge`, and explain the difference in two or three sentences,
-# with your numbers.
+# `read(readers[chosen], validation, length=96, stride=0)` and again with `stride=32`. Take `best`
+# of each, give its texts to `judge`, and explain the difference in two or three sentences, with
+# your numbers.
 
 # %% [markdown] tags=["written"] nbgrader={"grade": true, "grade_id": "w9_4", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here: prediction, two numbers, explanation.*
