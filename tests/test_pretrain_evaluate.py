@@ -11,6 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+import yaml
 from conftest import ROOT, write_parquet
 from safetensors import safe_open
 from transformers import (
@@ -420,6 +421,8 @@ def test_the_whole_program_from_texts_to_cards(tmp_path, pair, toy, monkeypatch,
     )
     text = (pair["mini-distilbert"] / "README.md").read_text(encoding="utf-8")
     assert text.startswith("---\n") and "model-index" in text and "A note." in text
+    head = yaml.safe_load(text.split("---")[1])
+    assert [r["dataset"]["name"] for r in head["model-index"][0]["results"]] == ["toy"]
     assert (
         "| toy | accuracy | 100.0 |" in text
         and "| toy | F1 | 100.0 |" in text
@@ -478,6 +481,23 @@ def test_the_shipped_cards_count_what_the_files_hold():
         assert f"| with the masked-LM head | {t_all:,} | {s_all:,} |" in text
         assert f"| {t_size:.1f} MB | {s_size:.1f} MB |" in text
         assert "CC BY-SA" in text and "Maas et al. 2011" in text and "NOTICE" in text
+
+
+def test_each_shipped_task_has_a_result_of_its_own_in_the_cards_head(tmp_path):
+    mark = evaluate.weights_mark(SHIPPED["mini-distilbert"])
+    evaluate.bring_back(ROOT / "assets/pair.json", tmp_path, mark)
+    found = evaluate.scores(evaluate.planned(ROOT), tmp_path)
+    for model, folder in SHIPPED.items():
+        head = yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---\n")[1])
+        told = {
+            r["dataset"]["name"]: [m["value"] for m in r["metrics"]]
+            for r in head["model-index"][0]["results"]
+        }
+        assert told == {
+            b.name: [round(float(np.mean(found[b.name, model])), 4)]
+            for b in card.ALL
+            if (b.name, model) in found
+        }
 
 
 def test_the_shipped_results_belong_to_the_shipped_weights_and_are_what_the_cards_say(tmp_path):

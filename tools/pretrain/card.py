@@ -269,6 +269,8 @@ def header(name: str, scores: dict[tuple[str, str], list[float]]) -> str:
             task_type="token-classification" if b.metric == "entity F1" else "text-classification",
             dataset_type=b.name.split(",")[0].lower().replace(" ", "-"),
             dataset_name=b.name,
+            dataset_config=b.name.partition(", ")[2]
+            or None,  # results of one data set are told apart by it
             metric_type="f1" if "F1" in b.metric else b.metric.replace(" ", "_"),
             metric_name=b.metric,
             metric_value=round(statistics.mean(scores[b.name, name]), 4),
