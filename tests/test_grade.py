@@ -785,6 +785,13 @@ def test_a_whole_term_loses_no_hand_in_and_no_mark(isolation, tmp_path):
     killed(few, out, *roster, "--student", "1")
     grade(few, out, *roster)
     assert typed(out) == marks
+    # a note of what was entered that is cut off, as by a full disk: entered anew, and a person is asked to look
+    (out / "entered/lesson_05-1.json").write_text("", encoding="utf-8")
+    torn = grade(few, out, *roster)["Ada Lovelace"]
+    assert torn["status"] == "to read" and [points for points, _ in typed(out)] == [1.0, 1.5]
+    for words in (("1", "w5_4", "1.5"), ("1", "e5_1", "1")):
+        subprocess.run([*overrule, *words], cwd=ROOT, check=True)
+    assert typed(out) == marks
     # a new answer after the mark: the points stay, and a person is asked to look again
     changed = RIGHT | {"w5_4": "Something else."}
     with zipfile.ZipFile(few, "w") as archive:

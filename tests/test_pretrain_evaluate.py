@@ -287,6 +287,20 @@ def test_a_card_says_which_aims_are_missed_and_by_how_much(monkeypatch):
     )
 
 
+def test_a_card_names_the_variants_whose_scores_lie_beyond_the_seeds_spread():
+    def row(*scores):
+        return {"validation_mlm": 5.0, "tokens": 400_000, "task": "toy", "scores": list(scores)}
+
+    variants = {
+        "all three losses": row(0.79, 0.80),
+        "no cosine": row(0.78, 0.795),
+        "no masked LM": row(0.7, 0.78),
+    }
+    section = card.evaluation_section(card.Measured({("toy", "TF-IDF"): [0.5]}, ablation=variants))
+    assert "ranges that don't overlap): no masked LM. " in section
+    assert "| no masked LM | 5.00 | 74.0 (70.0–78.0) | -5.5 | -0.31 |" in section
+
+
 def test_no_run_begins_after_the_time_is_up(pair, toy, tmp_path):
     evaluate.perform_all(
         [Run("toy", "TF-IDF", seed) for seed in range(9)],

@@ -115,25 +115,40 @@ def hand_in(course: Path, name: str, student: dict) -> None:
         target.with_name("timestamp.txt").write_text(student["when"], encoding="utf-8")
 
 
+def write_whole(file: Path, content: dict) -> None:
+    """Write ``content`` in one move: a kill leaves the old file or the new one, never half of it or none."""
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(content), encoding="utf-8")
+    os.replace(part, file)
+
+
+def entered_before(file: Path) -> dict:
+    """What was entered last; nothing where there is no file, or one that is cut off: then all answers count as new."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return {}
+
+
 def enter_one(course: Path, name: str, student: dict, api: NbGraderAPI, force: bool) -> str:
     """Enter one student's results unless they are entered already; the problem, or nothing.
 
     ``entered/`` keeps what was entered, and the answers alone until that is done: an entry that was killed is made again.
     """
     file = course / "entered" / f"{name}-{student['key']}.json"
-    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    before = entered_before(file)
     if before == student and not force:
         return ""
     hand_in(course, name, student)
     old, new = before.get("answers", {}), student["answers"]
     file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps({"answers": old}), encoding="utf-8")
+    write_whole(file, {"answers": old})
     SaveResults.changed = {q for q in old | new if old.get(q) != new.get(q)}
     SaveResults.results = student["results"]
     outcome = api.autograde(name, student["key"], force=True, create=True)
     if not outcome["success"]:
         return str(outcome.get("error") or outcome.get("log"))[-500:]
-    file.write_text(json.dumps(student), encoding="utf-8")
+    write_whole(file, student)
     return ""
 
 
