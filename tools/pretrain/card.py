@@ -264,7 +264,7 @@ def evaluation_section(measured: Measured) -> str:
         lines += [
             "",
             f"Beyond the seeds' spread (ranges that don't overlap): {', '.join(apart) or 'nothing'}. All of distillation moves",
-            "this task from the cut to the student no further than the table of tasks shows; its parts show in the held-out",
+            "this task from the cut to the student no further than the table of tasks shows; one loss shows in the held-out",
             "loss (one training each) or not at all.\n",
         ]
     return "\n".join(lines)

@@ -46,6 +46,7 @@ from course_utils.precision import has_native_bf16
 from course_utils.timing import keep_freed_memory
 from tools.pretrain.benchmarks import EMBEDDED, METRICS, REAL, Benchmark, Judged, Splits
 from tools.pretrain.models import cut_out, placed
+from tools.run_lessons import printed
 
 SEEDS = (0, 1, 2)
 TEACHER, STUDENT = EMBEDDED_MODELS["mini-distilbert"], EMBEDDED_MODELS["mini-student"]
@@ -308,9 +309,9 @@ def headlines(folder: Path) -> dict[str, str]:
         outputs = [o for cell in notebook.cells for o in cell.get("outputs", ())]
         text = "\n".join(o.text for o in outputs if o.output_type == "stream")
         data = list(dict.fromkeys(re.findall(r"\(mirror, ([\w./-]+)\)", text)))
-        headline = re.search(r"^Headline: (.+)$", text, re.M)
-        if "profile mini" in text and data and headline:
-            out[file.name[:2]] = f"{headline[1]} ({', '.join(data)})"
+        headline = printed(notebook, "Headline")
+        if "profile mini" in text and data and headline != "–":
+            out[file.name[:2]] = f"{headline} ({', '.join(data)})"
     return out
 
 
