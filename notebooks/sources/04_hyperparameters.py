@@ -687,7 +687,7 @@ def three_seeds(**changes):
 # %%
 print(f"{SHORT} pieces cut {(pieces > SHORT).float().mean():.0%} of the texts")
 pulled = 1 - (1 - RATE * 0.1) ** len(first.losses)
-print(f"a weight decay of 0.1 takes off {pulled:.2%} of a weight at most in a whole run")
+print(f"a weight decay of 0.1 takes off {pulled:.1%} of a weight at most in a whole run")
 changed = {name: three_seeds(**change) for name, change in CHANGES.items()}
 RIVAL = "no model: counting words"
 compared = changed | {RIVAL: counted["validation"][None]}
